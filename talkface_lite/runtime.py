@@ -1,0 +1,71 @@
+"""Where and how long to compute: the device, the seed and the budget of a chapter."""
+
+import os
+import random
+from dataclasses import dataclass
+
+import numpy as np
+
+from talkface_lite.errors import InputError
+
+BUDGETS = ("quick", "full")
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Work of one experiment under each budget."""
+
+    quick: int
+    full: int
+
+
+CHAPTER_STEPS: dict[str, Steps] = {
+    "corpus.clips": Steps(quick=8, full=200),
+    "corpus.clips_for_pca": Steps(quick=60, full=400),
+    "at_net.clips": Steps(quick=60, full=2_000),
+    "at_net.training_steps": Steps(quick=80, full=20_000),
+    "at_net.test_clips": Steps(quick=12, full=200),
+}
+"""The one table of how much each chapter does; a chapter asks :func:`steps` and never looks at the device."""
+
+
+def device(name: str | None = None) -> str:
+    """The device to compute on: ``name`` or ``$TALKFACE_DEVICE`` where given, else ``"cuda"`` if there is one."""
+    import torch
+
+    chosen = name or os.environ.get("TALKFACE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.device(chosen)
+    except RuntimeError as error:
+        raise InputError("device", repr(chosen), "cpu, cuda or cuda:N") from error
+    return chosen
+
+
+def budget() -> str:
+    """``"quick"`` or ``"full"``: ``$TALKFACE_BUDGET`` where set, else full on a GPU and quick without one."""
+    chosen = os.environ.get("TALKFACE_BUDGET") or ("full" if device().startswith("cuda") else "quick")
+    if chosen not in BUDGETS:
+        raise InputError("$TALKFACE_BUDGET", repr(chosen), " or ".join(BUDGETS))
+    return chosen
+
+
+def steps(experiment: str) -> int:
+    """How many steps or clips an experiment of the book takes under the present budget.
+
+    Raises
+    ------
+    InputError
+        When the experiment is not in :data:`CHAPTER_STEPS`.
+    """
+    if experiment not in CHAPTER_STEPS:
+        raise InputError("experiment", repr(experiment), f"one of {', '.join(CHAPTER_STEPS)}")
+    return getattr(CHAPTER_STEPS[experiment], budget())
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch. Library code takes generators instead; this is for notebooks and runs."""
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)

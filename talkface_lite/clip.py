@@ -84,7 +84,9 @@ class Clip:
         _check_array("speech", self.speech, np.float32, (SAMPLES_PER_FRAME * n_frames,))
         _check_finite("speech", self.speech)
         if n_frames and np.abs(self.speech).max() > 1:
-            raise InputError("Clip.speech", f"a peak of {np.abs(self.speech).max():.3g}", "samples in [-1, 1]")
+            raise InputError(
+                "Clip.speech", f"a peak of {np.abs(self.speech).max():.3g}", "samples in [-1, 1]"
+            )
         for name in ("words", "phonemes"):
             intervals = tuple(Interval(str(i[0]), float(i[1]), float(i[2])) for i in getattr(self, name))
             object.__setattr__(self, name, intervals)
@@ -151,7 +153,9 @@ class Clip:
                 if record.get("format") != FORMAT:
                     raise InputError(path, "a file of another kind", f"'{FORMAT}'")
                 names = set(file.keys())
-                arrays = {name: file.get_tensor(name) for name in names - ({"frames"} if not frames else set())}
+                arrays = {
+                    name: file.get_tensor(name) for name in names - ({"frames"} if not frames else set())
+                }
         except (SafetensorError, json.JSONDecodeError, OSError, AttributeError) as error:
             raise InputError(path, f"an unreadable file ({error})", "a clip file") from error
         try:
@@ -174,7 +178,10 @@ def frame_times(n_frames: int) -> np.ndarray:
 
 
 def write_atomically(path: str | os.PathLike, content: bytes) -> Path:
-    """Write bytes to a file that appears whole or not at all, also when the disk fills or the process dies."""
+    """Write bytes to a file that appears whole or not at all, even if the disk fills or the process dies.
+
+    The folder is made where it is missing.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -213,8 +220,12 @@ def _check_intervals(name: str, intervals: tuple[Interval, ...], seconds: float)
     for label, start, end in intervals:
         if not 0 <= start <= end <= seconds + 1e-6:
             raise InputError(
-                f"Clip.{name}", f"{label!r} from {start:g} s to {end:g} s", f"times in order within 0..{seconds:g} s"
+                f"Clip.{name}",
+                f"{label!r} from {start:g} s to {end:g} s",
+                f"times in order within 0..{seconds:g} s",
             )
         if start < previous:
-            raise InputError(f"Clip.{name}", f"{label!r} starting before the one before it", "sorted intervals")
+            raise InputError(
+                f"Clip.{name}", f"{label!r} starting before the one before it", "sorted intervals"
+            )
         previous = start

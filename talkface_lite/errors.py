@@ -25,5 +25,5 @@ class InputError(ValueError):
         self.what, self.got, self.expected = str(what), str(got), str(expected)
         super().__init__(" ".join(f"{what}: got {got}, expected {expected}".split()))
 
-    def __reduce__(self):  # noqa: ANN204 - worker processes send this error back with its three parts
+    def __reduce__(self):
         return type(self), (self.what, self.got, self.expected)

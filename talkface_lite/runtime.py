@@ -30,7 +30,7 @@ CHAPTER_STEPS: dict[str, Steps] = {
 
 
 def device(name: str | None = None) -> str:
-    """The device to compute on: ``name`` or ``$TALKFACE_DEVICE`` where given, else ``"cuda"`` if there is one."""
+    """The device to compute on: ``name`` or ``$TALKFACE_DEVICE`` if given, else ``"cuda"`` if there is one."""
     import torch
 
     chosen = name or os.environ.get("TALKFACE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -67,5 +67,5 @@ def seed_everything(seed: int) -> None:
     import torch
 
     random.seed(seed)
-    np.random.seed(seed % 2**32)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - notebooks may use it
     torch.manual_seed(seed)

@@ -1,7 +1,7 @@
 """Self-checks for the exercises: one module a chapter, one function an exercise.
 
-``exercise_n(answer)`` prints one line. A stub that gives ``None`` or ``...`` is "nothing to check yet"; a right
-answer is "right"; a wrong one raises :class:`Wrong` with a hint, and never gives the solution away.
+``exercise_n(answer)`` prints one line. A stub that gives ``None`` or ``...`` is "nothing to check yet"; a
+right answer is "right"; a wrong one raises :class:`Wrong` with a hint, and never gives the solution away.
 """
 
 from collections.abc import Callable

@@ -1,0 +1,312 @@
+"""Sound, pictures and video in and out, through soundfile, imageio and imageio's ffmpeg.
+
+Every reader checks what it was given and raises :class:`~talkface_lite.errors.InputError` in one line. Every
+writer makes its file appear whole or not at all.
+"""
+
+import io
+import os
+import struct
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import imageio.v3 as iio
+import imageio_ffmpeg
+import numpy as np
+import soundfile
+import soxr
+from PIL import Image
+
+from talkface_lite.clip import FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME, write_atomically
+from talkface_lite.errors import InputError
+
+SILENCE_PEAK = 1e-3
+"""A recording whose largest sample is below this (-60 dBFS) is silence."""
+
+MIN_PICTURE_SIDE = 16
+"""Pictures with a shorter side, pixels, cannot hold a face."""
+
+_FULL_PRECISION = {"PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "VORBIS", "OPUS", "MPEG_LAYER_III"}
+
+
+class Video(NamedTuple):
+    """A film: ``frames`` uint8 RGB (T, H, W, 3), ``fps``, ``speech`` float32 (n,) at 16 kHz or None."""
+
+    frames: np.ndarray
+    fps: float
+    speech: np.ndarray | None
+
+
+def read_speech(path: str | os.PathLike, *, convert: bool = False) -> np.ndarray:
+    """Read a recording of speech: 16 kHz, mono, 16 bits or more.
+
+    Parameters
+    ----------
+    path:
+        WAV, FLAC, OGG or MP3.
+    convert:
+        True accepts any sampling rate, number of channels and 8-bit samples: channels are averaged and the
+        sound is resampled (soxr, high quality). False refuses them: a silent conversion hides a mistake.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 ``(n,)`` in [-1, 1] at 16 kHz.
+
+    Raises
+    ------
+    InputError
+        When the file is missing, not sound, cut short, shorter than one frame (40 ms), holds NaN, is silent
+        (peak below -60 dBFS), or is in another format and ``convert`` is False.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(path, "no such file", "a sound file (WAV, FLAC, OGG or MP3)")
+    if path.stat().st_size == 0:
+        raise InputError(path, "an empty file", "a sound file (WAV, FLAC, OGG or MP3)")
+    _refuse_truncated_riff(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate, channels, subtype, declared = file.samplerate, file.channels, file.subtype, file.frames
+            if not convert:
+                _refuse_other_formats(path, rate, channels, subtype)
+            sound = file.read(dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise InputError(path, f"unreadable sound ({error})", "a WAV, FLAC, OGG or MP3 file") from error
+    if len(sound) < declared and path.suffix.lower() != ".mp3":  # an MP3's header only estimates its length
+        raise InputError(path, f"{len(sound)} of {declared} samples", "a file that is not cut short")
+    if len(sound) == 0:
+        raise InputError(path, "0 samples", "at least one frame of sound (40 ms)")
+    if not np.isfinite(sound).all():
+        raise InputError(
+            path, f"{int((~np.isfinite(sound)).sum())} samples that are NaN or infinite", "finite samples"
+        )
+    mono = sound.mean(axis=1)
+    if rate != SAMPLE_RATE:
+        mono = soxr.resample(mono, rate, SAMPLE_RATE)
+    if len(mono) < SAMPLES_PER_FRAME:
+        raise InputError(
+            path, f"{len(mono) / SAMPLE_RATE * 1000:.0f} ms of sound", "at least one frame (40 ms)"
+        )
+    peak = float(np.abs(mono).max())
+    if peak < SILENCE_PEAK:
+        raise InputError(
+            path, f"silence (peak {peak:.2g})", f"speech with a peak of at least {SILENCE_PEAK:g}"
+        )
+    return np.clip(mono, -1, 1).astype(np.float32)
+
+
+def write_speech(path: str | os.PathLike, speech: np.ndarray) -> Path:
+    """Write float ``(n,)`` in [-1, 1] at 16 kHz as a 16-bit mono WAV."""
+    return write_atomically(path, _wav(speech))
+
+
+def read_image(path: str | os.PathLike) -> np.ndarray:
+    """Read a picture, upright as its EXIF orientation says.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 RGB ``(H, W, 3)``.
+
+    Raises
+    ------
+    InputError
+        When the file is missing, is not a picture, or its shorter side is under 16 px.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(path, "no such file", "a picture (PNG, JPEG, WebP, ...)")
+    try:
+        image = iio.imread(path, plugin="pillow", mode="RGB", rotate=True, index=0)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            path, f"a file that is not a readable picture ({reason})", "PNG, JPEG, WebP, ..."
+        ) from error
+    if min(image.shape[:2]) < MIN_PICTURE_SIDE:
+        height, width = image.shape[:2]
+        raise InputError(
+            path, f"a picture of {width}x{height} pixels", f"at least {MIN_PICTURE_SIDE} on each side"
+        )
+    return np.ascontiguousarray(image)
+
+
+def write_image(path: str | os.PathLike, image: np.ndarray) -> Path:
+    """Write uint8 RGB ``(H, W, 3)`` as the kind of picture that the file's name ends with."""
+    path = Path(path)
+    content = io.BytesIO()
+    iio.imwrite(content, image, plugin="pillow", extension=path.suffix or ".png")
+    return write_atomically(path, content.getvalue())
+
+
+def read_video(path: str | os.PathLike) -> Video:
+    """Read a whole video file: every frame as stored, and its sound as 16 kHz mono.
+
+    Only plain local files are opened: no playlist, address or other file that the video names.
+
+    Returns
+    -------
+    Video
+        ``frames`` uint8 RGB (T, H, W, 3); ``fps`` as the file states it; ``speech`` float32 (n,) or None.
+
+    Raises
+    ------
+    InputError
+        When the file is missing or holds no picture that can be decoded.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(path, "no such file", "a video file")
+    only_local = ["-protocol_whitelist", "file"]
+    try:
+        reader = imageio_ffmpeg.read_frames(str(path.resolve()), input_params=only_local)
+        about = next(reader)
+        width, height = about["size"]
+        pictures = [np.frombuffer(raw, np.uint8).reshape(height, width, 3) for raw in reader]
+    except (OSError, RuntimeError, StopIteration, KeyError, ValueError) as error:
+        raise InputError(path, "a file without a readable picture", "a video file") from error
+    if not pictures:
+        raise InputError(path, "a video of 0 frames", "at least 1 frame")
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *only_local, "-i", str(path.resolve())]
+    command += ["-vn", "-ac", "1", "-ar", str(SAMPLE_RATE), "-f", "f32le", "pipe:1"]
+    decoded = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False).stdout
+    speech = np.clip(np.frombuffer(decoded, np.float32), -1, 1) if decoded else None
+    return Video(np.stack(pictures), float(about["fps"]), speech)
+
+
+def write_video(
+    path: str | os.PathLike,
+    frames: Iterable[np.ndarray],
+    speech: np.ndarray | None = None,
+    *,
+    fps: float = FRAMES_PER_SECOND,
+    quality: int = 18,
+    metadata: Mapping[str, str] | None = None,
+) -> Path:
+    """Write an MP4 that every browser plays: H.264 (yuv420p) and AAC, index at the front.
+
+    Parameters
+    ----------
+    path:
+        Where to; it appears only once it is whole.
+    frames:
+        uint8 RGB ``(T, H, W, 3)`` or any iterable of ``(H, W, 3)``; frames are taken one by one, so a
+        generator keeps memory bounded. A side of odd length is padded by one pixel.
+    speech:
+        float ``(n,)`` in [-1, 1] at 16 kHz, or None for a silent film.
+    fps:
+        Frames per second.
+    quality:
+        H.264 constant rate factor, 0 (lossless) to 51; 18 is visually lossless.
+    metadata:
+        Text for the container, for example ``{"title": ..., "comment": ...}``.
+
+    Raises
+    ------
+    InputError
+        When there is no frame, frames change size, or the encoder refuses (for example a full disk).
+    """
+    path = Path(path)
+    frames = iter(frames)
+    try:
+        first = np.ascontiguousarray(next(frames))
+    except StopIteration:
+        raise InputError("frames", "0 frames", "at least 1 frame") from None
+    if first.ndim != 3 or first.shape[2] != 3 or first.dtype != np.uint8:
+        raise InputError("frames", f"{first.dtype} {first.shape}", "uint8 (H, W, 3)")
+    height, width, _ = first.shape
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", suffix=".part", dir=path.parent) as folder:
+        part = Path(folder) / "video.mp4"
+        command = [
+            imageio_ffmpeg.get_ffmpeg_exe(),
+            "-v",
+            "error",
+            "-y",
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "rgb24",
+        ]
+        command += ["-s", f"{width}x{height}", "-r", f"{fps:g}", "-i", "pipe:0"]
+        if speech is not None:
+            sound = Path(folder) / "sound.wav"
+            sound.write_bytes(_wav(speech))
+            command += ["-i", str(sound), "-c:a", "aac", "-b:a", "96k"]
+        command += ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-c:v", "libx264", "-pix_fmt", "yuv420p"]
+        command += ["-crf", str(quality), "-preset", "veryfast", "-threads", "2", "-movflags", "+faststart"]
+        for key, value in (metadata or {}).items():
+            command += ["-metadata", f"{key}={value}"]
+        encoder = subprocess.Popen([*command, str(part)], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            problem = _feed(encoder, first, frames)
+        except BaseException:
+            encoder.kill()
+            encoder.wait()
+            raise
+        if problem:
+            raise InputError(path, problem, "a place to write an MP4")
+        os.replace(part, path)
+    return path
+
+
+def _feed(encoder: subprocess.Popen, first: np.ndarray, frames: Iterable[np.ndarray]) -> str:
+    try:
+        encoder.stdin.write(first.tobytes())
+        for frame in frames:
+            if frame.shape != first.shape or frame.dtype != np.uint8:
+                raise InputError(
+                    "frames", f"{frame.dtype} {frame.shape}", f"uint8 {first.shape} like the first"
+                )
+            encoder.stdin.write(np.ascontiguousarray(frame).tobytes())
+    except BrokenPipeError:
+        pass  # the encoder gave up; what it says on its error stream is the reason
+    _, errors = encoder.communicate()
+    if encoder.returncode == 0:
+        return ""
+    said = errors.decode(errors="replace").strip().splitlines()
+    return said[-1] if said else f"encoder exit {encoder.returncode}"
+
+
+def _wav(speech: np.ndarray) -> bytes:
+    if speech.ndim != 1 or not np.isfinite(speech).all():
+        raise InputError("speech", f"{speech.dtype} {speech.shape}", "finite samples, shape (n,)")
+    content = io.BytesIO()
+    soundfile.write(content, np.clip(speech, -1, 1), SAMPLE_RATE, format="WAV", subtype="PCM_16")
+    return content.getvalue()
+
+
+def _refuse_other_formats(path: Path, rate: int, channels: int, subtype: str) -> None:
+    found = []
+    if rate != SAMPLE_RATE:
+        found.append(f"{rate} Hz")
+    if channels != 1:
+        found.append("stereo" if channels == 2 else f"{channels} channels")
+    if subtype not in _FULL_PRECISION:
+        found.append("8-bit samples" if subtype in ("PCM_U8", "PCM_S8") else f"{subtype} samples")
+    if found:
+        raise InputError(
+            path, ", ".join(found), f"{SAMPLE_RATE} Hz mono, 16 bits or more (--convert converts it)"
+        )
+
+
+def _refuse_truncated_riff(path: Path) -> None:
+    """A WAV states its length twice; libsndfile believes the file's end instead, so a cut file would pass."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header = file.read(12)
+        if header[:4] != b"RIFF":
+            return
+        while len(chunk := file.read(8)) == 8:
+            length = struct.unpack("<I", chunk[4:])[0]
+            missing = file.tell() + length - size
+            # 0 and 0xFFFFFFFF are what a streaming writer leaves where it could not know the length
+            if chunk[:4] == b"data" and missing > 0 and length not in (0, 0xFFFFFFFF):
+                raise InputError(
+                    path, f"a file {missing} bytes short of its header", "a file that is not cut short"
+                )
+            file.seek(length + length % 2, os.SEEK_CUR)

@@ -1,0 +1,121 @@
+"""The record checks itself, saves and loads without loss, and never appears half-written."""
+
+import json
+
+import numpy as np
+import pytest
+
+from talkface_lite.clip import Clip, frame_times, write_atomically
+from talkface_lite.errors import InputError
+
+
+def fields(n_frames: int = 3, **changed) -> dict:
+    rng = np.random.default_rng(0)
+    return {
+        "frames": rng.integers(0, 256, (n_frames, 8, 10, 3), dtype=np.uint8),
+        "landmarks": rng.normal(64, 20, (n_frames, 68, 2)).astype(np.float32),
+        "speech": rng.uniform(-1, 1, 640 * n_frames).astype(np.float32),
+        "words": (("bin", 0.0, 0.05), ("blue", 0.05, 0.12)),
+        "phonemes": (("b", 0.0, 0.02),),
+        "identity": "ida",
+        "source": "test",
+    } | changed
+
+
+def test_round_trip_keeps_every_field(tmp_path):
+    clip = Clip(**fields())
+    loaded = Clip.load(clip.save(tmp_path / "deep" / "a.clip"))
+    for name in ("frames", "landmarks", "speech"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(clip, name))
+    assert (loaded.words, loaded.phonemes) == (clip.words, clip.phonemes)
+    assert (loaded.identity, loaded.source) == ("ida", "test")
+    assert loaded.words[1].label == "blue"
+    assert loaded.words[1].end == 0.12
+
+
+def test_equal_clips_give_equal_bytes(tmp_path):
+    first, second = (Clip(**fields()).save(tmp_path / name) for name in "ab")
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_picture_is_optional_and_can_stay_on_disk(tmp_path):
+    path = Clip(**fields()).save(tmp_path / "a")
+    assert Clip.load(path, frames=False).frames is None
+    assert Clip.load(Clip(**fields(frames=None)).save(tmp_path / "b")).frames is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"frames": np.zeros((2, 8, 8, 3), np.uint8)},
+            r"Clip.frames: got shape \(2, 8, 8, 3\), expected shape \(3,",
+        ),
+        ({"frames": np.zeros((3, 8, 8, 3), np.float32)}, "Clip.frames: got float32, expected uint8"),
+        ({"landmarks": np.zeros((3, 67, 2), np.float32)}, r"Clip.landmarks: got shape \(3, 67, 2\)"),
+        ({"landmarks": np.zeros((0, 68, 2), np.float32)}, "Clip.landmarks: got 0 frames"),
+        (
+            {"landmarks": np.full((3, 68, 2), np.nan, np.float32)},
+            "Clip.landmarks: got 408 values that are NaN",
+        ),
+        ({"landmarks": [[1, 2]]}, "Clip.landmarks: got list"),
+        (
+            {"speech": np.zeros(1919, np.float32)},
+            r"Clip.speech: got shape \(1919,\), expected shape \(1920\)",
+        ),
+        ({"speech": np.full(1920, 1.5, np.float32)}, "Clip.speech: got a peak of 1.5"),
+        (
+            {"speech": np.full(1920, np.inf, np.float32)},
+            "Clip.speech: got 1920 values that are NaN or infinite",
+        ),
+        ({"words": (("bin", 0.05, 0.01),)}, "Clip.words: got 'bin' from 0.05 s to 0.01 s"),
+        ({"words": (("bin", 0.0, 0.2),)}, "within 0..0.12 s"),
+        ({"phonemes": (("b", 0.05, 0.1), ("i", 0.01, 0.1))}, "Clip.phonemes: got 'i' starting before"),
+        ({"identity": 7}, "Clip.identity: got int, expected text"),
+    ],
+)
+def test_wrong_fields_are_named(changed, message):
+    with pytest.raises(InputError, match=message):
+        Clip(**fields(**changed))
+
+
+def test_frames_are_centred_half_a_frame_in():
+    np.testing.assert_allclose(frame_times(3), [0.02, 0.06, 0.10])
+    assert Clip(**fields()).seconds == pytest.approx(0.12)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a clip", b"\x08\0\0\0\0\0\0\0{}      "])
+def test_other_files_are_refused(tmp_path, content):
+    path = tmp_path / "x"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="expected"):
+        Clip.load(path)
+
+
+def test_cut_file_is_refused(tmp_path):
+    path = Clip(**fields()).save(tmp_path / "a")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match="unreadable"):
+        Clip.load(path)
+    with pytest.raises(InputError, match="no such file"):
+        Clip.load(tmp_path / "missing")
+
+
+def test_record_is_text_and_numbers_only(tmp_path):
+    content = Clip(**fields()).save(tmp_path / "a").read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    assert set(header) == {"__metadata__", "frames", "landmarks", "speech"}
+
+
+def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "a"
+    write_atomically(path, b"old")
+
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

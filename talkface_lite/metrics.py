@@ -1,8 +1,8 @@
 """How far a generated face is from the true one: landmarks in pixels, pictures in float64.
 
-Definitions that papers leave open are fixed here. Landmark distances are means over points (ATVGnet's released
-script sums over the 20 mouth points); PSNR and SSIM are computed in float64 with a stated data range, without resizing
-(the released script squares differences in uint8, where they wrap round at 256).
+Definitions that papers leave open are fixed here. Landmark distances are means over points (ATVGnet's
+released script sums over the 20 mouth points); PSNR and SSIM are computed in float64 with a stated data
+range, without resizing (the released script squares differences in uint8, where they wrap round at 256).
 """
 
 import numpy as np
@@ -16,7 +16,8 @@ from talkface_lite.landmarks import MOUTH, lip_opening
 def landmark_distance(generated: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """LMD: distance of each of the 68 points from where it should be, averaged over points.
 
-    Chen et al., "Lip movements generation at a glance", 2018, take the mouth only; see :func:`mouth_landmark_distance`.
+    Chen et al., "Lip movements generation at a glance", 2018, take the mouth only:
+    :func:`mouth_landmark_distance`.
 
     Parameters
     ----------
@@ -34,7 +35,8 @@ def landmark_distance(generated: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def mouth_landmark_distance(generated: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Distance of the 20 mouth points after each mouth is moved to its own centre, averaged over points.
 
-    Moving to the centre forgives a displaced mouth and keeps its shape, as ATVGnet's LMD does (which sums instead).
+    Moving to the centre forgives a displaced mouth and keeps its shape, as ATVGnet's LMD does (which sums
+    instead).
 
     Parameters
     ----------
@@ -101,8 +103,8 @@ def psnr(generated: np.ndarray, truth: np.ndarray, *, data_range: float) -> floa
 def ssim(generated: np.ndarray, truth: np.ndarray, *, data_range: float, gaussian: bool = True) -> float:
     """Structural similarity of two pictures, averaged over pixels and channels, in float64.
 
-    Wang, Bovik, Sheikh, Simoncelli: Image quality assessment: from error visibility to structural similarity, 2004.
-    K₁ = 0.01, K₂ = 0.03.
+    Wang, Bovik, Sheikh, Simoncelli: Image quality assessment: from error visibility to structural similarity,
+    2004. K₁ = 0.01, K₂ = 0.03.
 
     Parameters
     ----------
@@ -111,8 +113,8 @@ def ssim(generated: np.ndarray, truth: np.ndarray, *, data_range: float, gaussia
     data_range:
         Largest possible minus smallest possible value.
     gaussian:
-        True: Wang's window, a Gaussian of σ = 1.5 cut at 11×11. False: 7×7 uniform window with sample covariances, the
-        default of scikit-image and the one ATVGnet reports.
+        True: Wang's window, a Gaussian of σ = 1.5 cut at 11×11. False: 7×7 uniform window with sample
+        covariances, the default of scikit-image and the one ATVGnet reports.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """AT-net: speech and one face's PCA coefficients in, the face's coefficients over time out (ATVGnet, Eq. 3).
 
-Chen, Maddox, Duan, Xu: Hierarchical Cross-Modal Talking Face Generation with Dynamic Pixel-Wise Loss, CVPR 2019,
-and its workshop text "Sound to Visual".
+Chen, Maddox, Duan, Xu: Hierarchical Cross-Modal Talking Face Generation with Dynamic Pixel-Wise Loss, CVPR
+2019, and its workshop text "Sound to Visual".
 """
 
 from dataclasses import dataclass
@@ -37,8 +37,9 @@ class ATNetConfig:
     hidden, layers:
         Units and depth of the LSTM (unused without recurrence).
     recurrent:
-        False gives the paper's comparison without a memory, released as ``AT_single``: the audio network alone,
-        without batch normalisation and without the face; each frame is a function of its own window only.
+        False gives the paper's comparison without a memory, released as ``AT_single``: the audio network
+        alone, without batch normalisation and without the face; each frame is a function of its own window
+        only.
     """
 
     components: int = 6
@@ -75,17 +76,20 @@ class ATNetConfig:
 
 
 class ATNet(nn.Module):
-    """Speech to PCA coefficients of a face: ``[h_t, c_t] = φ_lmark(LSTM(f_audio(a_t), f_lmark(h_p), c_{t-1}))`` (Eq. 3).
+    """Speech to PCA coefficients of a face (Eq. 3).
+
+    ``[h_t, c_t] = φ_lmark(LSTM(f_audio(a_t), f_lmark(h_p), c_{t-1}))``
 
     The audio network sees all ``B·T`` windows at once; only the LSTM walks through time.
 
-    Ours: MFCC are standardised per coefficient by two fixed buffers, ``mfcc_mean`` and ``mfcc_std`` (zeros and ones
-    until :meth:`standardise` is called with the training set's), which travel with the weights. The first convolution
-    has no bias before its batch normalisation, so this changes the scale on which it starts, not what it can learn.
+    Ours: MFCC are standardised per coefficient by two fixed buffers, ``mfcc_mean`` and ``mfcc_std`` (zeros
+    and ones until :meth:`standardise` is called with the training set's), which travel with the weights. The
+    first convolution has no bias before its batch normalisation, so this changes the scale on which it
+    starts, not what it can learn.
 
-    Initial weights are PyTorch's defaults. The paper draws every layer from a normal distribution with standard
-    deviation 0.2 (its code: 0.02 for convolutions); in the fully connected layer of 12,288 inputs 0.2 multiplies the
-    scale of its input by about 16.
+    Initial weights are PyTorch's defaults. The paper draws every layer from a normal distribution with
+    standard deviation 0.2 (its code: 0.02 for convolutions); in the fully connected layer of 12,288 inputs
+    0.2 multiplies the scale of its input by about 16.
 
     Parameters
     ----------
@@ -145,7 +149,8 @@ class ATNet(nn.Module):
         Returns
         -------
         h, state:
-            Coefficients ``(B, T, components)`` and the LSTM's state after the last frame (None without recurrence).
+            Coefficients ``(B, T, components)`` and the LSTM's state after the last frame (None without
+            recurrence).
         """
         audio = self.listen(mfcc)  # (B, T, 28, 12) → (B, T, audio)
         if not self.config.recurrent:

@@ -1,6 +1,7 @@
 """Pieces that several networks share."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -18,7 +19,7 @@ def conv_block(n_in: int, n_out: int, *, batch_norm: bool = True) -> nn.Sequenti
 def linear_relu(widths: Sequence[int]) -> nn.Sequential:
     """Linear layers through the given widths, each followed by ReLU."""
     layers: list[nn.Module] = []
-    for n_in, n_out in zip(widths[:-1], widths[1:]):
+    for n_in, n_out in pairwise(widths):
         layers += [nn.Linear(n_in, n_out), nn.ReLU()]
     return nn.Sequential(*layers)
 

@@ -33,8 +33,8 @@ GROUPS: Mapping[str, slice] = MappingProxyType(
         "inner_lips": slice(60, 68),
     }
 )
-"""Where each part of the face lies among the 68 points. Right and left are the person's: the right eye lies on
-the left of the picture."""
+"""Where each part lies among the 68 points. Right and left are the person's: the right eye is on the left in
+the picture."""
 
 MOUTH = slice(48, 68)
 """The 20 points of the lips."""
@@ -57,7 +57,7 @@ LINES: tuple[tuple[str, tuple[int, ...]], ...] = (
     ("inner_lips", (60, 61, 62, 63, 64)),
     ("inner_lips", (64, 65, 66, 67, 60)),
 )
-"""The lines of a drawn face as ``(group, points)``; eyes and lips have two lines each, between the corners."""
+"""The lines of a drawn face as ``(group, points)``; eyes and lips have two lines each."""
 
 COLOURS: Mapping[str, tuple[int, int, int]] = MappingProxyType(
     {

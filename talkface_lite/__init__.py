@@ -12,7 +12,7 @@ except PackageNotFoundError:  # a source tree on the path, never installed
     __version__ = "0+unknown"
 
 
-def __getattr__(name: str):  # noqa: ANN202 - keep `import talkface_lite` light: no torch until it is asked for
+def __getattr__(name: str):
     if name == "Talker":
         from talkface_lite.talker import Talker
 

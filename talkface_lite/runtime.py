@@ -30,7 +30,7 @@ CHAPTER_STEPS: dict[str, Steps] = {
 
 
 def device(name: str | None = None) -> str:
-    """The device to compute on: ``name`` or ``$TALKFACE_DEVICE`` if given, else ``"cuda"`` if there is one."""
+    """Name the device to compute on: ``name``, else ``$TALKFACE_DEVICE``, else ``"cuda"`` if there is one."""
     import torch
 
     chosen = name or os.environ.get("TALKFACE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -59,8 +59,8 @@ class ATNetConfig:
     def lite(cls, *, recurrent: bool = True) -> Self:
         """The same structure for a laptop: 0.90 M parameters (0.43 M without recurrence)."""
         return cls(
-            channels=(16, 32, 64, 64, 96),
-            audio=(128, 128),
+            channels=(8, 16, 32, 32, 64),
+            audio=(256, 128),
             landmark=(64, 128),
             hidden=128,
             recurrent=recurrent,

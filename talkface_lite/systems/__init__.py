@@ -1,0 +1,93 @@
+"""A paper is a system: its networks, its losses, one training step, and generate."""
+
+import os
+from importlib.resources import files
+from pathlib import Path
+
+from talkface_lite.errors import InputError
+from talkface_lite.networks.at_net import ATNetConfig
+from talkface_lite.systems.atvg import ATVG, ATVGConfig
+from talkface_lite.systems.base import System, read_weights
+
+SYSTEMS: tuple[type[System], ...] = (ATVG,)
+"""The systems that are built so far."""
+
+SIZES = ("lite", "full")
+
+__all__ = [
+    "ATVG",
+    "SIZES",
+    "SYSTEMS",
+    "ATVGConfig",
+    "System",
+    "build",
+    "load",
+    "read_weights",
+    "shipped_weights",
+    "system_class",
+]
+
+
+def system_class(name: str) -> type[System]:
+    """The class of the system with this name.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
+    for system in SYSTEMS:
+        if system.name == name:
+            return system
+    raise InputError("system", repr(name), " or ".join(system.name for system in SYSTEMS))
+
+
+def build(name: str, size: str = "lite", *, recurrent: bool = True, **options: object) -> System:
+    """A system with fresh weights.
+
+    Parameters
+    ----------
+    name, size:
+        Which system; ``lite`` or ``full``.
+    recurrent:
+        False: AT-net without its LSTM.
+    **options:
+        Further settings of the system; for ``atvg`` ``loss``, ``mouth_weight`` and ``shape_pca``.
+    """
+    system_class(name)
+    shape_pca = options.pop("shape_pca", None)
+    at_net = ATNetConfig.of_size(size, recurrent=recurrent)
+    return ATVG(ATVGConfig(at_net=at_net, **options), shape_pca)
+
+
+def shipped_weights(name: str, size: str = "lite", *, recurrent: bool = True) -> Path:
+    """Where the package keeps the weights of a system; the file need not exist."""
+    system_class(name)
+    variant = "" if recurrent else "_no_lstm"
+    return Path(str(files("talkface_lite") / "weights" / f"{name}_at_net_{size}{variant}.safetensors"))
+
+
+def load(
+    name: str, size: str = "lite", *, weights: str | os.PathLike | None = None, recurrent: bool = True
+) -> System:
+    """A trained system, in evaluation mode, on the CPU.
+
+    Parameters
+    ----------
+    name, size, recurrent:
+        As for :func:`build`.
+    weights:
+        A file that training wrote; None takes the package's own.
+
+    Raises
+    ------
+    InputError
+        When there are no such weights.
+    """
+    path = Path(weights) if weights is not None else shipped_weights(name, size, recurrent=recurrent)
+    if weights is None and not path.is_file():
+        what = f"{name} {size}" + ("" if recurrent else " without LSTM")
+        raise InputError(
+            f"weights of {what}", "none in the package", "--weights FILE (talkface train makes one)"
+        )
+    return system_class(name).load(path)

@@ -1,0 +1,142 @@
+"""What every system is: networks, losses, one training step, generate; saved to one file without pickle."""
+
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from talkface_lite.clip import write_atomically
+from talkface_lite.data import Batch
+from talkface_lite.errors import InputError
+from talkface_lite.networks.layers import count_parameters
+
+FORMAT = "talkface_lite system 1"
+
+
+class System(nn.Module, ABC):
+    """One paper: its networks, its losses, one training step, and :meth:`generate`.
+
+    A subclass holds each network as an attribute named in :attr:`network_names`, so that the trainer can
+    place and wrap them one by one, and its configuration as a frozen dataclass in ``config``.
+    """
+
+    name: ClassVar[str]
+    """The word that the command line knows it by."""
+    network_names: ClassVar[tuple[str, ...]]
+    """Attributes that are networks."""
+
+    config: Any
+
+    @abstractmethod
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Every loss term by name; ``"loss"`` is the one that is minimised."""
+
+    @abstractmethod
+    def generate(self, speech: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        """Speech ``(n,)`` at 16 kHz and one face ``(68, 2)`` in pixels → landmarks ``(T, 68, 2)``."""
+
+    @classmethod
+    @abstractmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """A system with fresh weights from what ``asdict(system.config)`` gave."""
+
+    def prepare(self, statistics: Mapping[str, np.ndarray]) -> None:
+        """Take what must be fixed from the training set before the first step (means, deviations)."""
+
+    def optimizers(self, learning_rate: float, betas: tuple[float, float]) -> dict[str, Optimizer]:
+        """One Adam over everything; a system with adversaries gives one for each side."""
+        return {"adam": torch.optim.Adam(self.parameters(), lr=learning_rate, betas=betas)}
+
+    def training_step(
+        self,
+        batch: Batch,
+        optimizers: Mapping[str, Optimizer],
+        backward: Callable[[Tensor], None] = Tensor.backward,
+    ) -> dict[str, Tensor]:
+        """One update from one batch; returns the losses, detached."""
+        losses = self.losses(batch)
+        for optimizer in optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
+        backward(losses["loss"])
+        for optimizer in optimizers.values():
+            optimizer.step()
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def networks(self) -> dict[str, nn.Module]:
+        """The networks by name."""
+        return {name: getattr(self, name) for name in self.network_names}
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Trainable numbers of each network."""
+        return {name: count_parameters(network) for name, network in self.networks().items()}
+
+    def save(self, path: str | os.PathLike, record: Mapping[str, Any] | None = None) -> Path:
+        """Write weights and configuration to one file, whole or not at all.
+
+        Parameters are stored in half precision, buffers (running means, the shape basis) as they are.
+
+        Parameters
+        ----------
+        path:
+            A ``.safetensors`` file.
+        record:
+            How the weights were made: anything that JSON can hold.
+        """
+        parameters = {name for name, _ in self.named_parameters()}
+        tensors = {
+            name: (value.half() if name in parameters else value).detach().cpu().contiguous()
+            for name, value in self.state_dict().items()
+        }
+        about = {"format": FORMAT, "system": self.name, "config": asdict(self.config), "record": record or {}}
+        metadata = {"talkface_lite": json.dumps(about, sort_keys=True)}
+        return write_atomically(path, to_safetensors(tensors, metadata))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Self:
+        """Read a system written by :meth:`save`, in evaluation mode.
+
+        Raises
+        ------
+        InputError
+            When the file is missing, broken, or holds another system.
+        """
+        about, tensors = read_weights(path)
+        if about["system"] != cls.name:
+            raise InputError(path, f"weights of {about['system']!r}", f"weights of {cls.name!r}")
+        try:
+            system = cls.from_config(about["config"])
+            system.load_state_dict(tensors)
+        except (RuntimeError, TypeError, KeyError) as error:
+            raise InputError(path, f"weights that do not fit ({error})", f"a {cls.name} system") from error
+        return system.eval()
+
+
+def read_weights(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a weights file says about itself (``system``, ``config``, ``record``), and its tensors.
+
+    Raises
+    ------
+    InputError
+        When the file is missing or is not a weights file of this package.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(path, "no such file", "weights (.safetensors)")
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get("talkface_lite", "{}"))
+            if about.get("format") != FORMAT:
+                raise InputError(path, "a file of another kind", f"'{FORMAT}'")
+            return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, json.JSONDecodeError, OSError, AttributeError) as error:
+        raise InputError(path, f"an unreadable file ({error})", "weights (.safetensors)") from error

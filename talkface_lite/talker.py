@@ -1,0 +1,179 @@
+"""A photograph and a recording in, a clip out, for any system."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Self
+
+import numpy as np
+
+from talkface_lite.clip import CROP_SIZE, Clip
+from talkface_lite.data import pad_to_frames
+from talkface_lite.errors import InputError
+from talkface_lite.face_detection import detect_landmarks
+from talkface_lite.landmarks import align, draw_landmarks, warp_crop
+from talkface_lite.media import read_image, read_speech
+from talkface_lite.runtime import device as choose_device
+from talkface_lite.systems import System, load
+
+
+def _hopper() -> np.ndarray:
+    from matplotlib.cbook import get_sample_data
+
+    with get_sample_data("grace_hopper.jpg") as file:
+        return read_image(file.name)
+
+
+def _collins() -> np.ndarray:
+    try:
+        from skimage.data import astronaut
+    except ImportError as error:
+        raise InputError("photo 'collins'", "no scikit-image", "pip install scikit-image") from error
+    return astronaut()
+
+
+PHOTOGRAPHS: Mapping[str, Callable[[], np.ndarray]] = MappingProxyType(
+    {"hopper": _hopper, "collins": _collins}
+)
+"""Public-domain photographs by name: Grace Hopper (matplotlib carries it), Eileen Collins (scikit-image)."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Portrait:
+    """A photograph with the face in it found.
+
+    Parameters
+    ----------
+    image:
+        uint8 RGB ``(H, W, 3)``.
+    landmarks:
+        float32 ``(68, 2)`` in pixels of the aligned 128×128 crop.
+    matrix:
+        float64 ``(2, 3)``, photograph to crop.
+    name:
+        What to call it.
+    """
+
+    image: np.ndarray
+    landmarks: np.ndarray
+    matrix: np.ndarray
+    name: str
+
+    @classmethod
+    def of(cls, photo: str | os.PathLike | np.ndarray | Self, *, detector: str = "auto") -> Self:
+        """Find the largest face of a photograph.
+
+        Parameters
+        ----------
+        photo:
+            A file, ``"hopper"`` or ``"collins"``, or uint8 RGB ``(H, W, 3)``.
+        detector:
+            As for :func:`talkface_lite.face_detection.detect_landmarks`.
+
+        Raises
+        ------
+        InputError
+            When it is not a picture, or no face is found.
+        """
+        if isinstance(photo, cls):
+            return photo
+        if isinstance(photo, np.ndarray):
+            name, image = "photo", photo
+        elif str(photo) in PHOTOGRAPHS and not Path(photo).exists():
+            name, image = str(photo), PHOTOGRAPHS[str(photo)]()
+        else:
+            name, image = str(photo), read_image(photo)
+        try:
+            landmarks, matrix = align(detect_landmarks(image, detector))
+        except InputError as error:
+            raise InputError(f"{name}: {error.what}", error.got, error.expected) from error
+        return cls(image=image, landmarks=landmarks, matrix=matrix, name=name)
+
+    def crop(self, size: int = CROP_SIZE) -> np.ndarray:
+        """uint8 ``(size, size, 3)``: the aligned face."""
+        return warp_crop(self.image, self.matrix, size)
+
+
+class Talker:
+    """A trained system that makes photographs talk.
+
+    Examples
+    --------
+    >>> from talkface_lite import Talker                        # doctest: +SKIP
+    >>> clip = Talker.load("atvg").talk("me.jpg", "hello.wav")  # doctest: +SKIP
+
+    Parameters
+    ----------
+    system:
+        The system, trained.
+    device:
+        Where to compute; None as :func:`talkface_lite.runtime.device` chooses.
+    """
+
+    def __init__(self, system: System, *, device: str | None = None) -> None:
+        self.system = system.to(choose_device(device)).eval()
+
+    @classmethod
+    def load(
+        cls,
+        system: str = "atvg",
+        *,
+        size: str = "lite",
+        weights: str | os.PathLike | None = None,
+        device: str | None = None,
+    ) -> Self:
+        """Load a system by name, with the package's weights or those of a file."""
+        return cls(load(system, size, weights=weights), device=device)
+
+    def talk(
+        self,
+        photo: str | os.PathLike | np.ndarray | Portrait,
+        speech: str | os.PathLike | np.ndarray,
+        seed: int = 0,
+        *,
+        detector: str = "auto",
+        convert: bool = False,
+    ) -> Clip:
+        """Let the face in a photograph say something.
+
+        So far the landmarks speak: the clip's pictures are the aligned photograph, unmoved, with the moving
+        landmarks drawn on it.
+
+        Parameters
+        ----------
+        photo:
+            A file, ``"hopper"`` or ``"collins"``, uint8 RGB ``(H, W, 3)``, or a :class:`Portrait`.
+        speech:
+            A file, or float32 ``(n,)`` at 16 kHz.
+        seed:
+            Of systems that draw at random; AT-net does not.
+        detector:
+            Which face detector.
+        convert:
+            Accept sound files of another rate, depth or number of channels.
+
+        Returns
+        -------
+        Clip
+            ``ceil(n / 640)`` frames in the aligned 128×128 crop.
+
+        Raises
+        ------
+        InputError
+            When photograph or sound cannot be used.
+        """
+        if not isinstance(speech, np.ndarray):
+            speech = read_speech(speech, convert=convert)
+        speech = pad_to_frames(speech)
+        portrait = Portrait.of(photo, detector=detector)
+        landmarks = self.system.generate(speech, portrait.landmarks)
+        still = np.broadcast_to(portrait.crop(), (len(landmarks), CROP_SIZE, CROP_SIZE, 3))
+        return Clip(
+            frames=draw_landmarks(landmarks, image=still),
+            landmarks=landmarks,
+            speech=speech,
+            identity=portrait.name,
+            source=f"talkface_lite {self.system.name}",
+        )

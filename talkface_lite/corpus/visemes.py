@@ -1,0 +1,336 @@
+"""Visemes: phonemes in time → how the mouth stands at each frame.
+
+Every phoneme pulls the mouth towards its own shape, strongly near its own time and less and less further off;
+the mouth takes the weighted mean. The weights are Cohen and Massaro's dominance functions
+{cite}`cohen1993dominance`: with ``tau`` the time between a frame and a segment,
+
+    D(tau) = alpha * exp(-|tau| / reach),     mouth(t) = sum_s D_s(t) * target_s / sum_s D_s(t),
+
+separately for each of the seven channels, with one reach before a segment (anticipation) and one after it
+(carry-over). A large ``alpha`` makes a shape prevail (the closed lips of /b/), a small one lets the
+neighbours shine through (the lips of /t/ in "two" are already those of /u/).
+
+Two things are ours. ``tau`` counts from the nearest end of a segment's core (0 within it) where the paper
+counts from its centre, so that long sounds are held; a core of no length gives the paper's function. And the
+core of a closure is stretched to the nearest frame: a /b/ may last 50 ms and a frame 40 ms, and no frame
+should miss it.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+
+from talkface_lite.clip import FRAMES_PER_SECOND, Interval, frame_times
+from talkface_lite.errors import InputError
+
+CHANNELS = ("jaw", "width", "rounding", "upper_lip", "lower_lip", "tongue", "teeth")
+"""What a mouth does. All zero is a relaxed closed mouth; each runs 0..1, except width and lips: -1..1.
+
+jaw: closed..wide open; width: narrowed..spread; rounding: protruded as for /u/; upper_lip: pressed..raised
+beyond what the jaw gives; lower_lip: tucked under the teeth..dropped; tongue: low..tip at the ridge; teeth:
+hidden..shown.
+"""
+SHORTEST_REST = 0.09
+"""Seconds; in shorter silences the mouth does not go to rest."""
+REST_MARGIN = 0.05
+"""Seconds between a sound and the moment when the mouth is at rest."""
+CLOSED_PART = (0.05, 0.6)
+"""Part of a bilabial's interval in which its lips are shut; the rest is its release, see the module voice."""
+VOWEL_PART, CONSONANT_PART = (0.08, 0.45), (0.4, 0.6)
+"""Part of other intervals in which the shape is full; vowels are loudest, and widest, in their first half."""
+LONGEST_CLOSURE = 0.08
+"""Seconds that the lips of a released /p b/ stay shut at most; the rest is its breath."""
+STRESSED, UNSTRESSED = 1.1, 0.85
+"""Factors on the jaw of vowels."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Viseme:
+    """The mouth of one sound.
+
+    Parameters
+    ----------
+    kind:
+        Family of sounds, such as ``"vowel"`` or ``"bilabial"``.
+    target:
+        ``(7,)`` position of each of :data:`CHANNELS`.
+    alpha:
+        ``(7,)`` strength with which each target prevails; 1 for a vowel.
+    before, after:
+        ``(7,)`` seconds in which the strength falls to 1/e, ahead of the sound and behind it.
+    """
+
+    kind: str
+    target: np.ndarray
+    alpha: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+
+
+#         kind         jaw  width round upper lower tongue teeth   before after (seconds)
+_FAMILIES = """
+          rest         1.2  1.0   1.0   1.0   1.0   1.0    1.0     0.045  0.045
+          vowel        1.0  1.0   1.0   1.0   1.0   1.0    1.0     0.060  0.060
+          rounded      1.0  1.0   1.6   1.0   1.0   1.0    1.0     0.070  0.060
+          bilabial     12   0.1   0.1   12    12    0.5    8       0.015  0.015
+          labiodental  8    0.2   0.2   8     10    0.5    8       0.018  0.018
+          dental       0.8  0.2   0.15  0.4   0.4   3      1.5     0.035  0.035
+          alveolar     0.5  0.15  0.08  0.2   0.2   3      0.8     0.035  0.035
+          sibilant     2.5  0.5   0.15  0.6   0.6   2      3       0.030  0.030
+          palatal      2    0.8   1.5   2     2     1      3       0.035  0.035
+          velar        0.25 0.08  0.08  0.08  0.08  0.4    0.2     0.035  0.035
+          rhotic       0.7  0.6   1.0   0.4   0.4   0.8    0.4     0.045  0.040
+          labiovelar   2    1.5   3     1     1     0.6    1       0.060  0.040
+          breath       0.05 0.05  0.05  0.05  0.05  0.05   0.05    0.035  0.035
+"""
+_ANTICIPATED_ROUNDING = 0.13
+"""Seconds of reach ahead of a rounded sound, on the channel rounding: lips round well before /u/ sounds."""
+
+#         kind         jaw   width round upper lower tongue teeth   IPA
+_TARGETS = """
+          rest         0     0     0     0     0     0     0       _
+          bilabial     0     0     0     -1    -0.4  0.1   0       p b m ɱ ɸ
+          labiodental  0.10  0.10  0     0.25  -1    0.1   0.8     f v ʋ
+          dental       0.16  0.10  0     0.15  0.20  0.9   0.6     θ ð
+          alveolar     0.15  0.10  0     0.05  0.10  0.8   0.4     t d n ɾ ɗ ʈ ɖ ɳ
+          alveolar     0.24  0.10  0     0.05  0.10  1.0   0.3     l ɫ ɭ ʎ ɬ ɮ
+          sibilant     0.06  0.35  0     0.20  0.30  0.5   0.9     s z
+          palatal      0.11  -0.10 0.55  0.50  0.50  0.4   0.7     ʃ ʒ ʂ ʐ ɕ ʑ
+          palatal      0.11  -0.10 0.50  0.45  0.50  0.6   0.7     tʃ dʒ tɕ dʑ tʂ dʐ
+          velar        0.25  0     0     0.05  0.10  0.1   0.2     k ɡ g ŋ x ɣ q ɢ χ ʁ ç ɲ c ɟ
+          rhotic       0.20  -0.15 0.45  0.10  0.20  0.4   0.2     ɹ r ɻ ɽ ʀ
+          rhotic       0.30  -0.10 0.35  0.10  0.15  0.3   0.2     ɚ ɝ
+          labiovelar   0.10  -0.50 1.0   0     0     0     0       w ʍ ɥ β
+          breath       0.30  0     0     0     0     0     0.1     h ɦ ʔ ħ ʕ ʜ
+          vowel        0.16  0.50  0     0.10  0.15  0.6   0.40    j
+          vowel        0.22  0.70  0     0.15  0.20  0.5   0.45    i
+          vowel        0.30  0.40  0     0.10  0.15  0.4   0.35    ɪ ɨ
+          vowel        0.45  0.45  0     0.15  0.20  0.3   0.35    e ɛ
+          vowel        0.72  0.35  0     0.20  0.30  0.1   0.40    a æ
+          vowel        0.85  0.05  0     0.15  0.25  0     0.25    ɑ
+          vowel        0.55  0.10  0     0.10  0.15  0.1   0.25    ʌ ɐ
+          vowel        0.32  0     0.05  0.05  0.10  0.2   0.25    ə ɘ ɤ ɯ
+          vowel        0.40  -0.05 0.25  0.10  0.15  0.2   0.20    ɜ ɞ
+          rounded      0.60  -0.10 0.35  0.10  0.15  0     0.10    ɒ
+          rounded      0.50  -0.20 0.65  0.05  0.10  0     0.05    ɔ œ
+          rounded      0.42  -0.30 0.75  0     0.05  0     0.05    o ø ɵ
+          rounded      0.28  -0.30 0.70  0     0.05  0     0.05    ʊ ʏ
+          rounded      0.18  -0.45 1.0   0     0     0     0       u ʉ y
+"""
+
+
+def _table() -> MappingProxyType:
+    families = {
+        kind: np.array(values, float) for kind, *values in map(str.split, _FAMILIES.strip().splitlines())
+    }
+    visemes = {}
+    for line in _TARGETS.strip().splitlines():
+        kind, *fields = line.split()
+        values = families[kind]
+        before, after = np.full(7, values[7]), np.full(7, values[8])
+        if kind in ("rounded", "labiovelar"):
+            before[CHANNELS.index("rounding")] = _ANTICIPATED_ROUNDING
+        target = np.array(fields[:7], float)
+        for array in (target, values, before, after):
+            array.flags.writeable = False
+        for symbol in fields[7:]:
+            visemes[symbol] = Viseme(kind=kind, target=target, alpha=values[:7], before=before, after=after)
+    return MappingProxyType(visemes)
+
+
+VISEMES: MappingProxyType = _table()
+"""The viseme of each IPA symbol; ``"_"`` is rest."""
+CLOSURES = ("bilabial", "labiodental")
+VOWELS = ("vowel", "rounded")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Segments:
+    """The visemes of a clip in time: ``S`` segments.
+
+    Parameters
+    ----------
+    symbols:
+        IPA symbols; ``"_"`` is rest.
+    start, end:
+        float64 ``(S,)`` seconds: the core of each segment, where its strength is full.
+    target, alpha, before, after:
+        float64 ``(S, 7)``, see :class:`Viseme`.
+    """
+
+    symbols: tuple[str, ...]
+    start: np.ndarray
+    end: np.ndarray
+    target: np.ndarray = field(repr=False)
+    alpha: np.ndarray = field(repr=False)
+    before: np.ndarray = field(repr=False)
+    after: np.ndarray = field(repr=False)
+
+
+def dominance(
+    times: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    *,
+    alpha: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+) -> np.ndarray:
+    """How strongly segments pull at given times: ``alpha * exp(-|tau| / reach)``.
+
+    Parameters
+    ----------
+    times:
+        Seconds; broadcast with the rest.
+    start, end:
+        Seconds: the core, in which ``tau`` is 0. ``start == end`` is the function of Cohen and Massaro, whose
+        ``theta`` is ``1 / reach``.
+    alpha:
+        Strength in the core.
+    before, after:
+        Reach in seconds, ahead of the core and behind it.
+
+    Returns
+    -------
+    float64, the broadcast shape.
+    """
+    ahead, behind = np.maximum(start - times, 0), np.maximum(times - end, 0)
+    return alpha * np.exp(-ahead / before - behind / after)
+
+
+def split_symbols(phoneme: str) -> tuple[str, ...]:
+    """The IPA symbols of a phoneme that have a viseme: ``"ˈeɪ"`` → ``("e", "ɪ")``, ``"tʃ"`` → ``("tʃ",)``.
+
+    Marks of stress, length and the like are dropped; a symbol without a viseme counts as ``"ə"`` if it is a
+    letter. An empty tuple means silence.
+    """
+    letters = [
+        c for c in unicodedata.normalize("NFD", phoneme) if unicodedata.category(c) in ("Ll", "Lo", "Lu")
+    ]
+    symbols, i = [], 0
+    while i < len(letters):
+        pair = "".join(letters[i : i + 2])
+        symbol = pair if len(pair) == 2 and pair in VISEMES else letters[i]
+        symbols.append(symbol if symbol in VISEMES else "ə")
+        i += len(symbol) if symbol in VISEMES else 1
+    return tuple(symbols)
+
+
+def segments(phonemes: Sequence[Interval], n_frames: int, *, strength: float = 1.0) -> Segments:
+    """The visemes of a clip and when each rules.
+
+    Parameters
+    ----------
+    phonemes:
+        Intervals in seconds labelled in IPA, in order.
+    n_frames:
+        Length of the clip in frames of 40 ms.
+    strength:
+        How much a person moves the mouth: factor on every target but the closures, 1 is ordinary.
+
+    Returns
+    -------
+    Segments
+    """
+    if n_frames < 1:
+        raise InputError("n_frames", n_frames, "at least 1")
+    if not 0 < strength <= 2:
+        raise InputError("strength", f"{strength:g}", "more than 0, at most 2")
+    seconds = n_frames / FRAMES_PER_SECOND
+    rows: list[tuple[str, float, float, float]] = []
+    previous = 0.0
+    spoken = [(split_symbols(label), label, start, end) for label, start, end in phonemes]
+    spoken = [one for one in spoken if one[0]]
+    for i, (symbols, label, start, end) in enumerate(spoken):
+        if start - previous >= SHORTEST_REST or i == 0:
+            rows.append(_rest(previous if i else 0.0, start, first=i == 0))
+        previous = end
+        at_rest = (spoken[i + 1][2] if i + 1 < len(spoken) else np.inf) - end >= SHORTEST_REST
+        stress = STRESSED if "ˈ" in label else 1.0 if "ˌ" in label or len(symbols) > 1 else UNSTRESSED
+        share = (end - start) / len(symbols)
+        for j, symbol in enumerate(symbols):
+            core = _core(symbol, start + j * share, start + (j + 1) * share, at_rest)
+            rows.append((symbol, *core, stress if VISEMES[symbol].kind in VOWELS else 1.0))
+    rows.append(("_", min(previous + REST_MARGIN, seconds), max(seconds, previous + REST_MARGIN), 1.0))
+    visemes = [VISEMES[symbol] for symbol, *_ in rows]
+    target = np.stack([viseme.target for viseme in visemes])
+    target[:, 0] *= [row[3] for row in rows]
+    closes = np.array([viseme.kind in CLOSURES for viseme in visemes])
+    target[~closes] *= strength
+    return Segments(
+        symbols=tuple(row[0] for row in rows),
+        start=np.array([row[1] for row in rows]),
+        end=np.array([row[2] for row in rows]),
+        target=target,
+        alpha=np.stack([viseme.alpha for viseme in visemes]),
+        before=np.stack([viseme.before for viseme in visemes]),
+        after=np.stack([viseme.after for viseme in visemes]),
+    )
+
+
+def articulation(phonemes: Sequence[Interval], n_frames: int, *, strength: float = 1.0) -> np.ndarray:
+    """How the mouth stands at the centre of each frame.
+
+    Parameters
+    ----------
+    phonemes:
+        Intervals in seconds labelled in IPA, in order, :func:`talkface_lite.corpus.voice.speak` gives them.
+    n_frames:
+        Length in frames of 40 ms.
+    strength:
+        How much a person moves the mouth; 1 is ordinary. Closed lips stay closed.
+
+    Returns
+    -------
+    float32 ``(n_frames, 7)``, the :data:`CHANNELS`.
+
+    Raises
+    ------
+    InputError
+        When ``n_frames`` is less than 1 or ``strength`` is not in (0, 2].
+    """
+    parts = segments(phonemes, n_frames, strength=strength)
+    mouth = np.empty((n_frames, len(CHANNELS)), np.float32)
+    times = frame_times(n_frames)
+    # strengths vanish within seconds (exp(-25) at 3 s for the longest reach), so long speech goes in blocks
+    for first in range(0, n_frames, _BLOCK):
+        block = times[first : first + _BLOCK, None, None]
+        near = (parts.end > block.min() - 3.3) & (parts.start < block.max() + 3.3)
+        pull = dominance(
+            block,
+            parts.start[near, None],
+            parts.end[near, None],
+            alpha=parts.alpha[near],
+            before=parts.before[near],
+            after=parts.after[near],
+        )
+        mouth[first : first + _BLOCK] = (pull * parts.target[near]).sum(axis=1) / pull.sum(axis=1)
+    return np.clip(mouth, [0, -1, 0, -1, -1, 0, 0], 1).astype(np.float32)
+
+
+_BLOCK = 256
+
+
+def _rest(start: float, end: float, *, first: bool) -> tuple[str, float, float, float]:
+    begin, stop = (start if first else start + REST_MARGIN), end - REST_MARGIN
+    middle = (start + end) / 2
+    return ("_", min(begin, middle), max(stop, min(begin, middle)), 1.0)
+
+
+def _core(symbol: str, start: float, end: float, rest_follows: bool) -> tuple[float, float]:
+    """When a sound has full strength: the shut part of a closure, the middle of anything else."""
+    length, kind = end - start, VISEMES[symbol].kind
+    if kind not in CLOSURES:
+        part = VOWEL_PART if kind in VOWELS else CONSONANT_PART
+        return start + part[0] * length, start + part[1] * length
+    if symbol in "pb":
+        core = start + CLOSED_PART[0] * length, start + min(CLOSED_PART[1] * length, LONGEST_CLOSURE)
+    elif kind == "labiodental" or rest_follows:
+        core = start + 0.2 * length, start + 0.9 * length
+    else:
+        core = start + CLOSED_PART[0] * length, start + CLOSED_PART[1] * length
+    nearest = (np.round(sum(core) / 2 * FRAMES_PER_SECOND - 0.5) + 0.5) / FRAMES_PER_SECOND
+    return min(core[0], nearest), max(core[1], nearest)

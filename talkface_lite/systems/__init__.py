@@ -1,8 +1,12 @@
 """A paper is a system: its networks, its losses, one training step, and generate."""
 
 import os
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from talkface_lite.errors import InputError
 from talkface_lite.networks.at_net import ATNetConfig
@@ -21,6 +25,7 @@ __all__ = [
     "ATVGConfig",
     "System",
     "build",
+    "describe",
     "load",
     "read_weights",
     "shipped_weights",
@@ -91,3 +96,25 @@ def load(
             f"weights of {what}", "none in the package", "--weights FILE (talkface train makes one)"
         )
     return system_class(name).load(path)
+
+
+def describe(names: Sequence[str], sizes: Sequence[str] = SIZES) -> dict[str, Any]:
+    """Networks with their parameter counts, weights with their origin: ``{name: {size: ...}}``.
+
+    Networks are built without memory behind them, so the large ones cost nothing.
+    """
+    about: dict[str, Any] = {}
+    for name in names:
+        about[name] = {}
+        for size in sizes:
+            networks, weights = {}, []
+            for recurrent in (True, False):
+                with torch.device("meta"):
+                    counts = build(name, size, recurrent=recurrent).parameter_counts()
+                networks |= {key + ("" if recurrent else "_no_lstm"): count for key, count in counts.items()}
+                path = shipped_weights(name, size, recurrent=recurrent)
+                if path.is_file():
+                    record = read_weights(path)[0]["record"]
+                    weights.append({"file": path.name, "bytes": path.stat().st_size, "record": record})
+            about[name][size] = {"networks": networks, "weights": weights}
+    return about

@@ -2,8 +2,8 @@
 
 face-alignment (Bulat and Tzimiropoulos 2017) finds faces with S3FD and points with FAN; its weights, about
 180 MB, lie in torch.hub's cache or are fetched there once. dlib finds faces with histograms of gradients and
-points with regression trees (Kazemi and Sullivan 2014), whose model file a package carries; it is licensed for
-non-commercial use only.
+points with regression trees (Kazemi and Sullivan 2014); the model file that a package carries is licensed for
+non-commercial use.
 """
 
 import os
@@ -354,6 +354,7 @@ def _face_alignment(device: str, cache: Path) -> _Backend:
         return boxes * (factor, factor, factor, factor, 1)
 
     def points(image: np.ndarray, box: np.ndarray) -> np.ndarray:
-        return model.get_landmarks_from_image(image, detected_faces=[box])[0]
+        # plain floats: it writes them into torch tensors, which take no float32 of NumPy's
+        return model.get_landmarks_from_image(image, detected_faces=[[float(edge) for edge in box]])[0]
 
     return _Backend("face-alignment", find, points)

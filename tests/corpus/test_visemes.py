@@ -82,15 +82,16 @@ def test_long_speech_in_blocks_equals_one_block(monkeypatch):
 
 @pytest.mark.parametrize("sound", ["p", "b", "m"])
 @pytest.mark.parametrize("vowel", ["ɑː", "ˈiː", "uː", "æ"])
+@pytest.mark.parametrize("length", [0.02, 0.06])
 @pytest.mark.parametrize("shift", np.arange(0, 0.04, 0.005))
-def test_bilabials_close_the_lips_wherever_the_frames_fall(sound, vowel, shift):
+def test_bilabials_close_the_lips_wherever_the_frames_fall(sound, vowel, length, shift):
     phonemes = (
         Interval(vowel, 0.4, 0.52),
-        Interval(sound, 0.52 + shift, 0.58 + shift),
-        Interval(vowel, 0.58 + shift, 0.72 + shift),
+        Interval(sound, 0.52 + shift, 0.52 + length + shift),
+        Interval(vowel, 0.52 + length + shift, 0.72 + shift),
     )
     mouth = articulation(phonemes, 30)
-    closure = 0.52 + shift + 0.325 * 0.06
+    closure = 0.52 + shift + 0.325 * length
     shut = mouth[frame_at(closure)]
     assert shut[JAW] < 0.09
     assert shut[UPPER] < -0.8
@@ -159,6 +160,7 @@ def test_strength_scales_the_vowels_and_leaves_closures_shut():
     assert strong[frame_at(0.46)][JAW] > 1.3 * weak[frame_at(0.46)][JAW]
     for mouth in (weak, strong):
         assert mouth[frame_at(0.555)][JAW] < 0.05
+        assert mouth[frame_at(0.555)][UPPER] < -0.9
 
 
 def test_a_stressed_vowel_opens_wider():

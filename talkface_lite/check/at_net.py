@@ -25,7 +25,7 @@ def exercise_1(answer: Callable | None) -> bool:
 
 
 def exercise_2(answer: Callable | None) -> bool:
-    """``run_in_chunks(lstm, x, n)``: equal to the LSTM over the whole, for chunks that do not divide it too."""
+    """``run_in_chunks(lstm, x, n)``: equal to the LSTM over the whole, whatever the size of a chunk."""
 
     def test(run_in_chunks: Callable) -> None:
         generator = torch.Generator().manual_seed(0)

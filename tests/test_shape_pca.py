@@ -103,6 +103,8 @@ def test_file_gives_the_same_basis_and_the_same_bytes(faces, tmp_path):
     assert again.total_variance == pca.total_variance
     assert again.origin == {"seed": 3, "source": "drawn", "clips": 200}
     assert again.save(tmp_path / "b.safetensors").read_bytes() == first.read_bytes()
+    same = ShapePCA.fit(faces, clips=200, source="drawn", seed=3)
+    assert same.save(tmp_path / "c.safetensors").read_bytes() == first.read_bytes()
 
 
 def test_shipped_basis_is_of_faces():

@@ -22,6 +22,7 @@ class Steps:
 CHAPTER_STEPS: dict[str, Steps] = {
     "corpus.clips": Steps(quick=8, full=200),
     "corpus.clips_for_pca": Steps(quick=60, full=400),
+    "speech.sentences_a_voice": Steps(quick=2, full=8),
     "at_net.clips": Steps(quick=60, full=2_000),
     "at_net.training_steps": Steps(quick=80, full=20_000),
     "at_net.test_clips": Steps(quick=12, full=200),

@@ -1,4 +1,4 @@
-"""Speech to MFCC: mel-frequency cepstral coefficients (Davis and Mermelstein 1980), a window of them a frame.
+"""Speech to MFCC: mel-frequency cepstral coefficients {cite}`davis1980mfcc`, a window of them for each frame.
 
 The steps are the same in every toolbox, and so is their order: pre-emphasis, overlapping rows, a window, the
 power spectrum, a bank of triangular mel filters, a logarithm, a cosine transform, a lifter. The *settings*
@@ -129,7 +129,7 @@ class MFCCSettings:
 
 
 ATVGNET = MFCCSettings()
-"""The released ATVGnet and latent-matching code: python_speech_features with its defaults."""
+"""The released ATVGnet code's recipe: the defaults of python_speech_features {cite}`lyons2020psf`."""
 
 LIBROSA = MFCCSettings(
     window="hann",
@@ -185,7 +185,7 @@ def hz_from_mel(mel: np.ndarray | float, scale: str = "htk") -> np.ndarray:
 
 
 def mel_filter_bank(settings: MFCCSettings = ATVGNET) -> np.ndarray:
-    """The triangular filters.
+    """Triangles on the mel scale {cite}`davis1980mfcc`.
 
     Returns
     -------
@@ -269,7 +269,8 @@ def mfcc_windows(speech: np.ndarray, *, rows: int = 28, settings: MFCCSettings =
     speech:
         float32 or float64 ``(n,)``, 16 kHz mono in [-1, 1], at least one frame (640 samples).
     rows:
-        Rows in a window: 28 (280 ms; Chen et al. 2019) or 35 (350 ms; Song et al. 2019), or any other number.
+        Rows in a window: 28 (280 ms; {cite}`chen2019hierarchical`), 35 (350 ms; {cite}`song2019recurrent`) or
+        any other number.
     settings:
         The recipe; its hop must be 160 samples, four rows a frame.
 
@@ -378,11 +379,8 @@ def _cepstra(speech: np.ndarray, start: int, n_rows: int, settings: MFCCSettings
     return cepstra
 
 
-Spectra = Iterator[tuple[slice, np.ndarray]]
-
-
-def _spectra(speech: np.ndarray, start: int, n_rows: int, settings: MFCCSettings) -> Spectra:
-    """Spectra ``(rows, n_fft // 2 + 1)``, some thousand rows at a time."""
+def _spectra(speech: np.ndarray, start: int, n_rows: int, settings: MFCCSettings) -> Iterator[tuple]:
+    """Spectra ``(rows, n_fft // 2 + 1)``, some thousand rows at a time, each with the slice of its rows."""
     s, window = settings, _window(settings)
     for first in range(0, n_rows, CHUNK_ROWS):
         last = min(first + CHUNK_ROWS, n_rows)

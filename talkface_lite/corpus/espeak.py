@@ -3,6 +3,8 @@
 import ctypes
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,18 +85,35 @@ def synthesise(
 
     # espeak keeps state (the phase of its pitch flutter, its gain) in variables that no call resets. A fresh
     # copy of the library starts from zero each time, is shared with no thread and costs about 8 ms.
-    folder = Path(tempfile.mkdtemp(prefix="talkface-espeak-"))
-    library = None
+    source = Path(espeakng_loader.get_library_path()).resolve()
     parameters = {_RATE: words_per_minute, _PITCH: pitch, _RANGE: pitch_range}
-    try:
-        source = Path(espeakng_loader.get_library_path()).resolve()
-        library = ctypes.CDLL(shutil.copy(source, folder / source.name))
-        return _run(library, espeakng_loader.get_data_path(), text, voice, parameters, phonemes_in_brackets)
-    except OSError as error:
-        raise InputError("espeak-ng", error, "the library of the package espeakng-loader") from error
-    finally:
-        if library is not None:
+    with _private_copy(source) as path:
+        try:
+            library = ctypes.CDLL(str(path))
+        except OSError as error:
+            raise InputError("espeak-ng", error, "the library of the package espeakng-loader") from error
+        try:
+            return _run(
+                library, espeakng_loader.get_data_path(), text, voice, parameters, phonemes_in_brackets
+            )
+        finally:
             _unload(library)
+
+
+@contextmanager
+def _private_copy(source: Path) -> Iterator[Path]:
+    folder = None
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="talkface-espeak-"))
+        copy = Path(shutil.copy(source, folder / source.name))
+    except OSError as error:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        place = tempfile.gettempdir() if folder else "the folder for temporary files"
+        raise InputError(place, error.strerror or error, "room for a copy of espeak-ng, 0.5 MB") from error
+    try:
+        yield copy
+    finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 

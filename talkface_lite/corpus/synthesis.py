@@ -1,0 +1,358 @@
+"""From a seed to a clip, and from a seed to a corpus: voice → visemes → face → painter.
+
+What a clip holds is drawn from its seed alone, so any clip can be drawn again by itself, and a corpus has the
+same bytes whether one process draws it or sixteen.
+
+Held out by rule: the SHA-256 of its name puts each identity, each voice and each sentence on the side
+``"train"`` or ``"test"``, once and for all. A clip of ``split="test"`` has all three from the test side, so
+no training clip shares the face, the voice or the sentence with it.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from talkface_lite import __version__
+from talkface_lite.clip import SAMPLES_PER_FRAME, Clip, write_atomically
+from talkface_lite.corpus.face import Identity, Motion, face_points
+from talkface_lite.corpus.visemes import articulation
+from talkface_lite.corpus.voice import VOICES, Room, Voice, grid_sentence, speak
+from talkface_lite.errors import InputError
+
+FORMAT = "talkface_lite corpus 1"
+SPLITS = ("train", "test")
+TEST_SHARE = 5
+"""One in this many names is held out."""
+N_IDENTITIES = 1_000_000
+"""People are numbered below this; two clips seldom show the same one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusSettings:
+    """What the clips of a corpus are like.
+
+    Parameters
+    ----------
+    still_head:
+        Hold pose, gaze and eyelids.
+    text:
+        What everyone says; None draws sentences of GRID's grammar.
+    split:
+        ``"train"`` or ``"test"``: the side of which identity, voice and sentence are all drawn; None draws
+        them from both.
+    paint:
+        False leaves the pictures out (``clip.frames`` is None).
+    view:
+        ``"crop"``: the aligned face, 128x128. ``"camera"``: head and shoulders, 256x256. Landmarks are in
+        pixels of the view.
+    clean:
+        True leaves out the noise and the room that most clips have.
+    """
+
+    still_head: bool = False
+    text: str | None = None
+    split: str | None = None
+    paint: bool = True
+    view: str = "crop"
+    clean: bool = False
+
+    def __post_init__(self) -> None:
+        if self.split not in (None, *SPLITS):
+            raise InputError("split", repr(self.split), "'train', 'test' or None")
+        if self.view not in ("crop", "camera"):
+            raise InputError("view", repr(self.view), "'crop' or 'camera'")
+        if self.text is not None and not self.text.strip():
+            raise InputError("text", repr(self.text), "something to say")
+
+
+def split_of(kind: str, name: str) -> str:
+    """``"train"`` or ``"test"``: on which side a name of a kind lies, for ever.
+
+    Parameters
+    ----------
+    kind:
+        ``"identity"``, ``"voice"`` or ``"sentence"``.
+    name:
+        Such as ``"drawn-000123"``, ``"arthur"``, ``"place blue by u two please"``.
+    """
+    digest = hashlib.sha256(f"{kind}:{name}".encode()).digest()
+    return "test" if int.from_bytes(digest[:8], "big") % TEST_SHARE == 0 else "train"
+
+
+def draw_clip(
+    seed: int,
+    *,
+    text: str | None = None,
+    still_head: bool = False,
+    paint: bool = True,
+    split: str | None = None,
+    view: str = "crop",
+    clean: bool = False,
+) -> Clip:
+    """Draw one clip of about 2 to 4 s: someone who does not exist says something, with known truth.
+
+    Parameters
+    ----------
+    seed:
+        0 or more. The same seed and settings give the same clip.
+    text, still_head, paint, split, view, clean:
+        See :class:`CorpusSettings`.
+
+    Returns
+    -------
+    Clip
+        ``frames`` uint8 ``(T, 128, 128, 3)`` (or 256 for ``view="camera"``, or None), ``landmarks`` in their
+        pixels. ``source`` says how it was drawn; :func:`read_source` takes it apart.
+
+    Raises
+    ------
+    InputError
+        When a setting is not one of those named, or the text cannot be spoken.
+    """
+    CorpusSettings(text=text, still_head=still_head, paint=paint, split=split, view=view, clean=clean)
+    if seed < 0:
+        raise InputError("seed", seed, "0 or more")
+    rng = np.random.default_rng([seed, 0xC119])
+    identity = Identity.draw(_draw_number(rng, split))
+    voice = _draw_voice(rng, identity, split)
+    sentence = text if text is not None else _draw_sentence(rng, split)
+    sound = _draw_sound(rng, clean)
+    utterance = speak(sentence, voice, seed=seed, **sound)
+    n_frames = len(utterance.speech) // SAMPLES_PER_FRAME
+    strength = style_of(identity)
+    geometry = face_points(
+        identity,
+        articulation(utterance.phonemes, n_frames, strength=strength),
+        Motion.draw(seed, n_frames, still=still_head),
+    )
+    frames = None
+    if paint:
+        from talkface_lite.corpus.painter import paint_clip
+
+        frames = paint_clip(identity, geometry, view)
+    sides = {"identity": identity.name, "voice": voice.name, "sentence": sentence}
+    source = {
+        "drawn": seed,
+        "split": split or "both",
+        **{f"{kind}_split": split_of(kind, name) for kind, name in sides.items()},
+        "voice": voice.name,
+        "strength": f"{strength:.3f}",
+        "view": view,
+        "still_head": int(still_head),
+        "noise": "none" if sound["signal_to_noise"] is None else f"{sound['signal_to_noise']:.1f}dB",
+        "room": "none" if sound["room"] is None else f"{sound['room'].decay:.2f}s",
+    }
+    return Clip(
+        frames=frames,
+        landmarks=geometry.landmarks if view == "crop" else geometry.camera_landmarks,
+        speech=utterance.speech,
+        words=utterance.words,
+        phonemes=utterance.phonemes,
+        identity=identity.name,
+        source=" ".join(f"{key}={value}" for key, value in source.items()),
+    )
+
+
+def read_source(source: str) -> dict[str, str]:
+    """The parts of a drawn clip's ``source``: drawn (its seed), split, voice, noise ..., all as text."""
+    return dict(part.split("=", 1) for part in source.split() if "=" in part)
+
+
+def style_of(identity: Identity) -> float:
+    """How much a person moves the mouth: 0.8 to 1.2, about 1, always the same for the same person."""
+    return float(np.clip(np.random.default_rng([identity.seed, 0x57E1]).normal(1.0, 0.08), 0.8, 1.2))
+
+
+def clip_seed(seed: int, index: int) -> int:
+    """The seed of a corpus' clip number ``index``: 0 .. 2**48, unlike that of any neighbour."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{index}".encode()).digest()[:6], "big")
+
+
+def write_corpus(
+    out: str | os.PathLike,
+    clips: int,
+    seed: int,
+    *,
+    workers: int | None = None,
+    still_head: bool = False,
+    text: str | None = None,
+    paint: bool = True,
+    split: str | None = None,
+    view: str = "crop",
+    clean: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Draw a corpus into a folder, whole or not at all: ``clip-000000.safetensors`` ... and ``corpus.json``.
+
+    Parameters
+    ----------
+    out:
+        The folder; new or empty.
+    clips:
+        How many, at least 1. About 3.5 MB each with pictures.
+    seed:
+        Of the corpus. The same seed and settings give the same bytes with any number of workers.
+    workers:
+        Processes; None takes one for each core. A script that asks for several needs the usual
+        ``if __name__ == "__main__":``.
+    still_head, text, paint, split, view, clean:
+        See :class:`CorpusSettings`.
+    progress:
+        Called with (clips done, clips in all).
+
+    Returns
+    -------
+    The files of the clips, in order.
+
+    Raises
+    ------
+    InputError
+        When a setting is wrong, the folder is not empty or cannot be written, the disk is full or a worker
+        dies. Nothing that this call wrote is left then.
+    """
+    settings = CorpusSettings(
+        still_head=still_head, text=text, split=split, paint=paint, view=view, clean=clean
+    )
+    if clips < 1:
+        raise InputError("clips", clips, "at least 1")
+    if seed < 0:
+        raise InputError("seed", seed, "0 or more")
+    if workers is not None and workers < 1:
+        raise InputError("workers", workers, "at least 1")
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(out, "something already there", "a new or an empty folder")
+    made = [folder for folder in (out.parent, *out.parent.parents) if not folder.exists()]
+    temporary = None
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".part"))
+        names = [f"clip-{index:06d}.safetensors" for index in range(clips)]
+        jobs = ((temporary / name, clip_seed(seed, index)) for index, name in enumerate(names))
+        _draw_all(jobs, clips, settings, min(workers or _cores(), clips), progress)
+        about = {"format": FORMAT, "version": __version__, "clips": clips, "seed": seed, **asdict(settings)}
+        write_atomically(temporary / "corpus.json", (json.dumps(about, indent=1) + "\n").encode())
+        os.chmod(temporary, 0o755)
+        if out.exists():
+            out.rmdir()
+        os.replace(temporary, out)
+    except BaseException as error:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+        for folder in made:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        if isinstance(error, OSError):
+            reason = error.strerror or error
+            raise InputError(
+                out, reason, f"room and leave to write {clips} clips; nothing was kept"
+            ) from error
+        if isinstance(error, BrokenProcessPool):
+            raise InputError("workers", "one that died", "more memory or fewer workers") from error
+        raise
+    return [out / name for name in names]
+
+
+def _draw_all(
+    jobs: Iterable[tuple[Path, int]],
+    clips: int,
+    settings: CorpusSettings,
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    report = progress or (lambda done, clips: None)
+    if workers == 1:
+        for done, job in enumerate(jobs, start=1):
+            _draw_and_save(*job, settings)
+            report(done, clips)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+        waiting: set[Future] = set()
+        done = 0
+        try:
+            for job in jobs:
+                waiting.add(pool.submit(_draw_and_save, *job, settings))
+                while len(waiting) >= 4 * workers:
+                    done, waiting = _collect(waiting, done, clips, report)
+            while waiting:
+                done, waiting = _collect(waiting, done, clips, report)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _collect(
+    waiting: set[Future], done: int, clips: int, report: Callable[[int, int], None]
+) -> tuple[int, set[Future]]:
+    finished, rest = wait(waiting, timeout=0.2, return_when=FIRST_EXCEPTION)
+    for future in finished:
+        future.result()
+        done += 1
+        report(done, clips)
+    return done, rest
+
+
+def _one_thread() -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+def _draw_and_save(path: Path, seed: int, settings: CorpusSettings) -> None:
+    draw_clip(seed, **asdict(settings)).save(path)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _draw_number(rng: np.random.Generator, split: str | None) -> int:
+    while True:
+        number = int(rng.integers(N_IDENTITIES))
+        if split in (None, split_of("identity", f"drawn-{number:06d}")):
+            return number
+
+
+def _draw_voice(rng: np.random.Generator, identity: Identity, split: str | None) -> Voice:
+    feminine = identity.femininity > 0.5
+    names = [
+        name
+        for name, voice in VOICES.items()
+        if voice.feminine == feminine and split in (None, split_of("voice", name))
+    ]
+    voice = VOICES[names[rng.integers(len(names))]]
+    # nobody speaks twice at quite the same pace and pitch
+    pace = voice.words_per_minute * rng.uniform(0.9, 1.12)
+    pitch = voice.pitch + rng.integers(-5, 6)
+    return replace(voice, words_per_minute=round(pace), pitch=int(np.clip(pitch, 0, 99)))
+
+
+def _draw_sentence(rng: np.random.Generator, split: str | None) -> str:
+    while True:
+        sentence = grid_sentence(rng)
+        if split in (None, split_of("sentence", sentence)):
+            return sentence
+
+
+def _draw_sound(rng: np.random.Generator, clean: bool) -> dict[str, object]:
+    lead, tail = rng.uniform(0.16, 0.48, 2)
+    noise = rng.uniform(12, 40) if rng.random() < 0.6 else None
+    decay, ratio = rng.uniform(0.1, 0.45), rng.uniform(4, 14)
+    room = Room(decay=decay, direct_to_reverberant=ratio) if rng.random() < 0.5 else None
+    return {
+        "lead": lead,
+        "tail": tail,
+        "signal_to_noise": None if clean else noise,
+        "room": None if clean else room,
+    }

@@ -1,0 +1,79 @@
+"""The self-checks of "Speech to MFCC" take right answers and refuse wrong ones."""
+
+import numpy as np
+import pytest
+
+from talkface_lite.check import Wrong
+from talkface_lite.check.speech_to_mfcc import RECIPES, exercise_1, exercise_2, exercise_3
+from talkface_lite.speech import ATVGNET, MFCCSettings, mfcc_windows
+
+
+@pytest.mark.parametrize("exercise", [exercise_1, exercise_2, exercise_3])
+@pytest.mark.parametrize("stub", [None, ..., lambda *_: None, lambda *_: ...])
+def test_a_stub_is_nothing_to_check_yet(exercise, stub, capsys):
+    assert exercise(stub) is False
+    assert "nothing to check yet" in capsys.readouterr().out
+
+
+def test_rows_right(capsys):
+    assert exercise_1(lambda frame, rows: (4 * frame + 2 - rows // 2, 4 * frame + 2 + rows // 2))
+    assert capsys.readouterr().out == "Exercise 1: right.\n"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        (lambda t, n: (4 * t - n // 2, 4 * t + n // 2), "20 ms too early"),
+        (lambda t, n: (4 * t + 2 - n // 2, 4 * t + 1 + n // 2), "after"),
+        (lambda t, n: (4 * (t - 3), 4 * (t + 4)), "4 rows runs over 28"),
+        (lambda t, n: 4 * t, "two whole numbers"),
+    ],
+)
+def test_rows_wrong(wrong, hint):
+    with pytest.raises(Wrong, match=hint):
+        exercise_1(wrong)
+
+
+def nearest_recipe(windows, speech):
+    def distance(name):
+        return np.abs(mfcc_windows(speech, settings=RECIPES[name]) - windows).mean()
+
+    return min(RECIPES, key=distance)
+
+
+def test_fingerprint_right():
+    assert exercise_2(nearest_recipe)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        (lambda windows, speech: "ATVGNET", "LIBROSA were taken for ATVGNET"),
+        (lambda windows, speech: "htk", "Give one of"),
+        (
+            lambda windows, speech: next(
+                (n for n in RECIPES if np.array_equal(mfcc_windows(speech, settings=RECIPES[n]), windows)),
+                "none",
+            ),
+            "Give one of",
+        ),
+    ],
+)
+def test_fingerprint_wrong(wrong, hint):
+    with pytest.raises(Wrong, match=hint):
+        exercise_2(wrong)
+
+
+def test_better_settings_right(capsys):
+    better = MFCCSettings(window="hamming")
+    assert exercise_3(lambda: better)
+    assert "R² of the jaw" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [(lambda: ATVGNET, "It takes"), (lambda: RECIPES["SYNCNET"], "It takes"), (lambda: 13, "MFCCSettings")],
+)
+def test_better_settings_wrong(wrong, hint):
+    with pytest.raises(Wrong, match=hint):
+        exercise_3(wrong)

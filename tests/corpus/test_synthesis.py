@@ -105,7 +105,7 @@ def test_the_rule_of_the_split_never_changes():
         "ernest",
         "george",
     ]
-    assert split_of("sentence", "place blue by u two please") == "train"
+    assert split_of("sentence", "place blue by u two please") == "test"
 
 
 def test_a_fifth_is_held_out_of_each_kind():

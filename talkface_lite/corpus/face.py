@@ -5,7 +5,7 @@ and by brows, turned by the pose of the head, projected with mild perspective to
 frame by frame with the same similarity transform on nose and eyes (points 27-47) that filmed faces get.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -25,7 +25,7 @@ CAMERA_SCALE = 0.94
 """Pixels of the camera view to one template pixel at the depth of the neck."""
 CAMERA_DISTANCE = 620.0
 """Of the viewer from the head, template pixels (about 1 m)."""
-PIVOT = np.array([MIDDLE, 98.0, -32.0])
+PIVOT = np.array([MIDDLE, 100.0, -14.0])
 """The head turns about this point, at the top of the neck."""
 FOCUS = np.array([MIDDLE, 62.0])
 """The optical axis meets the neutral face here ..."""
@@ -69,6 +69,12 @@ class FaceGeometry:
     def __len__(self) -> int:
         """Number of frames."""
         return len(self.landmarks)
+
+    def __getitem__(self, frames: slice) -> "FaceGeometry":
+        """The geometry of some of the frames."""
+        moving = ("landmarks", "camera_landmarks", "matrix", "points", "rotation", "movement", "articulation")
+        motion = Motion(**{item.name: getattr(self.motion, item.name)[frames] for item in fields(Motion)})
+        return replace(self, motion=motion, **{name: getattr(self, name)[frames] for name in moving})
 
     def project(self, points: np.ndarray, frames: slice | int = slice(None)) -> np.ndarray:
         """Points of the head ``(T, N, 3)`` or ``(N, 3)``, template px, to the camera view ``(T, N, 2)``."""

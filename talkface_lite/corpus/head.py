@@ -179,7 +179,7 @@ def _eyes(person: Identity) -> np.ndarray:
 
 
 def _outline(jaw: np.ndarray, person: Identity) -> np.ndarray:
-    crown = -22.0 + person.crown
+    crown = -15.0 + person.crown
     half = (jaw[16, 0] - jaw[0, 0]) / 2
     turn = np.linspace(0, np.pi, 13)[1:-1]
     skull = np.stack(
@@ -223,7 +223,7 @@ def skin_fields(head: Head, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.n
     turn = JAW_DROP / (lip_z - HINGE[1]) * follow
     fields = np.zeros((*np.shape(x), len(FIELDS), 3))
     fields[..., 0, 1] = turn * (z - HINGE[1])
-    fields[..., 0, 2] = -turn * (y - HINGE[0])
+    fields[..., 0, 2] = -0.6 * turn * (y - HINGE[0])  # the cheeks drag on the chin
     fields[..., 1, 1] = 2.6 * np.exp(-((u / 15) ** 2) - ((y - line - 7) / 7) ** 2)
     fields[..., 2, 1] = -1.8 * np.exp(-((u / 14) ** 2) - ((y - line + 4) / 5) ** 2)
     edge = np.exp(-(((np.abs(u) - half_width - 2) / 9) ** 2) - ((y - line) / 12) ** 2)
@@ -265,7 +265,7 @@ def lip_points(head: Head, articulation: np.ndarray) -> np.ndarray:
     thick_low = lower * (1 - 0.34 * tuck) * (1 + 0.1 * rounding) * (1 - 0.1 * jaw)
     bow, smile = person.bow, person.smile
     top, bottom = line - raised, line - raised + gap
-    corner = line - 1.7 * smile + 0.3 * gap - 0.5 * np.maximum(width, 0)
+    corner = line - 2.3 * smile + 0.3 * gap - 0.5 * np.maximum(width, 0)
     flank = 0.92 + 0.05 * rounding
     points = np.empty((len(jaw), 20, 3))
     x, y = points[..., 0], points[..., 1]
@@ -277,7 +277,7 @@ def lip_points(head: Head, articulation: np.ndarray) -> np.ndarray:
     y[:, (7, 11)] = (corner + 0.8 * (bottom - corner) + 0.74 * thick_low - 0.15 * smile)[:, None]
     y[:, (8, 10)] = (bottom + 0.97 * thick_low)[:, None]
     y[:, 9] = bottom + thick_low
-    inner_side = line - 0.45 * smile - 0.2 * bow
+    inner_side = line - 0.35 * smile - 0.2 * bow
     y[:, (13, 15)] = (inner_side - flank * raised)[:, None]
     y[:, 14] = top + 0.25 * bow
     y[:, (17, 19)] = (inner_side - flank * raised + flank * gap)[:, None]
@@ -285,7 +285,7 @@ def lip_points(head: Head, articulation: np.ndarray) -> np.ndarray:
     x[:, (12, 16)] += (_SIGN[[12, 16]] * 0.04 * half[:, None]) * np.clip(gap / 8, 0, 1)[:, None]
     points[..., 2] = head.lip_depth
     below = _LIP_BELOW * JAW_DROP / (44.0 - HINGE[1])
-    points[..., 2] -= jaw[:, None] * below * (line - HINGE[0])
+    points[..., 2] -= 0.6 * jaw[:, None] * below * (line - HINGE[0])
     points[..., 2] += 4.5 * rounding[:, None] * (1 - 0.75 * np.abs(_LIP_X))
     return points
 

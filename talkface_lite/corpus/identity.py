@@ -161,15 +161,15 @@ def _draw_shape(rng: np.random.Generator, femininity: float, age: float) -> dict
     masculine = 1 - femininity
     old = max(0.0, (age - 45) / 35)
     return {
-        "face_width": _normal(rng, 0.985 + 0.02 * masculine, 0.03),
-        "jaw_width": _normal(rng, 0.94 + 0.1 * masculine, 0.045),
-        "chin_drop": _normal(rng, -1.0 + 2.5 * masculine, 1.9),
+        "face_width": _normal(rng, 0.985 + 0.02 * masculine, 0.036),
+        "jaw_width": _normal(rng, 0.93 + 0.1 * masculine, 0.055),
+        "chin_drop": _normal(rng, -1.4 + 2.7 * masculine, 2.1),
         "squareness": float(np.clip(_normal(rng, 0.1 + 0.6 * masculine, 0.3), 0, 1.2)),
         "fullness": _normal(rng, 0.1 + 0.3 * old, 0.5),
         "crown": _normal(rng, 0.0, 2.5),
         "ear_size": _normal(rng, 1.0 + 0.08 * masculine + 0.08 * old, 0.08),
         "eye_scale": _normal(rng, 1.02 + 0.05 * femininity - 0.03 * old, 0.035),
-        "eye_open": _normal(rng, 1.04 + 0.14 * femininity - 0.1 * old, 0.1),
+        "eye_open": _normal(rng, 0.98 + 0.12 * femininity - 0.1 * old, 0.09),
         "eye_tilt": _normal(rng, 0.1 + 0.5 * femininity - 0.7 * old, 0.6),
         "eye_spread": _normal(rng, 0.0, 0.8),
         "brow_lift": _normal(rng, -0.6 + 1.6 * femininity, 1.0),
@@ -178,14 +178,14 @@ def _draw_shape(rng: np.random.Generator, femininity: float, age: float) -> dict
         "brow_weight": _normal(rng, 0.85 + 0.45 * masculine, 0.18),
         "lash": float(np.clip(_normal(rng, 0.15 + 0.75 * femininity, 0.2), 0, 1.2)),
         "nose_length": _normal(rng, 0.5 * masculine + 0.6 * old, 1.0),
-        "nose_width": _normal(rng, 0.93 + 0.1 * masculine, 0.08),
+        "nose_width": _normal(rng, 0.93 + 0.1 * masculine, 0.1),
         "nose_depth": _normal(rng, 0.95 + 0.15 * masculine, 0.12),
         "mouth_width": _normal(rng, 1.0 + 0.03 * masculine, 0.06),
         "mouth_drop": _normal(rng, 0.0, 1.0),
         "upper_lip": float(max(0.5, _normal(rng, 0.92 + 0.28 * femininity - 0.2 * old, 0.18))),
         "lower_lip": float(max(0.55, _normal(rng, 0.9 + 0.25 * femininity - 0.12 * old, 0.15))),
         "bow": float(np.clip(_normal(rng, 0.5 + 0.25 * femininity, 0.3), 0, 1.2)),
-        "smile": float(np.clip(_normal(rng, 0.55, 0.35), -0.1, 1.2)),
+        "smile": float(np.clip(_normal(rng, 0.8, 0.3), 0.1, 1.4)),
     }
 
 
@@ -203,7 +203,7 @@ def _draw_looks(rng: np.random.Generator, feminine: bool, age: float) -> dict[st
     skin, depth = _draw_skin(rng)
     hair_colour = _HAIRS[_pick(rng, _hair_weights(depth, age))]
     hair = _pick(rng, _FEMININE_HAIR if feminine else _MASCULINE_HAIR)
-    if hair in ("afro", "locs") and depth < 0.45:
+    if hair in ("afro", "locs") and (depth < 0.45 or age > 62):
         hair = "curly"
     if hair == "balding" and age < 40:
         hair = "crop"
@@ -286,7 +286,7 @@ def _hair_weights(depth: float, age: float) -> dict[str, float]:
 
 
 def _draw_lips(rng: np.random.Generator, skin: Colour, depth: float, lipstick: float) -> Colour:
-    natural = np.array(skin) * np.array([0.86, 0.62, 0.60]) + np.array([10, 4, 8])
+    natural = np.array(skin) * np.array([0.87, 0.66, 0.65]) + np.array([6, 2, 4])
     if depth > 0.65:
         natural = np.array(skin) * np.array([0.92, 0.72, 0.74]) + np.array([12, 4, 8])
     paints = [(176, 44, 58), (196, 72, 84), (158, 56, 70), (206, 96, 92), (128, 36, 56), (190, 84, 74)]

@@ -1,0 +1,125 @@
+"""Beards and stubble on the skin; they move with the skin, and so with the jaw."""
+
+import numpy as np
+
+from talkface_lite.corpus.brush import blend, curve, noise, ramp, soften
+from talkface_lite.corpus.head import MIDDLE, Head
+from talkface_lite.corpus.painter_skin import HEAD
+
+
+def paint_beard(
+    colour: np.ndarray, alpha: np.ndarray, head: Head, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Paint the beard over the face's colour; a full one reaches a little past the chin."""
+    from talkface_lite.corpus.painter_hair import Fibres, distance_inside
+
+    person = head.identity
+    if person.beard == "none":
+        return colour, alpha
+    x, y = HEAD.grid()
+    fibres = Fibres(head)
+    flow = np.arctan2(x - MIDDLE, y - 58) * 66
+    ragged = fibres(flow * 0.6, 0.7)
+    inside = np.full(x.shape, -99.0, np.float32)
+    if person.beard in ("full", "stubble"):
+        cheeks = distance_inside(HEAD, _cheeks(head, 4.5 if person.beard == "full" else -0.4))
+        clear = -distance_inside(HEAD, _clearing(head))
+        inside = np.maximum(inside, np.minimum(cheeks, clear))
+    if person.beard == "goatee":
+        inside = np.maximum(
+            inside, np.minimum(distance_inside(HEAD, _goatee(head)), -distance_inside(HEAD, _clearing(head)))
+        )
+    inside = np.maximum(inside, distance_inside(HEAD, _moustache(head)))
+    base = np.array(person.beard_colour, np.float32)
+    if person.beard == "stubble":
+        mask = ramp(inside + 0.6 * noise(x.shape, 4, rng), -1.5, 4.0)
+        dots = np.clip(0.5 + 0.5 * soften(rng.standard_normal(x.shape).astype(np.float32), 0.7) * 1.9, 0, 1)
+        return blend(colour, base * 0.9, mask * (0.20 + 0.26 * dots) * alpha), alpha
+    mask = ramp(inside + 0.6 * ragged, -1.2, 1.3)
+    strand = 0.6 * fibres(flow, 1.1) + 0.5 * fibres(flow + 91, 2.8)
+    volume = 1 - np.exp(-np.maximum(inside, 0) / 4)
+    tone = (0.66 + 0.34 * volume) * (1 + (0.16 if base.mean() > 70 else 0.26) * strand)
+    tone = tone + 0.06 * np.clip((x - MIDDLE) * person.light[0] / 25, -1, 1)
+    shade = soften(ramp(inside, -0.5, 0.5), 1.6 * HEAD.scale)
+    colour = colour * (1 - 0.25 * shade[..., None])
+    colour = blend(colour, base * np.clip(tone, 0.3, 1.5)[..., None], mask * 0.94)
+    return colour, np.maximum(alpha, mask)
+
+
+def _place(path: list[tuple[float, float]], n_points: int = 60) -> np.ndarray:
+    half = curve(path, n_points)
+    right = np.stack([MIDDLE + half[:, 0], half[:, 1]], 1)
+    left = np.stack([MIDDLE - half[:, 0], half[:, 1]], 1)
+    return np.concatenate([right, left[::-1]])
+
+
+def _cheeks(head: Head, beyond: float) -> np.ndarray:
+    jaw = head.landmarks[8:17, :2][::-1] - [MIDDLE, 0]  # from beside the eye to the chin
+    centre = np.array([0, 62.0])
+    out = [
+        tuple(p + beyond * (p - centre) / np.linalg.norm(p - centre) * min(1, k / 4))
+        for k, p in enumerate(jaw)
+    ]
+    half, _, _, line = head.mouth
+    top = [
+        (0, line - 12),
+        (12, line - 11),
+        (half + 3, line - 6),
+        (half + 10, line - 10),
+        (jaw[1, 0] - 5, 72),
+        (jaw[0, 0] - 3.6, 56),
+    ]
+    return _place(top + [(jaw[0, 0] - 0.5, 52), *out[1:]], 90)
+
+
+def _clearing(head: Head) -> np.ndarray:
+    """Bare skin between moustache and chin, around the lips."""
+    half, upper, lower, line = head.mouth
+    return _place(
+        [
+            (0, line - upper + 0.4),
+            (half * 0.6, line - 0.6 * upper),
+            (half + 1.2, line - 0.5),
+            (half * 0.82, line + lower * 0.9 + 1),
+            (5, line + lower + 2.2),
+            (4.4, line + lower + 3.4),
+            (0, line + lower + 2.0),
+        ]
+    )
+
+
+def _moustache(head: Head) -> np.ndarray:
+    half, upper, _, line = head.mouth
+    low = line - upper
+    tail = (half + 1.5, line + 4.5) if head.identity.beard in ("full", "goatee") else (half + 0.5, line + 0.5)
+    return _place(
+        [
+            (0, low - 4.6),
+            (5, low - 5.0),
+            (11, low - 3.0),
+            (half - 1, line - 3.6),
+            (tail[0] + 2.0, tail[1] - 1.0),
+            tail,
+            (half - 2, line - 1.2),
+            (half * 0.55, low + 1.2),
+            (3.5, low + 0.2),
+            (0, low + 0.9),
+        ]
+    )
+
+
+def _goatee(head: Head) -> np.ndarray:
+    half, _, lower, line = head.mouth
+    chin = head.landmarks[8, 1]
+    return _place(
+        [
+            (0, line + lower),
+            (9, line + lower + 0.5),
+            (half - 2.5, line + 3),
+            (half + 3.2, line + 1),
+            (half + 2.5, line + 10),
+            (half - 3, chin - 5),
+            (10, chin + 2.4),
+            (0, chin + 3.4),
+        ]
+    )

@@ -1,7 +1,8 @@
-"""Pytest options of the whole repository: a time budget for each notebook.
+"""Pytest options of the whole repository: a time budget for each notebook, and the pages to check.
 
 nbval gives every cell a test and a time limit, but no limit to a whole notebook. ``--nb-budget SECONDS``
-adds up the cells of each notebook and fails the run when one of them takes longer.
+adds up the cells of each notebook and fails the run when one of them takes longer. ``--pages DIR`` lets
+``tests/book/test_pages.py`` check the book that was built there.
 """
 
 from collections import defaultdict
@@ -52,6 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help="fail the run when the cells of one notebook together take longer than this",
     )
+    parser.addoption("--pages", metavar="DIR", help="folder of the built book, to check its pages")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -6,7 +6,7 @@ them: ``p = (h * boost) U^T + M``, on landmarks in network units ``(px - 64) / 6
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -77,7 +77,14 @@ class ShapePCA:
         return self.variance.astype(np.float64) / self.total_variance
 
     @classmethod
-    def fit(cls, landmarks: np.ndarray, n_components: int = N_COMPONENTS, **origin: object) -> Self:
+    def fit(
+        cls,
+        landmarks: np.ndarray,
+        n_components: int = N_COMPONENTS,
+        *,
+        people: Sequence[Hashable] | np.ndarray | None = None,
+        origin: Mapping[str, Any] | None = None,
+    ) -> Self:
         """Find mean and components of a set of faces by singular value decomposition.
 
         Parameters
@@ -86,13 +93,18 @@ class ShapePCA:
             ``(..., 68, 2)`` aligned landmarks in pixels of the 128 x 128 crop; all leading axes are faces.
         n_components:
             How many components to keep, K.
-        **origin:
+        people:
+            Who each face is, one label a face. Where given, each person's mean is first replaced by the mean
+            of all, so that the components describe how faces move and not how people differ. (ATVGnet's own
+            normaliser takes the person out of every frame too.)
+        origin:
             Text and numbers to be kept with the basis.
 
         Raises
         ------
         InputError
-            When there are fewer than ``n_components + 1`` faces, or a value is not finite.
+            When there are fewer than ``n_components + 1`` faces, a value is not finite, or the labels do not
+            fit.
         """
         shapes = normalise(np.asarray(landmarks, np.float64).reshape(-1, *np.shape(landmarks)[-2:]))
         if shapes.shape[1:] != (N_POINTS, 2) or not np.isfinite(shapes).all():
@@ -107,6 +119,8 @@ class ShapePCA:
             )
         shapes = shapes.reshape(len(shapes), -1)
         mean = shapes.mean(0)
+        if people is not None:
+            shapes = shapes - _means_of(people, shapes) + mean
         _, singular, components = np.linalg.svd(shapes - mean, full_matrices=False)
         variance = singular**2 / (len(shapes) - 1)
         components = components[:n_components]
@@ -117,7 +131,7 @@ class ShapePCA:
             components=components,
             variance=variance[:n_components],
             total_variance=float(variance.sum()),
-            origin=origin,
+            origin=origin or {},
         )
 
     def encode(self, landmarks: Array) -> Array:
@@ -195,6 +209,16 @@ class ShapePCA:
     def pretrained(cls) -> Self:
         """The basis of the package's own corpus; ``.origin`` says how it was made."""
         return cls.load(Path(str(files("talkface_lite") / "weights" / "shape_pca.safetensors")))
+
+
+def _means_of(people: Sequence[Hashable] | np.ndarray, shapes: np.ndarray) -> np.ndarray:
+    """For each of ``(n, 136)`` shapes the mean over all shapes of the same person."""
+    _, person, counts = np.unique(np.asarray(people).reshape(-1), return_inverse=True, return_counts=True)
+    if len(person) != len(shapes):
+        raise InputError("people", f"{len(person)} labels", f"{len(shapes)}, one a face")
+    sums = np.zeros((len(counts), shapes.shape[1]))
+    np.add.at(sums, person, shapes)
+    return (sums / counts[:, None])[person]
 
 
 def _like(example: Array, *arrays: np.ndarray) -> tuple[Array, ...]:

@@ -6,7 +6,10 @@ import torch
 from safetensors.numpy import save_file
 from sklearn.decomposition import PCA
 
+from talkface_lite.corpus.synthesis import draw_clip
 from talkface_lite.errors import InputError
+from talkface_lite.landmarks import lip_opening
+from talkface_lite.metrics import correlation
 from talkface_lite.shape_pca import ATVGNET_BOOST, N_COMPONENTS, ShapePCA
 
 torch.set_num_threads(1)
@@ -43,6 +46,25 @@ def test_fit_equals_scikit_learn(faces, pca):
     assert np.abs(h.reshape(200, 6) - reference.transform(shapes)).max() < 1e-5
     again = reference.inverse_transform(reference.transform(shapes)) * 64 + 64
     assert np.abs(pca.decode(h).reshape(200, 136) - again).max() < 1e-3
+
+
+def test_people_are_taken_out_of_the_components(faces):
+    rng = np.random.default_rng(4)
+    people = rng.integers(0, 5, 200)
+    looks = rng.normal(0, 20, (5, 68, 2)).astype(np.float32)
+    flat = faces.reshape(200, 68, 2)
+    pca = ShapePCA.fit((flat + looks[people]).reshape(faces.shape), people=people.reshape(4, 50))
+    centred = (
+        np.stack([flat[i] - flat[people == people[i]].mean(0) for i in range(200)]).reshape(200, 136) / 64
+    )
+    reference = PCA(N_COMPONENTS, svd_solver="full").fit(centred)
+    assert np.abs(pca.components - reference.components_).max() < 1e-4
+    assert np.allclose(pca.explained, reference.explained_variance_ratio_, rtol=1e-3)
+    assert np.abs(pca.mean * 64 + 64 - (flat + looks[people]).reshape(200, 136).mean(0)).max() < 1e-3
+    assert (
+        np.abs(ShapePCA.fit(flat, people=["one"] * 200).components - ShapePCA.fit(flat).components).max()
+        < 1e-5
+    )
 
 
 def test_signs_do_not_depend_on_the_order_of_the_faces(faces, pca):
@@ -95,7 +117,7 @@ def test_basis_cannot_be_changed_in_place(pca):
 
 
 def test_file_gives_the_same_basis_and_the_same_bytes(faces, tmp_path):
-    pca = ShapePCA.fit(faces, seed=3, source="drawn", clips=200)
+    pca = ShapePCA.fit(faces, origin={"seed": 3, "source": "drawn", "clips": 200})
     first = pca.save(tmp_path / "a.safetensors")
     again = ShapePCA.load(first)
     for name in ("mean", "components", "variance"):
@@ -103,7 +125,7 @@ def test_file_gives_the_same_basis_and_the_same_bytes(faces, tmp_path):
     assert again.total_variance == pca.total_variance
     assert again.origin == {"seed": 3, "source": "drawn", "clips": 200}
     assert again.save(tmp_path / "b.safetensors").read_bytes() == first.read_bytes()
-    same = ShapePCA.fit(faces, clips=200, source="drawn", seed=3)
+    same = ShapePCA.fit(faces, origin={"clips": 200, "source": "drawn", "seed": 3})
     assert same.save(tmp_path / "c.safetensors").read_bytes() == first.read_bytes()
 
 
@@ -115,7 +137,20 @@ def test_shipped_basis_is_of_faces():
     mean = pca.decode(np.zeros(6))
     assert np.linalg.norm(mean[45] - mean[36]) == pytest.approx(56, abs=3)
     assert mean[8, 1] > mean[57, 1] > mean[51, 1] > mean[33, 1] > mean[27, 1] > mean[19, 1]
-    assert pca.origin
+    assert pca.origin["seed"] >= 0
+
+
+def test_shipped_basis_holds_the_movements_of_people_it_has_not_seen():
+    pca = ShapePCA.pretrained()
+    residual, spread = 0.0, 0.0
+    for seed in range(12):
+        truth = draw_clip(seed, still_head=seed % 2 == 0, paint=False, split="test").landmarks
+        outside = truth[0] - pca.decode(pca.encode(truth[0]))
+        rebuilt = pca.decode(pca.encode(truth)) + outside
+        residual += float(((rebuilt - truth) ** 2).mean())
+        spread += float(((truth[0] - truth) ** 2).mean())
+        assert correlation(lip_opening(rebuilt), lip_opening(truth)) > 0.95
+    assert residual < 0.05 * spread
 
 
 @pytest.mark.parametrize(
@@ -126,6 +161,7 @@ def test_shipped_basis_is_of_faces():
         (lambda pca, _: ShapePCA.fit(np.zeros((200, 68, 2)), 0), "n_components"),
         (lambda pca, _: ShapePCA.fit(np.full((200, 68, 2), np.inf)), "landmarks"),
         (lambda pca, _: ShapePCA.fit(np.zeros((200, 136))), "landmarks"),
+        (lambda pca, _: ShapePCA.fit(np.zeros((200, 68, 2)), people=[1] * 199), "people"),
         (lambda pca, _: pca.encode(np.zeros((5, 136))), "landmarks"),
         (lambda pca, _: pca.decode(np.zeros((5, 7))), "h"),
         (lambda pca, _: pca.decode(np.zeros((5, 6)), boost=(1, 2)), "h"),

@@ -87,8 +87,9 @@ def _test_mouth(mouth: np.ndarray, phonemes: tuple, n_frames: int) -> None:
 
     for frames in during(("p", "b", "m"), margin=0.02):
         if jaw[frames].min() > 0.1:
+            smallest = jaw[frames].min()
             raise Wrong(
-                f"In frames {frames[0]} to {frames[-1]} a /p b m/ leaves the jaw open: {jaw[frames].min():.2f}."
+                f"In frames {frames[0]} to {frames[-1]} a /p b m/ leaves the jaw open: {smallest:.2f}."
             )
     first, last = phonemes[0].start, phonemes[-1].end
     quiet = (times < first - 0.16) | (times > last + 0.16)

@@ -35,6 +35,17 @@ class Canvas:
         """The canvas that spans ``[x0, x1] x [y0, y1]``."""
         return cls(x0, y0, round((x1 - x0) * scale) + 1, round((y1 - y0) * scale) + 1, scale)
 
+    def cut(self, part: tuple[slice, slice]) -> "Canvas":
+        """The canvas of a part ``(rows, columns)`` of this one."""
+        rows, columns = part
+        x, y = self.x + columns.start / self.scale, self.y + rows.start / self.scale
+        return Canvas(x, y, columns.stop - columns.start, rows.stop - rows.start, self.scale)
+
+    def part(self, x0: float, y0: float, x1: float, y1: float) -> tuple[slice, slice]:
+        """Rows and columns of the pixels in ``[x0, x1] x [y0, y1]``."""
+        (left, top), (right, low) = self.pixels(np.array([[x0, y0], [x1, y1]]))
+        return slice(max(int(top), 0), min(int(low) + 1, self.height)), slice(max(int(left), 0), min(int(right) + 1, self.width))
+
     def pixels(self, points: np.ndarray) -> np.ndarray:
         """Coordinates ``(..., 2)`` to pixels of this canvas."""
         return (np.asarray(points, float) - (self.x, self.y)) * self.scale
@@ -51,28 +62,35 @@ class Canvas:
         """float32 mask 0..1 of closed polygons ``(N, 2)``; ``blur`` is the softness of the edge in units."""
         mask = np.zeros((self.height, self.width), np.uint8)
         cv2.fillPoly(mask, [fixed(self.pixels(polygon)) for polygon in polygons], 255, cv2.LINE_AA, SHIFT)
-        return soften(mask.astype(np.float32) * (1 / 255), blur * self.scale)
+        return self._soft(mask, polygons, 0, blur) * np.float32(1 / 255)
 
     def stroke(self, *lines: np.ndarray, width: float, blur: float = 0.0, closed: bool = False) -> np.ndarray:
         """float32 mask 0..1 of open lines ``(N, 2)`` of a width in units."""
         mask = np.zeros((self.height, self.width), np.uint8)
         thick = max(1, round(width * self.scale))
-        cv2.polylines(
-            mask, [fixed(self.pixels(line)) for line in lines], closed, 255, thick, cv2.LINE_AA, SHIFT
-        )
-        mask = mask.astype(np.float32) * (min(1.0, width * self.scale / thick) / 255)
-        return soften(mask, blur * self.scale)
+        cv2.polylines(mask, [fixed(self.pixels(line)) for line in lines], closed, 255, thick, cv2.LINE_AA, SHIFT)
+        return self._soft(mask, lines, width, blur) * np.float32(min(1.0, width * self.scale / thick) / 255)
 
-    def spot(self, x: float, y: float, wide: float, high: float, angle: float = 0.0) -> np.ndarray:
-        """float32 Gaussian spot with standard deviations ``wide`` and ``high`` in units, turned by ``angle``."""
-        gx, gy = self.grid()
-        u, v = gx - x, gy - y
-        if angle:
-            u, v = u * np.cos(angle) + v * np.sin(angle), v * np.cos(angle) - u * np.sin(angle)
-            return np.exp(-0.5 * ((u / wide) ** 2 + (v / high) ** 2)).astype(np.float32)
-        across = np.exp(-0.5 * (u[0] / wide) ** 2)
-        down = np.exp(-0.5 * (v[:, 0] / high) ** 2)
-        return np.outer(down, across).astype(np.float32)
+    def _soft(self, mask: np.ndarray, shapes: tuple, width: float, blur: float) -> np.ndarray:
+        """Blur a mask, where there is something to blur."""
+        mask = mask.astype(np.float32)
+        sigma = blur * self.scale
+        if sigma < 0.2:
+            return mask
+        low = np.floor(self.pixels(np.min([np.min(shape, axis=0) for shape in shapes], axis=0) - width) - 3.5 * sigma)
+        high = np.ceil(self.pixels(np.max([np.max(shape, axis=0) for shape in shapes], axis=0) + width) + 3.5 * sigma)
+        (x0, y0), (x1, y1) = np.maximum(low, 0).astype(int), np.maximum(high, 0).astype(int) + 1
+        part = mask[y0:y1, x0:x1]
+        if part.size:
+            part[:] = soften(part, sigma)
+        return mask
+
+    def spot(self, x: float, y: float, wide: float, high: float) -> np.ndarray:
+        """float32 Gaussian spot with standard deviations ``wide`` and ``high`` in units."""
+        u = np.float32(self.x - x) + np.arange(self.width, dtype=np.float32) / np.float32(self.scale)
+        v = np.float32(self.y - y) + np.arange(self.height, dtype=np.float32) / np.float32(self.scale)
+        down, across = np.exp(-0.5 * (v / high) ** 2), np.exp(-0.5 * (u / wide) ** 2)
+        return np.outer(down, across)
 
 
 def fixed(points: np.ndarray) -> np.ndarray:
@@ -84,16 +102,34 @@ def soften(mask: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian blur; ``sigma`` in pixels, 0 leaves the mask as it is."""
     if sigma < 0.2:
         return mask
-    if sigma > 6:  # a wide blur loses nothing at half the size
+    if sigma > 3 and min(mask.shape) > 8:  # a wide blur loses nothing at half the size
         small = cv2.resize(mask, (mask.shape[1] // 2, mask.shape[0] // 2), interpolation=cv2.INTER_AREA)
         return cv2.resize(soften(small, sigma / 2), mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return cv2.GaussianBlur(mask, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
 
 
+def touched(amount: np.ndarray) -> tuple[slice, slice]:
+    """The rectangle outside of which a mask is all but zero: most strokes touch a small part of the canvas."""
+    rows, columns = (np.flatnonzero(amount.max(axis) > 2e-3) for axis in (1, 0))
+    if not len(rows):
+        return slice(0, 0), slice(0, 0)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
 def blend(colour: np.ndarray, over: np.ndarray | tuple, amount: np.ndarray) -> np.ndarray:
-    """``colour`` float32 ``(H, W, 3)`` covered by a colour or picture where ``amount`` ``(H, W)`` says."""
+    """Cover ``colour``, float32 ``(H, W, 3)``, in place with a colour or picture where ``amount`` ``(H, W)`` says."""
+    part = touched(amount)
     over = np.asarray(over, np.float32)
-    return colour + (over - colour) * amount[..., None]
+    under = colour[part]
+    under += ((over[part] if over.ndim == 3 else over) - under) * amount[part].astype(np.float32)[..., None]
+    return colour
+
+
+def darken(colour: np.ndarray, amount: np.ndarray, fade: tuple[float, float, float] = (1, 1, 1)) -> np.ndarray:
+    """Multiply ``colour`` in place by ``1 - amount * fade``; ``amount`` ``(H, W)``, ``fade`` for each channel."""
+    part = touched(amount)
+    colour[part] *= 1 - amount[part].astype(np.float32)[..., None] * np.array(fade, np.float32)
+    return colour
 
 
 def ramp(value: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -148,9 +184,13 @@ def spline_basis(n_controls: int, n_points: int, closed: bool = False) -> np.nda
 
 def layer(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """uint8 ``(H, W, 4)`` with premultiplied colour, from float32 colour 0..255 and alpha 0..1."""
-    alpha = np.clip(alpha, 0, 1)
-    colour = np.clip(colour, 0, 255) * alpha[..., None]
-    return np.rint(np.dstack([colour, alpha * 255])).astype(np.uint8)
+    alpha = np.clip(alpha, 0, 1).astype(np.float32)
+    covered = np.empty((*alpha.shape, 4), np.float32)
+    np.clip(colour, 0, 255, out=covered[..., :3])
+    covered[..., 3] = 255
+    covered *= alpha[..., None]
+    covered += 0.5
+    return covered.astype(np.uint8)
 
 
 def lay_over(picture: np.ndarray, top: np.ndarray) -> None:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from talkface_lite.clip import CROP_SIZE
-from talkface_lite.corpus.brush import Canvas, layer, lay_over
+from talkface_lite.corpus.brush import Canvas, lay_over, layer, touched
 from talkface_lite.corpus.face import CAMERA_SIZE, FaceGeometry, Identity
 from talkface_lite.corpus.head import neutral_head
 from talkface_lite.corpus.painter_beard import paint_beard
@@ -21,7 +21,7 @@ from talkface_lite.corpus.painter_eyes import eye_curves, paint_eyes
 from talkface_lite.corpus.painter_hair import paint_back_hair, paint_front_hair, paint_sides
 from talkface_lite.corpus.painter_glasses import paint_glasses, paint_temples
 from talkface_lite.corpus.painter_mouth import mouth_curves, paint_mouth
-from talkface_lite.corpus.painter_scene import SCENE, paint_background, paint_body, scene_to_camera
+from talkface_lite.corpus.painter_scene import paint_background, paint_body, scene_to_camera
 from talkface_lite.corpus.painter_skin import HEAD, paint_skin
 from talkface_lite.corpus.painter_warp import CELL, fine_map, head_maps, plane_transforms, relief
 from talkface_lite.errors import InputError
@@ -39,13 +39,21 @@ class Flat:
     canvas: Canvas
     depth: float
 
+    @classmethod
+    def trimmed(cls, picture: np.ndarray, canvas: Canvas, depth: float) -> "Flat":
+        """A layer without its empty margins."""
+        part = touched(picture[..., 3])
+        part = tuple(slice(max(cut.start - 1, 0), cut.stop + 1) for cut in part)
+        part = slice(part[0].start, min(part[0].stop, canvas.height)), slice(part[1].start, min(part[1].stop, canvas.width))
+        return cls(np.ascontiguousarray(picture[part]), canvas.cut(part), depth)
+
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """Everything of an identity that is painted once."""
+    """Everything of an identity that is painted once. Without hair behind the head the body is on the background."""
 
     background: np.ndarray
-    body: np.ndarray
+    body: np.ndarray | None
     back: Flat | None
     sides: Flat
     head: np.ndarray
@@ -59,18 +67,22 @@ def paint_layers(identity: Identity) -> Layers:
     head = neutral_head(identity)
     rng = np.random.default_rng([identity.seed, 0xA27])
     skin, alpha = paint_skin(head, rng)
-    colour, alpha = paint_beard(skin, alpha, head, rng)
+    colour, alpha = paint_beard(skin.copy(), alpha, head, rng)
     colour, alpha = paint_front_hair(colour, alpha, head, rng)
     back = paint_back_hair(head, rng)
     sides = paint_sides(head, skin, rng)
     glasses = paint_glasses(head)
+    background, body = paint_background(head, rng), paint_body(head, rng)
+    if back is None:
+        lay_over(background, body)
+        body = None
     return Layers(
-        background=paint_background(head, rng),
-        body=paint_body(head, rng),
-        back=None if back is None else Flat(*back),
-        sides=Flat(*sides),
+        background=background,
+        body=body,
+        back=None if back is None else Flat.trimmed(*back),
+        sides=Flat.trimmed(*sides),
         head=layer(colour, alpha),
-        glasses=None if glasses is None else Flat(*glasses),
+        glasses=None if glasses is None else Flat.trimmed(*glasses),
         relief=relief(head),
     )
 
@@ -153,16 +165,44 @@ def _frames(identity: Identity, geometry: FaceGeometry, frames: range, view: str
             layers.background, scene[t], (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
         if layers.back is not None:
-            lay_over(picture, cv2.warpAffine(layers.back.picture, flats["back"][t], (side, side)))
-        lay_over(picture, cv2.warpAffine(layers.body, scene[t], (side, side)))
-        lay_over(picture, cv2.warpAffine(layers.sides.picture, flats["sides"][t], (side, side)))
-        lay_over(picture, cv2.remap(layers.head, fine_map(maps[t], side), None, cv2.INTER_LINEAR))
+            _lay_flat(picture, layers.back.picture, flats["back"][t])
+            _lay_flat(picture, layers.body, scene[t])
+        _lay_flat(picture, layers.sides.picture, flats["sides"][t])
+        _lay_head(picture, layers.head, maps[t])
         paint_eyes(picture, identity, eyes, t)
         paint_mouth(picture, identity, mouth, t, part.articulation[t])
         if layers.glasses is not None:
             paint_temples(picture, part, t, to_view)
-            lay_over(picture, cv2.warpAffine(layers.glasses.picture, flats["glasses"][t], (side, side)))
+            _lay_flat(picture, layers.glasses.picture, flats["glasses"][t])
         yield cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)[..., :3]
+
+
+def _lay_flat(picture: np.ndarray, top: np.ndarray, transform: np.ndarray) -> None:
+    """Lay a flat layer over the part of the picture that it covers."""
+    height, width = top.shape[:2]
+    corners = transform[:, :2] @ np.array([[0, width, 0, width], [0, 0, height, height]]) + transform[:, 2:]
+    low = np.maximum(np.floor(corners.min(1)).astype(int) - 1, 0)
+    high = np.minimum(np.ceil(corners.max(1)).astype(int) + 2, picture.shape[1::-1])
+    if (high <= low).any():
+        return
+    moved = transform - np.column_stack([np.zeros((2, 2)), low])
+    covering = cv2.warpAffine(top, moved, tuple(int(v) for v in high - low))
+    lay_over(picture[low[1] : high[1], low[0] : high[0]], covering)
+
+
+def _lay_head(picture: np.ndarray, top: np.ndarray, coarse: np.ndarray) -> None:
+    """Lay the head over the part of the picture whose coarse map leads onto its canvas."""
+    side = len(picture)
+    on_canvas = ((coarse > -1) & (coarse < (top.shape[1], top.shape[0]))).all(-1)
+    rows, columns = (np.flatnonzero(on_canvas.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return
+    # node j lies at (j - 1/2) * CELL: one more cell on each side catches what lies between the nodes
+    (y0, y1), (x0, x1) = (
+        (max(int(at[0]) - 2, 0) * CELL, min((int(at[-1]) + 1) * CELL, side)) for at in (rows, columns)
+    )
+    window = fine_map(coarse, side)[y0:y1, x0:x1]
+    lay_over(picture[y0:y1, x0:x1], cv2.remap(top, window, None, cv2.INTER_LINEAR))
 
 
 def _chain(second: np.ndarray, first: np.ndarray) -> np.ndarray:

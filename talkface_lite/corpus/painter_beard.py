@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from talkface_lite.corpus.brush import blend, curve, noise, ramp, soften
+from talkface_lite.corpus.brush import blend, curve, darken, noise, ramp, soften
 from talkface_lite.corpus.head import MIDDLE, Head
 from talkface_lite.corpus.painter_skin import HEAD
 
@@ -41,7 +41,7 @@ def paint_beard(
     tone = (0.66 + 0.34 * volume) * (1 + (0.16 if base.mean() > 70 else 0.26) * strand)
     tone = tone + 0.06 * np.clip((x - MIDDLE) * person.light[0] / 25, -1, 1)
     shade = soften(ramp(inside, -0.5, 0.5), 1.6 * HEAD.scale)
-    colour = colour * (1 - 0.25 * shade[..., None])
+    colour = darken(colour, 0.25 * shade)
     colour = blend(colour, base * np.clip(tone, 0.3, 1.5)[..., None], mask * 0.94)
     return colour, np.maximum(alpha, mask)
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from talkface_lite.corpus.brush import Canvas, blend, curve, layer, noise, ramp, soften
+from talkface_lite.corpus.brush import Canvas, blend, curve, darken, layer, noise, ramp, soften, touched
 from talkface_lite.corpus.head import MIDDLE, Head
 from talkface_lite.corpus.painter_headwear import HEADWEAR, paint_front_headwear, paint_side_headwear
 from talkface_lite.corpus.painter_skin import HEAD
 
-SIDES = Canvas.over(MIDDLE - 100, -70, MIDDLE + 100, 216, 1.8)
+SIDES = Canvas.over(MIDDLE - 100, -70, MIDDLE + 100, 216, 1.6)
 """Canvas of the layer beside the head: ears, the sides of the skull, hair that falls over the shoulders."""
-BACK = Canvas.over(MIDDLE - 100, -80, MIDDLE + 100, 216, 1.5)
+BACK = Canvas.over(MIDDLE - 100, -80, MIDDLE + 100, 216, 1.3)
 """Canvas of the layer behind the head."""
 
 
@@ -203,22 +203,28 @@ def hair_colours(
 ) -> np.ndarray:
     """float32 ``(H, W, 3)``: strands or curls, darker towards the edges of the mass, with sheen on the lit side."""
     person = head.identity
-    x, y = canvas.grid()
     base = np.array(person.hair_colour, np.float32)
-    bright = float(base.mean())
+    colours = np.empty((canvas.height, canvas.width, 3), np.float32)
+    part = touched(ramp(depth_inside, -3, -1))
+    colours[:] = base
+    if part[0].stop == 0:
+        return colours
+    canvas, depth_inside = canvas.cut(part), depth_inside[part]
+    x, y = canvas.grid()
     if style.curl:
         strand = _curls(canvas, style.curl, rng)
     else:
         strand = _strands(x, y, head, style, fibres)
     volume = 1 - np.exp(-np.maximum(depth_inside, 0) / (3.0 + 0.35 * style.top))
     tone = 0.56 + 0.46 * volume + 0.07 * np.clip((x - MIDDLE) * person.light[0] / 30, -1, 1)
-    tone = tone * (1 + (0.17 if bright > 70 else 0.26) * strand)
+    tone = tone * (1 + (0.17 if base.mean() > 70 else 0.26) * strand)
     crown = -15.0 + person.crown
     glow = canvas.spot(MIDDLE + 30 * person.light[0], crown + 8 - 0.35 * style.top, 25, 6.5)
     sheen = glow * np.clip(0.55 + 0.45 * strand, 0, 1.5) * (0.3 if style.curl else 1.0)
     lifted = np.minimum(base * 1.35 + 34, 255)
-    colour = base * np.clip(tone, 0.2, 1.6)[..., None]
-    return blend(colour, lifted, np.clip(sheen * 0.5, 0, 0.8))
+    colour = base * np.clip(tone, 0.2, 1.6).astype(np.float32)[..., None]
+    colours[part] = blend(colour, lifted, np.clip(sheen * 0.5, 0, 0.8))
+    return colours
 
 
 def _strands(x, y, head: Head, style: Style, fibres: Fibres) -> np.ndarray:  # noqa: ANN001
@@ -279,7 +285,7 @@ def paint_front_hair(
         mask = mask * np.clip(0.92 + 0.10 * _curls(HEAD, 0.8, rng), 0.5, 1)
     shade = soften(ramp(np.minimum(to_outer, to_face), -0.5, 0.5), 2.6 * HEAD.scale)
     shade = np.roll(shade, round(2.2 * HEAD.scale), axis=0)
-    colour = colour * (1 - (0.42 * shade)[..., None] * np.array([0.82, 0.95, 1.0], np.float32))
+    colour = darken(colour, 0.42 * shade, (0.82, 0.95, 1.0))
     hair = hair_colours(HEAD, head, style, inside, rng, fibres)
     colour = blend(colour, hair, mask)
     return colour, np.maximum(alpha, mask)
@@ -420,45 +426,30 @@ def _ears(colour: np.ndarray, alpha: np.ndarray, head: Head, half: float) -> tup
     person = head.identity
     size = person.ear_size
     skin = np.array(person.skin, np.float32)
-    x, y = SIDES.grid()
-    shape = [
-        (-4, 46),
-        (0.6, 42.6),
-        (4.6, 42.4),
-        (7.2, 46),
-        (7.0, 53),
-        (5.2, 60),
-        (4.0, 66),
-        (1.6, 70),
-        (-2, 70),
-    ]
+    shape = [(-4, 46), (0.6, 42.6), (4.6, 42.4), (7.2, 46), (7.0, 53), (5.2, 60), (4.0, 66), (1.6, 70), (-2, 70)]
     ridge = [(0.8, 46.5), (3.8, 45.6), (5.2, 49), (4.4, 56), (2.6, 60.5)]
     for side in (-1, 1):
+        middle = MIDDLE + side * half
+        part = SIDES.part(middle - 14, 34, middle + 14, 82)
+        canvas, ear_colour = SIDES.cut(part), colour[part]
+        x, y = canvas.grid()
 
         def place(points: list, side: int = side) -> np.ndarray:
             return np.array([(MIDDLE + side * (half + a * size), 56 + (b - 56) * size) for a, b in points])
 
-        ear = curve(place(shape), 60, closed=True)
-        mask = SIDES.fill(ear, blur=0.25)
+        mask = canvas.fill(curve(place(shape), 60, closed=True), blur=0.25)
         lit = 0.86 + 0.14 * np.clip(side * person.light[0] * 1.6, -1, 1) - 0.05 * ramp(y, 50, 72)
-        tone = np.stack([lit, lit**1.1 * 0.92, lit**1.2 * 0.90], -1)
-        colour = blend(colour, skin * tone, mask)
-        colour = blend(
-            colour,
-            skin * np.array([0.62, 0.47, 0.44]),
-            SIDES.stroke(curve(place(ridge), 30), width=1.3, blur=0.6) * 0.5,
-        )
-        hole = SIDES.spot(MIDDLE + side * (half + 0.9 * size), 58, 1.5, 3.4)
-        colour = blend(colour, skin * np.array([0.46, 0.32, 0.30]), hole * mask * 0.6)
-        alpha = np.maximum(alpha, mask)
+        blend(ear_colour, skin * np.stack([lit, lit**1.1 * 0.92, lit**1.2 * 0.90], -1), mask)
+        groove = canvas.stroke(curve(place(ridge), 30), width=1.3, blur=0.6)
+        blend(ear_colour, skin * np.array([0.62, 0.47, 0.44]), groove * 0.5)
+        hole = canvas.spot(MIDDLE + side * (half + 0.9 * size), 58, 1.5, 3.4)
+        blend(ear_colour, skin * np.array([0.46, 0.32, 0.30]), hole * mask * 0.6)
         if person.earrings:
             at = place([(2.2, 71.5)])[0]
             dot = ramp(np.hypot(x - at[0], y - at[1]), 2.0, 1.2)
-            colour = blend(colour, np.array([226, 186, 96]), dot)
-            colour = blend(
-                colour,
-                np.array([255, 240, 200]),
-                ramp(np.hypot(x - at[0] + 0.5, y - at[1] + 0.6), 0.9, 0.3) * 0.9,
-            )
-            alpha = np.maximum(alpha, dot)
+            blend(ear_colour, np.array([226, 186, 96]), dot)
+            glint = ramp(np.hypot(x - at[0] + 0.5, y - at[1] + 0.6), 0.9, 0.3)
+            blend(ear_colour, np.array([255, 240, 200]), glint * 0.9)
+            mask = np.maximum(mask, dot)
+        alpha[part] = np.maximum(alpha[part], mask)
     return colour, alpha

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from talkface_lite.corpus.brush import Canvas, blend, curve, noise, ramp, soften, tint
+from talkface_lite.corpus.brush import Canvas, blend, curve, darken, noise, ramp, soften, tint
 from talkface_lite.corpus.head import MIDDLE, Head
 from talkface_lite.corpus.painter_skin import HEAD
 
@@ -37,7 +37,7 @@ def _folds(
 
 def _drop_shadow(colour: np.ndarray, mask: np.ndarray, strength: float) -> np.ndarray:
     shade = np.roll(soften(mask, 2.4 * HEAD.scale), round(2.4 * HEAD.scale), axis=0)
-    return colour * (1 - (strength * shade)[..., None] * np.array([0.82, 0.95, 1.0], np.float32))
+    return darken(colour, strength * shade, (0.82, 0.95, 1.0))
 
 
 def paint_front_headwear(
@@ -92,7 +92,7 @@ def _scarf(head: Head, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
             folds.append(curve([(MIDDLE + side * a, b) for a, b in path], 40))
     cloth = _folds(HEAD, cloth, folds, 1.9, 0.13)
     hem = HEAD.stroke(opening, width=2.2, blur=0.7, closed=True)
-    cloth = cloth * (1 - 0.22 * hem[..., None])
+    cloth = darken(cloth, 0.22 * hem)
     mask = HEAD.fill(outer, blur=0.3) * (1 - HEAD.fill(opening, blur=0.3))
     return cloth, mask
 
@@ -197,7 +197,7 @@ def _cap(head: Head, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     )
     cloth = cloth * (1 + 0.25 * edge[..., None])
     button = ramp(np.hypot(x - MIDDLE, (y - crown + 8.5) * 1.6), 3.2, 2.2)
-    cloth = cloth * (1 - 0.12 * button[..., None])
+    cloth = darken(cloth, 0.12 * button)
     return cloth, np.maximum(HEAD.fill(dome, blur=0.3), np.maximum(brim_mask, button * (y < crown)))
 
 

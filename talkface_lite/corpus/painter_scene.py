@@ -3,11 +3,11 @@
 import cv2
 import numpy as np
 
-from talkface_lite.corpus.brush import Canvas, blend, curve, layer, noise, ramp, soften, tint
+from talkface_lite.corpus.brush import Canvas, blend, curve, darken, layer, noise, ramp, soften, tint
 from talkface_lite.corpus.face import CAMERA_CENTRE, CAMERA_SCALE, CAMERA_SIZE, FOCUS
 from talkface_lite.corpus.head import MIDDLE, Head
 
-SCENE = Canvas.over(MIDDLE - 140, FOCUS[1] - 128, MIDDLE + 140, FOCUS[1] + 154, 1.5)
+SCENE = Canvas.over(MIDDLE - 140, FOCUS[1] - 128, MIDDLE + 140, FOCUS[1] + 154, 1.25)
 """The whole camera view and a little more, in template pixels of a head at neutral pose."""
 
 
@@ -97,13 +97,13 @@ def paint_body(head: Head, rng: np.random.Generator) -> np.ndarray:
             width=3,
             blur=2,
         )
-        colour = colour * (1 - 0.10 * cord[..., None])
+        colour = darken(colour, 0.10 * cord)
         bone = SCENE.stroke(
             curve([(MIDDLE + side * 6, 149), (MIDDLE + side * 24, 147), (MIDDLE + side * 46, 143)], 20),
             width=2,
             blur=1.5,
         )
-        colour = colour * (1 - 0.13 * bone[..., None])
+        colour = darken(colour, 0.13 * bone)
     cloth_mask, cloth = _clothes(head, rng, x, y, broad, skin)
     colour = blend(colour, cloth, cloth_mask)
     return layer(colour, np.maximum(neck_mask, cloth_mask))
@@ -171,7 +171,7 @@ def _clothes(
         edge = SCENE.stroke(
             curve([(MIDDLE - 30, 138), (MIDDLE, 147), (MIDDLE + 30, 138)], 20), width=1.6, blur=0.8
         )
-        colour = colour * (1 - 0.3 * edge[..., None])
+        colour = darken(colour, 0.3 * edge)
     elif kind == "hoodie":
         hole = _both_sides([(0, 116), (31 * broad, 118), (29 * broad, 140), (15, 157), (0, 163)])
         shirt = SCENE.fill(_both_sides([(0, 147), (27 * broad, 140), (16, 157), (0, 164)]), blur=0.3)
@@ -209,7 +209,7 @@ def _collar(colour, mask, shade, main, second, kind: str, broad: float):  # noqa
         )
         leaf = np.stack([MIDDLE + side * leaf[:, 0], leaf[:, 1]], 1)
         leaf_mask = SCENE.fill(leaf, blur=0.3)
-        colour = colour * (1 - 0.22 * SCENE.fill(leaf + [0, 2.5], blur=2)[..., None])
+        colour = darken(colour, 0.22 * SCENE.fill(leaf + [0, 2.5], blur=2))
         colour = blend(colour, np.minimum(inner * 1.07, 255), leaf_mask)
         mask = np.maximum(mask, leaf_mask)
         if kind == "blazer":
@@ -217,11 +217,11 @@ def _collar(colour, mask, shade, main, second, kind: str, broad: float):  # noqa
                 [(neck + 6, 139), (46, 164), (40, 170), (44, 174), (10, 224), (4, 224), (16, 176)], float
             )
             lapel = np.stack([MIDDLE + side * lapel[:, 0], lapel[:, 1]], 1)
-            colour = colour * (1 - 0.25 * SCENE.stroke(lapel, width=2.4, blur=1.4, closed=True)[..., None])
+            colour = darken(colour, 0.25 * SCENE.stroke(lapel, width=2.4, blur=1.4, closed=True))
             colour = blend(colour, main * 0.94 * shade[..., None], SCENE.fill(lapel, blur=0.3))
     if kind == "shirt":
         line = SCENE.stroke(np.array([(MIDDLE, 162), (MIDDLE, 224)], float), width=1.2, blur=0.4)
-        colour = colour * (1 - 0.22 * line[..., None])
+        colour = darken(colour, 0.22 * line)
         for cy in (176, 196):
             colour = blend(colour, np.array([236, 232, 226]), SCENE.spot(MIDDLE + 2.8, cy, 0.9, 0.9))
     return colour, mask

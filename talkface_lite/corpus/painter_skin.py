@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 
-from talkface_lite.corpus.brush import Canvas, blend, curve, noise, ramp, soften, tint
+from talkface_lite.corpus.brush import Canvas, blend, curve, darken, noise, ramp, soften, tint
 from talkface_lite.corpus.head import MIDDLE, Head
 
-HEAD = Canvas.over(MIDDLE - 82, -70, MIDDLE + 82, 136, 2.2)
+HEAD = Canvas.over(MIDDLE - 82, -70, MIDDLE + 82, 136, 2.1)
 """What the head is painted on: template pixels of the neutral face."""
 
 
@@ -96,8 +96,7 @@ def _light(colour: np.ndarray, normal: np.ndarray, head: Head) -> np.ndarray:
 
 def _shade(colour: np.ndarray, mask: np.ndarray, strength: float) -> np.ndarray:
     """Darken as a warm shadow does."""
-    amount = np.clip(mask * strength, 0, 1)[..., None]
-    return colour * (1 - amount * np.array([0.80, 0.92, 0.95], np.float32))
+    return darken(colour, np.minimum(mask * np.float32(strength), 1), (0.80, 0.92, 0.95))
 
 
 def _features(colour: np.ndarray, head: Head) -> np.ndarray:
@@ -141,7 +140,7 @@ def _nose(colour: np.ndarray, head: Head) -> np.ndarray:
     creases, holes = [], []
     for side in (-1, 1):
         away = 1 + 0.5 * np.clip(-side * x_light * 2, -1, 1)
-        flank = HEAD.spot(MIDDLE + side * 7.0, 62, 2.6, 10, angle=-side * 0.1)
+        flank = HEAD.spot(MIDDLE + side * 7.0, 62, 2.6, 10)
         colour = _shade(colour, flank, 0.09 * away)
         points = [(7.6, 71.5), (10.4, 73.6), (10.9, 76.6), (9.0, 79.2)]
         creases.append(_mirrored([(a * wide, b + long) for a, b in points], side))

@@ -20,7 +20,9 @@ class Steps:
 
 
 CHAPTER_STEPS: dict[str, Steps] = {
-    "corpus.clips": Steps(quick=8, full=200),
+    "corpus.clips": Steps(quick=40, full=200),
+    "corpus.people": Steps(quick=8, full=32),
+    "corpus.dlib_frames": Steps(quick=16, full=48),
     "corpus.clips_for_pca": Steps(quick=60, full=400),
     "speech.sentences_a_voice": Steps(quick=2, full=8),
     "at_net.clips": Steps(quick=60, full=2_000),

@@ -85,7 +85,7 @@ class Features:
 
     def windows(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """float32 ``(n, 28, 12)``: the windows of frames ``start`` to ``stop``."""
-        stop = len(self) if stop is None else stop
+        stop = len(self) if stop is None else min(stop, len(self))
         n_rows = len(self.rows) - ROWS_PER_FRAME * (len(self) - 1)
         at = ROWS_PER_FRAME * np.arange(start, stop)[:, None] + np.arange(n_rows)
         return self.rows[at]
@@ -204,7 +204,14 @@ class Dataset:
         )
 
     def batches(
-        self, batch_size: int, seed: int, *, first_step: int = 0, rank: int = 0, ranks: int = 1
+        self,
+        batch_size: int,
+        seed: int,
+        *,
+        first_step: int = 0,
+        rank: int = 0,
+        ranks: int = 1,
+        mfcc_shift: float = 0.0,
     ) -> Iterator[Batch]:
         """Training batches without end: random windows, each with a random example frame of its clip.
 
@@ -218,11 +225,15 @@ class Dataset:
             Where in the stream to begin: batch n is the same whether or not the batches before it were taken.
         rank, ranks:
             Of several processes, each takes its own share of every pass.
+        mfcc_shift:
+            Ours: add to all MFCC of a window one random vector, normal with this share of each coefficient's
+            standard deviation. A cepstrum adds what a spectrum multiplies, so this is another microphone.
         """
+        shift = mfcc_shift * self.statistics()["mfcc_std"] if mfcc_shift else None
         position = (first_step * ranks + rank) * batch_size
         epoch, order = -1, np.zeros(0, np.int64)
         while True:
-            places = []
+            places, shifts = [], []
             for at in range(position, position + batch_size):
                 if at // self.items_per_epoch != epoch:
                     epoch = at // self.items_per_epoch
@@ -233,7 +244,12 @@ class Dataset:
                 n = len(self.clips[index])
                 start = int(rng.integers(max(n - self.window, 0) + 1))
                 places.append((index, start, int(rng.integers(n))))
-            yield self.batch(places)
+                if shift is not None:
+                    shifts.append(shift * rng.standard_normal(len(shift)))
+            batch = self.batch(places)
+            if shift is not None:
+                batch.mfcc.add_(torch.tensor(np.array(shifts, np.float32))[:, None, None])
+            yield batch
             position += ranks * batch_size
 
     def passes(self, batch_size: int, *, example: int = 0) -> Iterator[Batch]:

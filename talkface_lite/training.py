@@ -55,6 +55,8 @@ class TrainingSettings:
         Of Adam.
     schedule:
         ``"constant"`` is the paper's. ``"cosine"`` (ours) lets the rate fall to zero over ``steps``.
+    mfcc_shift:
+        Ours: another microphone for each window, see :meth:`talkface_lite.data.Dataset.batches`.
     seed:
         Of the initial weights and of the order, windows and example frames of the batches.
     precision:
@@ -71,6 +73,7 @@ class TrainingSettings:
     learning_rate: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
     schedule: str = "constant"
+    mfcc_shift: float = 0.0
     seed: int = 0
     precision: str = "32"
     devices: int = 1
@@ -165,9 +168,16 @@ def train(
     if settings.devices == 1:
         _run(fabric, system, dataset, out, settings, progress)
     else:
-        fabric.launch(_run, system, dataset, out, settings, progress)
+        fabric.launch(_run_spawned, system, dataset, out, asdict(settings), progress)
     record = json.loads((out / "record.json").read_text())
     return TrainingResult(weights=out / "weights.safetensors", record=record, losses=record["losses"])
+
+
+def _run_spawned(
+    fabric: Fabric, system: System, dataset: Dataset, out: Path, settings: dict, *rest: Any
+) -> None:
+    """Lightning refuses to hand a frozen dataclass to the processes it starts; a dictionary it takes."""
+    _run(fabric, system, dataset, out, TrainingSettings(**settings), *rest)
 
 
 def _run(
@@ -183,7 +193,12 @@ def _run(
     optimizers = {name: fabric.setup_optimizers(optimizer) for name, optimizer in optimizers.items()}
     log = _Log(out / "log.csv", first) if fabric.is_global_zero else None
     batches = dataset.batches(
-        settings.batch_size, settings.seed, first_step=first, rank=fabric.global_rank, ranks=fabric.world_size
+        settings.batch_size,
+        settings.seed,
+        first_step=first,
+        rank=fabric.global_rank,
+        ranks=fabric.world_size,
+        mfcc_shift=settings.mfcc_shift,
     )
     began, step, losses = time.monotonic() - seconds_before, first, {}
     bar = tqdm(

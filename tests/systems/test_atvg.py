@@ -1,0 +1,229 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from talkface_lite.clip import Clip
+from talkface_lite.data import Dataset
+from talkface_lite.errors import InputError
+from talkface_lite.landmarks import mouth_centred
+from talkface_lite.networks.at_net import ATNetConfig
+from talkface_lite.shape_pca import ATVGNET_BOOST, ShapePCA
+from talkface_lite.speech import mfcc_windows, window_reach
+from talkface_lite.systems import describe, load, shipped_weights, system_class
+from talkface_lite.systems.atvg import ATVG, ATVGConfig, windows_between
+
+torch.set_num_threads(1)
+
+SMALL = ATNetConfig(channels=(2, 3, 4, 4, 6), audio=(24, 16), landmark=(8, 16), hidden=24, layers=2)
+
+
+def make_system(basis, *, recurrent=True, **options):
+    torch.manual_seed(0)
+    return ATVG(ATVGConfig(at_net=replace(SMALL, recurrent=recurrent), **options), basis)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    rng = np.random.default_rng(0)
+    return (64 + 30 * rng.standard_normal((60, 68, 2))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def basis(faces):
+    return ShapePCA.fit(faces)
+
+
+@pytest.fixture(scope="module")
+def system(basis):
+    return make_system(basis).eval()
+
+
+@pytest.fixture(scope="module")
+def memoryless(basis):
+    return make_system(basis, recurrent=False).eval()
+
+
+@pytest.fixture(scope="module")
+def speech():
+    rng = np.random.default_rng(1)
+    return (0.1 * rng.standard_normal(640 * 40)).astype(np.float32)
+
+
+def make_batch(faces, speech):
+    clip = Clip(frames=None, landmarks=faces[:40], speech=speech)
+    return Dataset([clip], window=16).batch([(0, 3, 1), (0, 30, 2)])
+
+
+def test_encode_and_mouth_agree_with_the_shape_basis(system, basis, faces):
+    h = system.encode(torch.from_numpy(faces))
+    np.testing.assert_allclose(h, basis.encode(faces), atol=1e-5)
+    mouths = mouth_centred(basis.decode(basis.encode(faces))) / 64
+    mean_mouth = mouth_centred(basis.decode(np.zeros(6, np.float32))) / 64
+    np.testing.assert_allclose(system._mouth(h).unflatten(-1, (20, 2)), mouths - mean_mouth, atol=1e-5)
+
+
+def test_the_papers_loss_is_the_mse_of_coefficients(system, basis, faces, speech):
+    """The released recipe: nn.MSELoss between predicted and true coefficients, over the frames that exist."""
+    batch = make_batch(faces, speech)
+    system.eval()
+    loss = system.losses(batch)["loss"]
+    with torch.no_grad():
+        h, _ = system.at_net(batch.mfcc, torch.from_numpy(basis.encode(batch.example.numpy())))
+    target = torch.from_numpy(basis.encode(batch.landmarks.numpy()))
+    expected = torch.nn.MSELoss()(h[batch.mask], target[batch.mask])
+    torch.testing.assert_close(loss.detach(), expected, atol=1e-5, rtol=1e-5)
+    assert batch.mask.sum() == 16 + 10
+
+
+def test_our_losses(basis, faces, speech):
+    batch = make_batch(faces, speech)
+    losses = {}
+    for name in ("paper", "whitened", "mouth"):
+        one = make_system(basis, loss=name).eval()
+        losses[name] = {key: value.item() for key, value in one.losses(batch).items()}
+    assert losses["mouth"]["loss"] == pytest.approx(
+        losses["paper"]["mse"] + 20 * losses["paper"]["mouth"], rel=1e-5
+    )
+    h, _ = one.at_net(batch.mfcc, one.encode(batch.example))
+    z = (h - one.encode(batch.landmarks)) / torch.tensor(basis.variance).sqrt()
+    assert losses["whitened"]["loss"] == pytest.approx((z[batch.mask] ** 2).mean().item(), rel=1e-4)
+    with pytest.raises(InputError, match="whitened"):
+        ATVGConfig(loss="wing")
+
+
+def test_generate_is_equation_4_plus_what_the_face_has_outside_the_basis(system, basis, faces, speech):
+    h = system.coefficients(speech, basis.encode(faces[0]))
+    plain = system.generate(speech, faces[0], keep_identity=False)
+    np.testing.assert_allclose(plain, basis.decode(h), atol=1e-4)
+    boosted = system.generate(speech, faces[0], keep_identity=False, boost=ATVGNET_BOOST)
+    np.testing.assert_allclose(boosted, basis.decode(h * np.array(ATVGNET_BOOST, np.float32)), atol=1e-4)
+    outside = faces[0] - basis.decode(basis.encode(faces[0]))
+    assert np.abs(outside).max() > 1
+    np.testing.assert_allclose(
+        system.generate(speech, faces[0]) - plain, outside[None].repeat(40, 0), atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("n_samples", [1, 639, 640, 641, 640 * 3, 640 * 7 + 5])
+def test_any_length_gives_a_frame_for_each_40_ms_begun(system, faces, n_samples):
+    speech = np.full(n_samples, 0.1, np.float32)
+    assert system.generate(speech, faces[0]).shape == (-(-n_samples // 640), 68, 2)
+
+
+@pytest.mark.parametrize("chunk_frames", [1, 7, 39, 40, 1000])
+def test_chunked_equals_unchunked(system, basis, faces, speech, chunk_frames):
+    h_p = basis.encode(faces[0])
+    whole = system.coefficients(speech, h_p, chunk_frames=None)
+    np.testing.assert_allclose(system.coefficients(speech, h_p, chunk_frames=chunk_frames), whole, atol=1e-6)
+
+
+def test_windows_of_a_part_equal_windows_of_the_whole(speech):
+    whole = mfcc_windows(speech)
+    for start, stop in ((0, 5), (3, 4), (12, 30), (33, 40)):
+        np.testing.assert_allclose(windows_between(speech, start, stop), whole[start:stop], atol=1e-4)
+
+
+def test_perturbed_speech_moves_no_landmark_outside_the_windows_reach(system, memoryless, faces, speech):
+    perturbed = speech.copy()
+    sample = 640 * 20 + 100
+    perturbed[sample] += 0.5
+    reach = [window_reach(t) for t in range(40)]
+    hears = np.array([a <= sample < b for a, b in reach])
+    assert 3 < hears.sum() < 10
+    first, last = np.flatnonzero(hears)[[0, -1]]
+
+    def moved(one):
+        before, after = one.generate(speech, faces[0]), one.generate(perturbed, faces[0])
+        return (before != after).any(axis=(1, 2))
+
+    np.testing.assert_array_equal(moved(memoryless), hears)
+    with_memory = moved(system)
+    assert not with_memory[:first].any()
+    assert with_memory[first : last + 1].all()
+
+
+def test_generating_leaves_the_mode_as_it_was_and_repeats_itself(system, faces, speech):
+    system.train()
+    first = system.generate(speech, faces[0])
+    assert system.training
+    np.testing.assert_array_equal(system.generate(speech, faces[0]), first)
+    system.eval()
+
+
+def test_overfitting_one_batch(basis, faces, speech):
+    """A network that cannot learn one batch by heart cannot learn at all."""
+    one = make_system(basis)
+    batch = make_batch(faces, speech)
+    optimizers = one.optimizers(1e-2, (0.9, 0.999))
+    losses = [float(one.training_step(batch, optimizers)["loss"]) for _ in range(120)]
+    assert losses[-1] < 0.05 * losses[0]
+
+
+def test_one_training_step_is_adams(basis, faces, speech):
+    """training_step against the same step written out."""
+    batch = make_batch(faces, speech)
+    ours, reference = make_system(basis), make_system(basis)
+    ours.training_step(batch, ours.optimizers(1e-3, (0.5, 0.999)))
+    adam = torch.optim.Adam(reference.parameters(), lr=1e-3, betas=(0.5, 0.999))
+    reference.losses(batch)["loss"].backward()
+    adam.step()
+    for (name, a), (_, b) in zip(ours.named_parameters(), reference.named_parameters()):
+        assert torch.equal(a, b), name
+
+
+def test_saved_and_loaded(system, faces, speech, tmp_path):
+    path = system.save(tmp_path / "w.safetensors", {"seed": 3})
+    again = ATVG.load(path)
+    assert again.config == system.config
+    stored = load_file(path)
+    assert stored["at_net.phi_lmark.weight"].dtype == np.float16
+    assert stored["shape_mean"].dtype == np.float32
+    np.testing.assert_array_equal(again.shape_pca.components, system.shape_pca.components)
+    before, after = system.generate(speech, faces[0]), again.generate(speech, faces[0])
+    assert 0 < np.abs(before - after).max() < 0.2  # half precision
+    assert path.read_bytes() == system.save(tmp_path / "again.safetensors", {"seed": 3}).read_bytes()
+
+
+def test_broken_and_foreign_weights(tmp_path, system, basis):
+    with pytest.raises(InputError, match="no such file"):
+        ATVG.load(tmp_path / "none.safetensors")
+    path = system.save(tmp_path / "w.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(InputError, match="unreadable"):
+        ATVG.load(tmp_path / "cut.safetensors")
+    basis.save(tmp_path / "basis.safetensors")
+    with pytest.raises(InputError, match="another kind"):
+        ATVG.load(tmp_path / "basis.safetensors")
+    with pytest.raises(InputError, match="atvg"):
+        system_class("latent")
+
+
+def test_a_basis_of_another_size_is_refused(faces):
+    with pytest.raises(InputError, match="5 components"):
+        ATVG(ATVGConfig(at_net=ATNetConfig.lite()), ShapePCA.fit(faces, 5))
+
+
+def test_describe_counts_without_building():
+    about = describe(["atvg"])
+    assert about["atvg"]["full"]["networks"] == {"at_net": 30_071_750, "at_net_no_lstm": 27_833_862}
+    assert about["atvg"]["lite"]["networks"]["at_net"] < 1_200_000
+    json.dumps(about)
+
+
+@pytest.mark.parametrize("recurrent", [True, False])
+def test_shipped_weights(recurrent, speech):
+    path = shipped_weights("atvg", "lite", recurrent=recurrent)
+    if not path.is_file():
+        pytest.skip(f"{path.name} is not shipped yet")
+    assert path.stat().st_size < (4e6 if recurrent else 1e6)
+    shipped = load("atvg", "lite", recurrent=recurrent)
+    assert shipped.config.at_net.recurrent is recurrent
+    record = json.loads(path.with_suffix(".json").read_text())
+    assert {"seed", "commit", "device", "metrics"} <= record.keys() | record["settings"].keys()
+    mean_face = shipped.shape_pca.decode(np.zeros(6, np.float32))
+    faces = shipped.generate(speech, mean_face)
+    assert np.abs(faces - mean_face).max() < 40

@@ -1,0 +1,243 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from talkface_lite.data import Dataset, Features
+from talkface_lite.errors import InputError
+from talkface_lite.losses import masked_mse
+from talkface_lite.networks.at_net import ATNetConfig
+from talkface_lite.shape_pca import ShapePCA
+from talkface_lite.systems.atvg import ATVG, ATVGConfig
+from talkface_lite.training import TrainingSettings, train
+
+ROOT = Path(__file__).resolve().parents[1]
+
+torch.set_num_threads(1)
+
+TINY = ATNetConfig(channels=(2, 2, 2, 2, 2), audio=(8, 8), landmark=(4, 4), hidden=8, layers=2)
+
+
+def make_dataset(n_clips=4):
+    rng = np.random.default_rng(0)
+    clips = []
+    for i in range(n_clips):
+        n = 10 + i
+        rows = rng.standard_normal((4 * (n - 1) + 28, 12)).astype(np.float32)
+        landmarks = rng.uniform(20, 100, (n, 68, 2)).astype(np.float32)
+        clips.append(Features(rows=rows, landmarks=landmarks))
+    return Dataset(clips, window=4)
+
+
+def make_system(seed=0, recurrent=True, **options):
+    torch.manual_seed(seed)
+    basis = ShapePCA.fit(np.random.default_rng(1).uniform(20, 100, (40, 68, 2)))
+    return ATVG(ATVGConfig(at_net=replace(TINY, recurrent=recurrent), **options), basis)
+
+
+SETTINGS = TrainingSettings(steps=6, batch_size=3, checkpoint_every=2, log_every=2)
+
+
+def run(out, settings=SETTINGS, resume=False, system=None):
+    return train(system or make_system(), make_dataset(), out, settings, resume=resume, progress=False)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    return out, run(out)
+
+
+def final_checkpoint(out):
+    return load_file(sorted((out / "checkpoints").glob("*.safetensors"))[-1])
+
+
+def test_a_run_leaves_weights_record_log_and_two_checkpoints(uninterrupted):
+    out, result = uninterrupted
+    assert sorted(p.name for p in out.iterdir()) == [
+        "checkpoints",
+        "log.csv",
+        "record.json",
+        "weights.safetensors",
+    ]
+    assert [p.name for p in sorted((out / "checkpoints").iterdir())] == [
+        "step-00000004.safetensors",
+        "step-00000006.safetensors",
+    ]
+    rows = list(csv.DictReader((out / "log.csv").open()))
+    assert [row["step"] for row in rows] == ["2", "4", "6"]
+    assert float(rows[-1]["loss"]) == pytest.approx(result.losses["loss"], rel=1e-4)
+    record = json.loads((out / "record.json").read_text())
+    assert record["step"] == 6
+    assert record["settings"]["seed"] == 0
+    assert record["clips"] == 4
+    assert record["windows_seen"] == 18
+    assert record["parameters"]["at_net"] > 0
+
+
+def test_resuming_gives_the_very_weights_of_an_uninterrupted_run(uninterrupted, tmp_path):
+    run(tmp_path, replace(SETTINGS, steps=3))
+    # another seed for the fresh weights: everything must come from the checkpoint
+    run(tmp_path, SETTINGS, resume=True, system=make_system(seed=99))
+    straight, resumed = final_checkpoint(uninterrupted[0]), final_checkpoint(tmp_path)
+    assert straight.keys() == resumed.keys()
+    assert any(name.startswith("optimizer.adam.0.exp_avg") for name in straight)
+    for name in straight:
+        assert torch.equal(straight[name], resumed[name]), name
+
+
+def test_the_seed_decides(uninterrupted, tmp_path):
+    run(tmp_path / "same")
+    run(tmp_path / "other", replace(SETTINGS, seed=1))
+    name = "system.at_net.phi_lmark.weight"
+    straight = final_checkpoint(uninterrupted[0])[name]
+    assert torch.equal(straight, final_checkpoint(tmp_path / "same")[name])
+    assert not torch.equal(straight, final_checkpoint(tmp_path / "other")[name])
+
+
+def test_a_broken_checkpoint_gives_way_to_the_one_before(uninterrupted, tmp_path, capsys):
+    run(tmp_path, replace(SETTINGS, steps=4))
+    newest = tmp_path / "checkpoints" / "step-00000004.safetensors"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    run(tmp_path, resume=True)
+    assert "step-00000004.safetensors is unreadable" in capsys.readouterr().err
+    name = "system.at_net.phi_lmark.weight"
+    assert torch.equal(final_checkpoint(tmp_path)[name], final_checkpoint(uninterrupted[0])[name])
+
+
+def test_killed_without_warning_and_resumed(uninterrupted, tmp_path):
+    """kill -9 while the process writes checkpoints as fast as it can; what is left is whole."""
+    settings = replace(SETTINGS, steps=100_000, checkpoint_every=1)
+    code = (
+        "import sys; sys.modules['torchmetrics'] = None; sys.path.insert(0, 'tests');"
+        "import test_training as t;"
+        f"t.run({str(tmp_path)!r}, t.{settings!r})"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment)
+    folder = tmp_path / "checkpoints"
+    while process.poll() is None and not list(folder.glob("step-*9.safetensors")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    reached = max(int(p.stem.split("-")[1]) for p in folder.glob("step-*.safetensors"))
+    assert not (tmp_path / "weights.safetensors").exists()
+    run(tmp_path, replace(settings, steps=reached + 3), resume=True)
+    run(tmp_path / "straight", replace(SETTINGS, steps=reached + 3, checkpoint_every=100))
+    straight, resumed = final_checkpoint(tmp_path / "straight"), final_checkpoint(tmp_path)
+    for name in straight:
+        torch.testing.assert_close(straight[name], resumed[name], atol=1e-6, rtol=1e-5, msg=name)
+
+
+def test_another_run_is_not_overwritten_or_mixed(uninterrupted, tmp_path):
+    out, _ = uninterrupted
+    with pytest.raises(InputError, match="--resume"):
+        run(out)
+    with pytest.raises(InputError, match="learning_rate"):
+        run(out, replace(SETTINGS, steps=8, learning_rate=1.0), resume=True)
+    with pytest.raises(InputError, match="another network"):
+        run(out, resume=True, system=make_system(loss="whitened"))
+
+
+def test_failing_midway_leaves_the_last_good_checkpoint(tmp_path):
+    with pytest.raises(InputError, match="finite"):
+        run(tmp_path, replace(SETTINGS, steps=2000, learning_rate=1e30, checkpoint_every=1, log_every=1))
+    for path in (tmp_path / "checkpoints").glob("*.safetensors"):
+        assert all(torch.isfinite(v).all() for v in load_file(path).values() if v.is_floating_point())
+    assert not (tmp_path / "weights.safetensors").exists()
+
+
+def test_minutes_stop_a_run_and_count_what_was_spent_before(tmp_path):
+    result = run(tmp_path, replace(SETTINGS, steps=None, minutes=0.01))
+    assert result.record["step"] > 1
+    again = run(tmp_path, replace(SETTINGS, steps=None, minutes=0.01), resume=True)
+    assert again.record["step"] == result.record["step"]
+
+
+def test_two_processes_equal_one_with_twice_the_batch(tmp_path):
+    """Each process takes its share of every pass and gradients are averaged (no batch normalisation here)."""
+    script = tmp_path / "two.py"
+    script.write_text(
+        "import sys; sys.modules['torchmetrics'] = None  # slow to import, not used\n"
+        "if __name__ == '__main__':\n"
+        "    import test_training as t\n"
+        "    settings = t.replace(t.SETTINGS, steps=3, devices=2)\n"
+        f"    t.run({str(tmp_path / 'two')!r}, settings, system=t.make_system(recurrent=False))\n"
+    )
+    path = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, script], env=environment, check=True, capture_output=True)
+    run(tmp_path / "one", replace(SETTINGS, steps=3, batch_size=6), system=make_system(recurrent=False))
+    one, two = final_checkpoint(tmp_path / "one"), final_checkpoint(tmp_path / "two")
+    for name in one:
+        if name.startswith("system."):
+            torch.testing.assert_close(one[name], two[name], atol=1e-5, rtol=1e-4, msg=name)
+    assert json.loads((tmp_path / "two" / "record.json").read_text())["windows_seen"] == 3 * 3 * 2
+
+
+def test_learning_rate_schedules():
+    assert SETTINGS.learning_rate_at(5) == SETTINGS.learning_rate
+    cosine = replace(SETTINGS, steps=100, schedule="cosine")
+    assert cosine.learning_rate_at(0) == pytest.approx(2e-4)
+    assert cosine.learning_rate_at(50) == pytest.approx(1e-4)
+    assert cosine.learning_rate_at(100) == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": None},
+        {"steps": 0},
+        {"learning_rate": -1.0},
+        {"schedule": "sine"},
+        {"precision": "8"},
+        {"schedule": "cosine", "steps": None, "minutes": 1.0},
+    ],
+)
+def test_wrong_settings(wrong):
+    with pytest.raises(InputError):
+        replace(SETTINGS, **wrong)
+
+
+def test_masked_mse_equals_torch_over_existing_frames():
+    a, b = torch.randn(2, 5, 6), torch.randn(2, 5, 6)
+    mask = torch.tensor([[True] * 5, [True, True, False, False, False]])
+    expected = torch.nn.functional.mse_loss(a[mask], b[mask])
+    torch.testing.assert_close(masked_mse(a, b, mask), expected)
+    weight = torch.arange(6.0)
+    expected = ((a[mask] - b[mask]) ** 2 * weight).mean()
+    torch.testing.assert_close(masked_mse(a, b, mask, weight), expected)
+    b[1, 3] = 1e9
+    assert masked_mse(a, b, mask) < 100
+
+
+def test_training_imports_neither_sound_nor_face_libraries():
+    code = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ABSENT or name.startswith("talkface_lite.corpus"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+ABSENT = {"librosa", "espeakng_loader", "face_alignment", "dlib", "soundfile", "soxr", "skimage", "imageio"}
+# Lightning imports torchmetrics where it is installed, which looks for librosa; a GPU machine has neither
+ABSENT.add("torchmetrics")
+sys.meta_path.insert(0, Absent())
+import talkface_lite.training
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""The record and the clock: every clip, drawn or filmed, is a :class:`Clip`.
+"""The record and the clock: every clip, drawn or filmed, is a :class:`~talkface_lite.clip.Clip`.
 
 One clock: 25 frames/s, 16 kHz mono speech, a 10 ms hop between MFCC rows. One frame lasts 40 ms, which is
 640 samples and 4 MFCC rows. Frame ``t`` is centred at ``(t + 1/2) * 40 ms``.

@@ -41,7 +41,8 @@ DOC = re.compile(r"\{doc\}`(?:[^`<]*<)?([^`>]+)>?`")
 def parts(toc: dict) -> Iterator[tuple[str, list[str]]]:
     """``(caption, files without suffix)`` of each part."""
     for part in toc["parts"]:
-        yield part["caption"], [chapter["file"] for chapter in part["chapters"]]
+        listed = [[chapter, *chapter.get("sections", [])] for chapter in part["chapters"]]
+        yield part["caption"], [page["file"] for together in listed for page in together]
 
 
 def pages(root: Path) -> list[Path]:

@@ -44,7 +44,8 @@ class Canvas:
     def part(self, x0: float, y0: float, x1: float, y1: float) -> tuple[slice, slice]:
         """Rows and columns of the pixels in ``[x0, x1] x [y0, y1]``."""
         (left, top), (right, low) = self.pixels(np.array([[x0, y0], [x1, y1]]))
-        return slice(max(int(top), 0), min(int(low) + 1, self.height)), slice(max(int(left), 0), min(int(right) + 1, self.width))
+        rows = slice(max(int(top), 0), min(int(low) + 1, self.height))
+        return rows, slice(max(int(left), 0), min(int(right) + 1, self.width))
 
     def pixels(self, points: np.ndarray) -> np.ndarray:
         """Coordinates ``(..., 2)`` to pixels of this canvas."""
@@ -68,7 +69,9 @@ class Canvas:
         """float32 mask 0..1 of open lines ``(N, 2)`` of a width in units."""
         mask = np.zeros((self.height, self.width), np.uint8)
         thick = max(1, round(width * self.scale))
-        cv2.polylines(mask, [fixed(self.pixels(line)) for line in lines], closed, 255, thick, cv2.LINE_AA, SHIFT)
+        cv2.polylines(
+            mask, [fixed(self.pixels(line)) for line in lines], closed, 255, thick, cv2.LINE_AA, SHIFT
+        )
         return self._soft(mask, lines, width, blur) * np.float32(min(1.0, width * self.scale / thick) / 255)
 
     def _soft(self, mask: np.ndarray, shapes: tuple, width: float, blur: float) -> np.ndarray:
@@ -77,8 +80,10 @@ class Canvas:
         sigma = blur * self.scale
         if sigma < 0.2:
             return mask
-        low = np.floor(self.pixels(np.min([np.min(shape, axis=0) for shape in shapes], axis=0) - width) - 3.5 * sigma)
-        high = np.ceil(self.pixels(np.max([np.max(shape, axis=0) for shape in shapes], axis=0) + width) + 3.5 * sigma)
+        first = np.min([np.min(shape, axis=0) for shape in shapes], axis=0) - width
+        last = np.max([np.max(shape, axis=0) for shape in shapes], axis=0) + width
+        low = np.floor(self.pixels(first) - 3.5 * sigma)
+        high = np.ceil(self.pixels(last) + 3.5 * sigma)
         (x0, y0), (x1, y1) = np.maximum(low, 0).astype(int), np.maximum(high, 0).astype(int) + 1
         part = mask[y0:y1, x0:x1]
         if part.size:
@@ -91,6 +96,25 @@ class Canvas:
         v = np.float32(self.y - y) + np.arange(self.height, dtype=np.float32) / np.float32(self.scale)
         down, across = np.exp(-0.5 * (v / high) ** 2), np.exp(-0.5 * (u / wide) ** 2)
         return np.outer(down, across)
+
+
+def symmetric(path: list[tuple[float, float]], n_points: int = 70, middle: float = 64.0) -> np.ndarray:
+    """float64 ``(2 * n_points, 2)``: a closed outline from control points of its right half.
+
+    ``x`` in ``path`` is the distance from the ``middle``.
+    """
+    half = curve(path, n_points)
+    right = np.stack([middle + half[:, 0], half[:, 1]], 1)
+    left = np.stack([middle - half[:, 0], half[:, 1]], 1)
+    return np.concatenate([right, left[::-1]])
+
+
+def distance_inside(canvas: Canvas, polygon: np.ndarray) -> np.ndarray:
+    """float32 signed distance to a polygon's edge in units, positive inside."""
+    mask = (canvas.fill(polygon) > 0.5).astype(np.uint8)
+    inside = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
+    outside = cv2.distanceTransform(1 - mask, cv2.DIST_L2, 3)
+    return (inside - outside) / np.float32(canvas.scale)
 
 
 def fixed(points: np.ndarray) -> np.ndarray:
@@ -109,7 +133,7 @@ def soften(mask: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def touched(amount: np.ndarray) -> tuple[slice, slice]:
-    """The rectangle outside of which a mask is all but zero: most strokes touch a small part of the canvas."""
+    """The rectangle outside of which a mask is all but zero: most strokes are small."""
     rows, columns = (np.flatnonzero(amount.max(axis) > 2e-3) for axis in (1, 0))
     if not len(rows):
         return slice(0, 0), slice(0, 0)
@@ -117,7 +141,7 @@ def touched(amount: np.ndarray) -> tuple[slice, slice]:
 
 
 def blend(colour: np.ndarray, over: np.ndarray | tuple, amount: np.ndarray) -> np.ndarray:
-    """Cover ``colour``, float32 ``(H, W, 3)``, in place with a colour or picture where ``amount`` ``(H, W)`` says."""
+    """Cover float32 ``(H, W, 3)`` in place by a colour or picture as ``amount`` ``(H, W)`` says."""
     part = touched(amount)
     over = np.asarray(over, np.float32)
     under = colour[part]
@@ -125,8 +149,10 @@ def blend(colour: np.ndarray, over: np.ndarray | tuple, amount: np.ndarray) -> n
     return colour
 
 
-def darken(colour: np.ndarray, amount: np.ndarray, fade: tuple[float, float, float] = (1, 1, 1)) -> np.ndarray:
-    """Multiply ``colour`` in place by ``1 - amount * fade``; ``amount`` ``(H, W)``, ``fade`` for each channel."""
+def darken(
+    colour: np.ndarray, amount: np.ndarray, fade: tuple[float, float, float] = (1, 1, 1)
+) -> np.ndarray:
+    """Multiply ``colour`` in place by ``1 - amount * fade``: ``(H, W)``, and ``fade`` for each channel."""
     part = touched(amount)
     colour[part] *= 1 - amount[part].astype(np.float32)[..., None] * np.array(fade, np.float32)
     return colour

@@ -84,7 +84,7 @@ class Head:
         across = np.abs(u) / (45.5 * person.face_width)
         round_part = np.sqrt(1 - np.minimum(across, 0.8) ** 2)
         z = 37.0 * (round_part - 0.85 * np.clip(across - 0.8, 0, 0.6))
-        z -= 0.028 * np.maximum(14 - v, 0) ** 2 + 0.02 * np.maximum(v - 107, 0) ** 2
+        z -= 0.028 * np.clip(14 - v, 0, 30) ** 2 + 0.02 * np.maximum(v - 107, 0) ** 2
         spread = person.eye_spread
         z += _bump(u, v, 0, 92, 16, 13, 4.0) + _bump(u, v, 0, 112 + 0.6 * person.chin_drop, 9, 6, 3.2)
         for side in (-1, 1):
@@ -95,7 +95,7 @@ class Head:
             z += _bump(u, v, side * 8.2 * person.nose_width, 76.5 + person.nose_length, 3.8, 3.8, 4.2)
         z += self._nose(u, v)
         inside = self.inside(x, y)
-        return z - 5.0 * np.exp(-((np.maximum(inside, 0) / 7.0) ** 2)) + 0.5 * np.clip(inside, -40, 0)
+        return z - 5.0 * np.exp(-((np.maximum(inside, 0) / 7.0) ** 2)) + 0.35 * np.clip(inside, -16, 0)
 
     def _nose(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
         person = self.identity
@@ -258,7 +258,7 @@ def lip_points(head: Head, articulation: np.ndarray) -> np.ndarray:
     half = (
         half_width * (1 + np.where(width > 0, 0.15, 0.2) * width) * (1 - 0.27 * rounding) * (1 - 0.06 * jaw)
     )
-    raised = 1.1 * jaw + 2.0 * np.maximum(lift, 0) - 0.8 * press + 1.4 * teeth * tuck
+    raised = 1.1 * jaw + 2.0 * np.maximum(lift, 0) - 0.8 * press + 2.2 * teeth * tuck
     lowered = JAW_DROP * jaw + 2.4 * np.maximum(drop, 0) - 3.4 * tuck
     gap = np.maximum(raised + lowered, 0)
     thick_up = upper * (1 - 0.34 * press) * (1 + 0.12 * rounding) * (1 - 0.12 * jaw)

@@ -36,7 +36,7 @@ _SKINS: tuple[Colour, ...] = (
 )  # fmt: skip
 """From light to dark, each the albedo of the lit cheek."""
 _HAIRS: dict[str, Colour] = {
-    "black": (30, 26, 27), "soft_black": (44, 36, 34), "espresso": (58, 41, 33), "brown": (88, 60, 42),
+    "black": (38, 33, 33), "soft_black": (50, 41, 38), "espresso": (58, 41, 33), "brown": (88, 60, 42),
     "chestnut": (112, 68, 44), "auburn": (134, 66, 40), "copper": (176, 88, 44), "dark_blond": (150, 116, 74),
     "blond": (198, 160, 104), "platinum": (224, 203, 164), "grey": (142, 140, 138), "silver": (196, 196, 194),
 }  # fmt: skip
@@ -52,7 +52,8 @@ _CLOTH: tuple[Colour, ...] = (
 _WALLS: tuple[Colour, ...] = (
     (214, 226, 234), (232, 222, 208), (206, 220, 208), (240, 226, 216), (196, 208, 224), (222, 212, 226),
     (180, 196, 200), (246, 236, 214), (170, 182, 204), (226, 200, 186), (150, 172, 168), (122, 142, 164),
-    (236, 208, 200), (204, 206, 198),
+    (236, 208, 200), (204, 206, 198), (246, 210, 172), (172, 208, 198), (248, 224, 156), (186, 172, 214),
+    (128, 168, 196), (240, 188, 168), (148, 184, 150), (98, 118, 148),
 )  # fmt: skip
 
 
@@ -94,6 +95,7 @@ class Identity:
     brow_arch: float
     brow_tilt: float
     brow_weight: float
+    lid: float
     lash: float
     # nose and mouth
     nose_length: float
@@ -126,6 +128,7 @@ class Identity:
     clothes: str
     cloth: Colour
     cloth_second: Colour
+    striped: bool
     background: str
     wall: Colour
     accent: Colour
@@ -176,6 +179,7 @@ def _draw_shape(rng: np.random.Generator, femininity: float, age: float) -> dict
         "brow_arch": _normal(rng, 0.2 + 0.9 * femininity, 0.6),
         "brow_tilt": _normal(rng, 0.0, 0.7),
         "brow_weight": _normal(rng, 0.85 + 0.45 * masculine, 0.18),
+        "lid": float(np.clip(_normal(rng, 0.85, 0.3), 0.25, 1.3)),
         "lash": float(np.clip(_normal(rng, 0.15 + 0.75 * femininity, 0.2), 0, 1.2)),
         "nose_length": _normal(rng, 0.5 * masculine + 0.6 * old, 1.0),
         "nose_width": _normal(rng, 0.93 + 0.1 * masculine, 0.1),
@@ -248,6 +252,7 @@ def _draw_looks(rng: np.random.Generator, feminine: bool, age: float) -> dict[st
         "clothes": CLOTHES[rng.integers(len(CLOTHES))],
         "cloth": cloth,
         "cloth_second": _CLOTH[rng.integers(len(_CLOTH))],
+        "striped": bool(rng.random() < 0.28),
         "background": BACKGROUNDS[rng.integers(len(BACKGROUNDS))],
         "wall": wall,
         "accent": _WALLS[rng.integers(len(_WALLS))],
@@ -261,7 +266,8 @@ def _draw_skin(rng: np.random.Generator) -> tuple[Colour, float]:
     low = min(int(at), len(_SKINS) - 2)
     tone = np.array(_mix(_SKINS[low], _SKINS[low + 1], at - low), dtype=float)
     undertone = rng.normal(0, 1)
-    tone += np.clip(undertone, -1.6, 1.6) * np.array([1.5, 1.0, -5.0]) + rng.normal(0, 1.2, 3)
+    warmth = np.clip(undertone, -0.7, 1.6) * tone.mean() / 200
+    tone += warmth * np.array([1.5, 1.0, -5.5]) + rng.normal(0, 1.0, 3)
     return tuple(int(v) for v in np.clip(np.round(tone), 20, 255)), depth
 
 
@@ -286,9 +292,11 @@ def _hair_weights(depth: float, age: float) -> dict[str, float]:
 
 
 def _draw_lips(rng: np.random.Generator, skin: Colour, depth: float, lipstick: float) -> Colour:
-    natural = np.array(skin) * np.array([0.87, 0.66, 0.65]) + np.array([6, 2, 4])
-    if depth > 0.65:
-        natural = np.array(skin) * np.array([0.92, 0.72, 0.74]) + np.array([12, 4, 8])
+    natural = np.array(skin) * np.array([0.82, 0.63, 0.62]) + np.array([4, 2, 4])
+    if depth > 0.6:
+        natural = np.array(skin) * np.array([0.90, 0.70, 0.72]) + np.array([14, 4, 8])
+    rosy = rng.uniform(0.55, 1)
+    natural = rosy * natural + (1 - rosy) * np.array(skin) * np.array([0.84, 0.78, 0.76])
     paints = [(176, 44, 58), (196, 72, 84), (158, 56, 70), (206, 96, 92), (128, 36, 56), (190, 84, 74)]
     painted = np.array(paints[rng.integers(len(paints))]) * (1.0 if depth < 0.65 else 0.82)
     mixed = (1 - 0.7 * lipstick) * natural + 0.7 * lipstick * painted

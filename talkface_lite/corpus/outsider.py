@@ -1,4 +1,4 @@
-"""Does an outsider see faces? dlib's detector and its 68-point model, trained on photographs, look at drawn ones.
+"""Does an outsider see faces? dlib's detector and 68-point model, made for photographs, look at drawn ones.
 
 Run ``python -m talkface_lite.corpus.outsider`` for the full count.
 """
@@ -12,8 +12,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from talkface_lite.corpus.face import Identity, Motion, face_points
+from talkface_lite.clip import SAMPLES_PER_FRAME
+from talkface_lite.corpus.face import FaceGeometry, Identity, Motion, face_points
 from talkface_lite.corpus.painter import paint
+from talkface_lite.corpus.visemes import articulation
+from talkface_lite.corpus.voice import VOICES, grid_sentence, speak
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import GROUPS, MOUTH, lip_opening
 
@@ -72,10 +75,14 @@ def predict(predictor, picture: np.ndarray, box) -> np.ndarray:  # noqa: ANN001
     return (points + 0.5) / factor - 0.5
 
 
-def seen_clip(seed: int, n_frames: int, articulation: np.ndarray):  # noqa: ANN201
-    """Identity and geometry of the clip of a seed."""
+def spoken_face(seed: int) -> FaceGeometry:
+    """The face of the identity of a seed while it says a sentence of GRID's grammar."""
+    rng = np.random.default_rng([seed, 0x5A1D])
     identity = Identity.draw(seed)
-    return identity, face_points(identity, articulation, Motion.draw(seed, n_frames))
+    voices = list(VOICES.values())
+    utterance = speak(grid_sentence(rng), voices[rng.integers(len(voices))])
+    n_frames = len(utterance.speech) // SAMPLES_PER_FRAME
+    return face_points(identity, articulation(utterance.phonemes, n_frames), Motion.draw(seed, n_frames))
 
 
 def judge(
@@ -83,7 +90,6 @@ def judge(
     n_frames: int = 200,
     *,
     seed: int = 0,
-    clip_frames: int = 75,
     clips: int | None = None,
     clip_step: int = 1,
     max_yaw: float = 15.0,
@@ -96,24 +102,23 @@ def judge(
         People, and frames drawn at random over all of them with ``|yaw| <= max_yaw`` degrees.
     seed:
         People are drawn from ``seed``, ``seed + 1``, ...
-    clip_frames, clips, clip_step:
-        Length of each clip; how many clips are followed frame by frame for the correlation of the lip opening
-        (default: one of each person), looking at every ``clip_step``-th frame.
+    clips, clip_step:
+        How many clips are followed for the correlation of the lip opening (default: one of each person),
+        looking at every ``clip_step``-th frame.
     """
     detector, predictor = load_dlib()
     rng = np.random.default_rng([seed, 0xD11B])
-    people = [
-        seen_clip(seed + k, clip_frames, speech_like(seed + k, clip_frames)) for k in range(n_identities)
-    ]
+    faces = [spoken_face(seed + k) for k in range(n_identities)]
     choices = [
         (k, t)
-        for k, (_, geometry) in enumerate(people)
+        for k, geometry in enumerate(faces)
         for t in np.flatnonzero(np.abs(np.rad2deg(geometry.motion.pose[:, 0])) <= max_yaw)
     ]
     picked = sorted(choices[i] for i in rng.choice(len(choices), min(n_frames, len(choices)), replace=False))
     errors, offsets, found, found_upsampled, missed = [], [], 0, 0, []
     for k, t in picked:
-        identity, geometry = people[k]
+        geometry = faces[k]
+        identity = geometry.identity
         picture = magnify(paint(identity, geometry, int(t)))
         boxes = detector(picture)
         found += bool(boxes)
@@ -130,8 +135,8 @@ def judge(
         offsets.append(offset)
         errors.append(np.linalg.norm(offset, axis=1) / EYE_DISTANCE * 100)
     errors, offsets = np.array(errors), np.array(offsets)
-    followed = people[: clips if clips is not None else n_identities]
-    correlations = [_follow(detector, predictor, *person, clip_step, max_yaw) for person in followed]
+    followed = faces[: clips if clips is not None else n_identities]
+    correlations = [_follow(detector, predictor, geometry, clip_step, max_yaw) for geometry in followed]
     known = [value for value in correlations if np.isfinite(value)]
     return Verdict(
         frames=len(picked),
@@ -142,7 +147,8 @@ def judge(
         mouth_error=float(np.median(errors[:, MOUTH])),
         error_by_group={name: round(float(np.median(errors[:, group])), 2) for name, group in GROUPS.items()},
         bias_by_group={
-            name: tuple(np.round(offsets[:, group].mean((0, 1)), 2).tolist()) for name, group in GROUPS.items()
+            name: tuple(np.round(offsets[:, group].mean((0, 1)), 2).tolist())
+            for name, group in GROUPS.items()
         },
         correlation_median=float(np.median(known)),
         correlation_lowest=float(np.min(known)),
@@ -151,26 +157,12 @@ def judge(
     )
 
 
-def speech_like(seed: int, n_frames: int) -> np.ndarray:
-    """``(T, 7)`` articulation of a spoken sentence where voice and visemes are at hand, else of babble."""
-    rng = np.random.default_rng([seed, 0xBAB])
-    articulation = np.zeros((n_frames, 7))
-    syllable = rng.uniform(0, 2 * np.pi) + np.arange(n_frames) / 25 * 2 * np.pi * rng.uniform(2.0, 3.2)
-    loud = np.clip(0.6 + 0.5 * np.sin(np.arange(n_frames) / 25 * 2 * np.pi * 0.5 + rng.uniform(0, 6)), 0, 1)
-    articulation[:, 0] = np.clip(0.36 * loud * (1 + np.sin(syllable)), 0, 0.8)
-    articulation[:, 1] = 0.5 * np.sin(0.37 * syllable)
-    articulation[:, 2] = np.clip(0.8 * np.sin(0.29 * syllable + 1), 0, 1)
-    articulation[:, 5] = np.clip(0.6 * np.sin(0.8 * syllable), 0, 1)
-    articulation[:, 6] = np.clip(0.5 + 0.5 * np.sin(0.6 * syllable), 0, 1)
-    return articulation
-
-
-def _follow(detector, predictor, identity: Identity, geometry, step: int, max_yaw: float) -> float:  # noqa: ANN001
+def _follow(detector, predictor, geometry: FaceGeometry, step: int, max_yaw: float) -> float:  # noqa: ANN001
     truth, seen = [], []
     for t in range(0, len(geometry), step):
         if abs(np.rad2deg(geometry.motion.pose[t, 0])) > max_yaw:
             continue
-        picture = magnify(paint(identity, geometry, t))
+        picture = magnify(paint(geometry.identity, geometry, t))
         boxes = detector(picture)
         if not boxes:
             continue

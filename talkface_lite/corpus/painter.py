@@ -1,9 +1,9 @@
 """Paint a drawn person, frame by frame: layers, back to front, each painted once and moved in every frame.
 
-Background and body stand still in the camera view. Hair behind the head, ears and glasses are flat layers that keep
-their distance from the face as the head turns. The face itself bends with its depth
-(:mod:`talkface_lite.corpus.painter_warp`). Eyes and mouth are painted anew in every frame at the landmarks. Pictures
-are painted at twice their size and averaged down.
+Background and body stand still in the camera view. Hair behind the head, ears and glasses are flat layers
+that keep their distance from the face as the head turns. The face itself bends with its depth
+(:mod:`talkface_lite.corpus.painter_warp`). Eyes and mouth are painted anew in every frame at the landmarks.
+Pictures are painted at twice their size and averaged down.
 """
 
 from dataclasses import dataclass
@@ -18,10 +18,11 @@ from talkface_lite.corpus.face import CAMERA_SIZE, FaceGeometry, Identity
 from talkface_lite.corpus.head import neutral_head
 from talkface_lite.corpus.painter_beard import paint_beard
 from talkface_lite.corpus.painter_eyes import eye_curves, paint_eyes
-from talkface_lite.corpus.painter_hair import paint_back_hair, paint_front_hair, paint_sides
 from talkface_lite.corpus.painter_glasses import paint_glasses, paint_temples
+from talkface_lite.corpus.painter_hair import paint_front_hair
 from talkface_lite.corpus.painter_mouth import mouth_curves, paint_mouth
 from talkface_lite.corpus.painter_scene import paint_background, paint_body, scene_to_camera
+from talkface_lite.corpus.painter_sides import paint_back_hair, paint_sides
 from talkface_lite.corpus.painter_skin import HEAD, paint_skin
 from talkface_lite.corpus.painter_warp import CELL, fine_map, head_maps, plane_transforms, relief
 from talkface_lite.errors import InputError
@@ -44,13 +45,16 @@ class Flat:
         """A layer without its empty margins."""
         part = touched(picture[..., 3])
         part = tuple(slice(max(cut.start - 1, 0), cut.stop + 1) for cut in part)
-        part = slice(part[0].start, min(part[0].stop, canvas.height)), slice(part[1].start, min(part[1].stop, canvas.width))
+        part = (
+            slice(part[0].start, min(part[0].stop, canvas.height)),
+            slice(part[1].start, min(part[1].stop, canvas.width)),
+        )
         return cls(np.ascontiguousarray(picture[part]), canvas.cut(part), depth)
 
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """Everything of an identity that is painted once. Without hair behind the head the body is on the background."""
+    """What of an identity is painted once. Without hair behind the head the body is on the background."""
 
     background: np.ndarray
     body: np.ndarray | None
@@ -102,8 +106,8 @@ def paint(
         ``"crop"``: the aligned face, in the coordinates of ``geometry.landmarks``. ``"camera"``: head and
         shoulders, in the coordinates of ``geometry.camera_landmarks``.
     size:
-        Side of the picture in pixels, a multiple of 4; default 128 for the crop and 256 for the camera. Another
-        size shows the same view magnified.
+        Side of the picture in pixels, a multiple of 4; default 128 for the crop and 256 for the camera.
+        Another size shows the same view magnified.
 
     Returns
     -------
@@ -139,7 +143,7 @@ def view_transforms(geometry: FaceGeometry, view: str, size: int) -> np.ndarray:
     return scaled
 
 
-def _frames(identity: Identity, geometry: FaceGeometry, frames: range, view: str, size: int | None):  # noqa: ANN202
+def _frames(identity: Identity, geometry: FaceGeometry, frames: range, view: str, size: int | None):
     size = size or (CROP_SIZE if view == "crop" else CAMERA_SIZE)
     side = size * SUPERSAMPLING
     views = view_transforms(geometry, view, size)[frames.start : frames.stop] * SUPERSAMPLING

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from talkface_lite.corpus.brush import blend, curve, darken, noise, ramp, soften
+from talkface_lite.corpus.brush import blend, darken, distance_inside, noise, ramp, soften, symmetric
 from talkface_lite.corpus.head import MIDDLE, Head
+from talkface_lite.corpus.painter_hair import Fibres
 from talkface_lite.corpus.painter_skin import HEAD
 
 
@@ -11,8 +12,6 @@ def paint_beard(
     colour: np.ndarray, alpha: np.ndarray, head: Head, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Paint the beard over the face's colour; a full one reaches a little past the chin."""
-    from talkface_lite.corpus.painter_hair import Fibres, distance_inside
-
     person = head.identity
     if person.beard == "none":
         return colour, alpha
@@ -46,13 +45,6 @@ def paint_beard(
     return colour, np.maximum(alpha, mask)
 
 
-def _place(path: list[tuple[float, float]], n_points: int = 60) -> np.ndarray:
-    half = curve(path, n_points)
-    right = np.stack([MIDDLE + half[:, 0], half[:, 1]], 1)
-    left = np.stack([MIDDLE - half[:, 0], half[:, 1]], 1)
-    return np.concatenate([right, left[::-1]])
-
-
 def _cheeks(head: Head, beyond: float) -> np.ndarray:
     jaw = head.landmarks[8:17, :2][::-1] - [MIDDLE, 0]  # from beside the eye to the chin
     centre = np.array([0, 62.0])
@@ -69,13 +61,13 @@ def _cheeks(head: Head, beyond: float) -> np.ndarray:
         (jaw[1, 0] - 5, 72),
         (jaw[0, 0] - 3.6, 56),
     ]
-    return _place(top + [(jaw[0, 0] - 0.5, 52), *out[1:]], 90)
+    return symmetric([*top, (jaw[0, 0] - 0.5, 52), *out[1:]], 90)
 
 
 def _clearing(head: Head) -> np.ndarray:
     """Bare skin between moustache and chin, around the lips."""
     half, upper, lower, line = head.mouth
-    return _place(
+    return symmetric(
         [
             (0, line - upper + 0.4),
             (half * 0.6, line - 0.6 * upper),
@@ -92,7 +84,7 @@ def _moustache(head: Head) -> np.ndarray:
     half, upper, _, line = head.mouth
     low = line - upper
     tail = (half + 1.5, line + 4.5) if head.identity.beard in ("full", "goatee") else (half + 0.5, line + 0.5)
-    return _place(
+    return symmetric(
         [
             (0, low - 4.6),
             (5, low - 5.0),
@@ -111,7 +103,7 @@ def _moustache(head: Head) -> np.ndarray:
 def _goatee(head: Head) -> np.ndarray:
     half, _, lower, line = head.mouth
     chin = head.landmarks[8, 1]
-    return _place(
+    return symmetric(
         [
             (0, line + lower),
             (9, line + lower + 0.5),

@@ -18,7 +18,7 @@ IRIS_RADIUS = 3.95
 class EyeCurves:
     """Lids and irises of all frames in pixels of the output; index 0 is the eye at the left of the picture.
 
-    ``upper``, ``lower``: ``(T, 2, 15, 2)`` from the outer to the inner corner. ``iris``: ``(T, 2, 2)`` centres.
+    ``upper``, ``lower``: ``(T, 2, 15, 2)``, outer to inner corner. ``iris``: ``(T, 2, 2)`` centres.
     ``unit``: ``(T,)`` pixels to one template pixel.
     """
 
@@ -29,7 +29,7 @@ class EyeCurves:
 
 
 def eye_curves(geometry: FaceGeometry, eyes: np.ndarray, to_view) -> EyeCurves:  # noqa: ANN001
-    """Work out lids and irises for all frames from the 12 eye points ``(T, 12, 2)`` in pixels of the output."""
+    """Lids and irises of all frames from the eye points ``(T, 12, 2)``, in pixels of the output."""
     basis = spline_basis(4, N_CURVE)
     upper = np.stack([basis @ eyes[:, [0, 1, 2, 3]], basis @ eyes[:, [9, 8, 7, 6]]], axis=1)
     lower = np.stack([basis @ eyes[:, [0, 5, 4, 3]], basis @ eyes[:, [9, 10, 11, 6]]], axis=1)
@@ -107,14 +107,16 @@ def _iris(ball: np.ndarray, person: Identity, centre: np.ndarray, unit: float) -
     colour = np.array(person.eye_colour, float)
     _disc(ball, centre, radius, tuple(colour * 0.42))
     _disc(ball, centre, 0.86 * radius, tuple(colour * 0.86))
-    _disc(ball, centre + [0, 0.2 * radius], 0.62 * radius, tuple(np.minimum(colour * 1.25 + 8, 255)))
+    _disc(
+        ball, centre + np.array([0, 0.2 * radius]), 0.62 * radius, tuple(np.minimum(colour * 1.25 + 8, 255))
+    )
     cv2.GaussianBlur(ball, (3, 3), 0, dst=ball)
     _disc(ball, centre, 0.46 * radius, (14, 11, 12))
 
 
 def _lid_shadow(ball: np.ndarray, upper: np.ndarray, unit: float) -> None:
     mask = np.zeros(ball.shape[:2], np.uint8)
-    band = np.concatenate([upper - [0, 3 * unit], upper[::-1] + [0, 1.25 * unit]])
+    band = np.concatenate([upper - [0, 3 * unit], upper[::-1] + np.array([0, 1.25 * unit])])
     cv2.fillPoly(mask, [fixed(band)], 96, cv2.LINE_AA, SHIFT)
     mask = cv2.GaussianBlur(mask, (0, 0), 0.6 * unit)
     cv2.subtract(ball, cv2.merge((mask, mask, mask, np.zeros_like(mask))), dst=ball)

@@ -2,18 +2,11 @@
 
 import numpy as np
 
-from talkface_lite.corpus.brush import Canvas, blend, curve, darken, noise, ramp, soften, tint
+from talkface_lite.corpus.brush import Canvas, blend, curve, darken, noise, ramp, soften, symmetric, tint
 from talkface_lite.corpus.head import MIDDLE, Head
 from talkface_lite.corpus.painter_skin import HEAD
 
 HEADWEAR = ("headscarf", "turban", "cap", "beanie")
-
-
-def _sides(path: list[tuple[float, float]], n_points: int = 70) -> np.ndarray:
-    half = curve(path, n_points)
-    right = np.stack([MIDDLE + half[:, 0], half[:, 1]], 1)
-    left = np.stack([MIDDLE - half[:, 0], half[:, 1]], 1)
-    return np.concatenate([right, left[::-1]])
 
 
 def _cloth(canvas: Canvas, head: Head, colour: tuple, rng: np.random.Generator) -> np.ndarray:
@@ -31,7 +24,9 @@ def _folds(
 ) -> np.ndarray:
     """Each fold is a dark groove with a lighter ridge beside it."""
     dark = canvas.stroke(*lines, width=width, blur=width * 0.55)
-    light = canvas.stroke(*[line + [0.0, -1.1 * width] for line in lines], width=width, blur=width * 0.6)
+    light = canvas.stroke(
+        *[line - np.array([0, 1.1 * width]) for line in lines], width=width, blur=width * 0.6
+    )
     return colour * (1 - strength * dark + 0.55 * strength * light)[..., None]
 
 
@@ -57,7 +52,7 @@ def _half_and_crown(head: Head) -> tuple[float, float]:
 def _scarf(head: Head, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     half, crown = _half_and_crown(head)
     jaw = head.landmarks[8:17, :2][::-1]  # from beside the eye down to the chin
-    outer = _sides(
+    outer = symmetric(
         [
             (0, crown - 7),
             (20, crown - 4),
@@ -77,7 +72,7 @@ def _scarf(head: Head, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
         if k in (1, 2, 3, 4, 5, 6, 7)
     ]
     edge += [(0, float(jaw[8, 1]) - 0.4)]
-    opening = _sides(edge, 90)
+    opening = symmetric(edge, 90)
     cloth = _cloth(HEAD, head, head.identity.cloth_second, rng)
     folds = []
     for side in (-1, 1):
@@ -99,7 +94,7 @@ def _scarf(head: Head, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
 
 def _turban(head: Head, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     half, crown = _half_and_crown(head)
-    outer = _sides(
+    outer = symmetric(
         [
             (0, crown - 19),
             (20, crown - 17),
@@ -112,7 +107,7 @@ def _turban(head: Head, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
             (0, 40),
         ]
     )
-    opening = _sides(
+    opening = symmetric(
         [
             (0, 4),
             (10, 8),
@@ -156,7 +151,7 @@ def _turban(head: Head, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
 
 def _cap(head: Head, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     half, crown = _half_and_crown(head)
-    dome = _sides(
+    dome = symmetric(
         [
             (0, crown - 8),
             (20, crown - 5.5),
@@ -174,7 +169,7 @@ def _cap(head: Head, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         for a in (-9, 0, 9)
     ]
     cloth = _folds(HEAD, cloth, seams, 0.8, 0.22)
-    brim = _sides([(0, 3), (20, 5), (35, 11), (half - 1.5, 21), (half - 8, 23.5), (24, 20), (0, 18.5)])
+    brim = symmetric([(0, 3), (20, 5), (35, 11), (half - 1.5, 21), (half - 8, 23.5), (24, 20), (0, 18.5)])
     brim_mask = HEAD.fill(brim, blur=0.3)
     x, y = HEAD.grid()
     lid = (
@@ -203,7 +198,7 @@ def _cap(head: Head, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 def _beanie(head: Head, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     half, crown = _half_and_crown(head)
-    dome = _sides(
+    dome = symmetric(
         [
             (0, crown - 14),
             (18, crown - 11),
@@ -238,7 +233,7 @@ def paint_side_headwear(
     half, crown = _half_and_crown(head)
     cloth = _cloth(canvas, head, person.cloth_second, rng)
     if person.hair == "headscarf":
-        drape = _sides(
+        drape = symmetric(
             [
                 (0, crown - 6),
                 (34, crown + 9),
@@ -278,13 +273,7 @@ def paint_side_headwear(
     else:
         low = {"turban": 44, "cap": 27, "beanie": 33}[person.hair]
         reach = {"turban": 7, "cap": 2.5, "beanie": 4}[person.hair]
-        if person.hair != "turban":
-            nape = _sides(
-                [(0, 10), (half + 0.8, 18), (half + 1.5, 46), (half - 1, 64), (half - 7, 70), (0, 70)]
-            )
-            hair = np.array(person.hair_colour, np.float32) * 0.8
-            colour = blend(colour, hair, canvas.fill(nape, blur=0.8) * (canvas.grid()[1] < 44))
-        band = _sides(
+        band = symmetric(
             [
                 (0, crown - reach * 2),
                 (34, crown + 4),

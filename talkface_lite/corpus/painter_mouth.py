@@ -21,8 +21,9 @@ _TEETH_X = np.array([-12.5, -10.4, -7.9, -5.2, -2.7, 0, 2.7, 5.2, 7.9, 10.4, 12.
 class MouthCurves:
     """Everything of the mouth that lies at points, for all frames, in pixels of the output.
 
-    ``outer_top``, ``outer_low``, ``inner_top``, ``inner_low``: ``(T, 21, 2)`` from the left to the right corner of
-    the picture. ``upper_teeth`` and ``lower_teeth``: ``(T, 2, 11, 2)`` gum and edge. ``gap``: ``(T,)`` pixels.
+    ``outer_top``, ``outer_low``, ``inner_top``, ``inner_low``: ``(T, 21, 2)`` from the corner at the left of
+    the picture to the one at the right. ``upper_teeth``, ``lower_teeth``: ``(T, 2, 11, 2)`` gum and edge.
+    ``gap``: ``(T,)`` pixels. ``unit``: ``(T,)`` pixels to one template pixel.
     """
 
     outer_top: np.ndarray
@@ -45,24 +46,24 @@ def mouth_curves(geometry: FaceGeometry, lips: np.ndarray, to_view) -> MouthCurv
     to_view:
         Function from head points ``(T, N, 3)`` to pixels of the output.
     """
-    outer_top = _bow_curve(lips[:, 0:7])
+    outer_top = spline_basis(7, N_CURVE) @ lips[:, 0:7]
     outer_low = spline_basis(7, N_CURVE) @ lips[:, [0, 11, 10, 9, 8, 7, 6]]
     inner_top = spline_basis(7, N_CURVE) @ lips[:, [0, 12, 13, 14, 15, 16, 6]]
     inner_low = spline_basis(7, N_CURVE) @ lips[:, [0, 12, 19, 18, 17, 16, 6]]
     inner_low[..., 1] = np.maximum(inner_low[..., 1], inner_top[..., 1])
-    jaw, _, rounding, lift, drop, _, teeth = geometry.articulation.T
+    jaw, teeth = geometry.articulation[:, 0], geometry.articulation[:, 6]
     line = geometry.head.mouth[3]
     depth = 42 - (_TEETH_X / 12.5) ** 2 * 9
     arch = 0.9 * (_TEETH_X / 12.5) ** 2
     n_frames = len(lips)
-    edge = line + 1.4 + 2.6 * teeth[:, None] - arch
+    edge = line + 1.0 + 2.4 * teeth[:, None] - arch
     upper = np.empty((n_frames, 2, len(_TEETH_X), 3))
     upper[..., 0], upper[..., 2] = MIDDLE + _TEETH_X, depth
     upper[:, 0, :, 1], upper[:, 1, :, 1] = line - 7, edge
     lower = upper.copy()
     lower[..., 0] = MIDDLE + 0.9 * _TEETH_X
     lower[..., 2] -= 3 + 9 * jaw[:, None, None]
-    shown = line + JAW_DROP * jaw - 0.4 - 2.2 * teeth + 1.5 * (1 - teeth)
+    shown = line + JAW_DROP * jaw + 2.4 - 5.0 * np.maximum(teeth - 0.4, 0)
     lower[:, 0, :, 1] = (line + JAW_DROP * jaw + 8)[:, None]
     lower[:, 1, :, 1] = np.maximum(shown[:, None] + 0.7 * arch, edge + 0.5)
     both = to_view(np.concatenate([upper, lower], axis=1).reshape(n_frames, -1, 3)).reshape(
@@ -71,10 +72,6 @@ def mouth_curves(geometry: FaceGeometry, lips: np.ndarray, to_view) -> MouthCurv
     gap = np.linalg.norm(lips[:, 18] - lips[:, 14], axis=1)
     unit = np.linalg.norm(lips[:, 6] - lips[:, 0], axis=1) / (2 * geometry.head.mouth[0])
     return MouthCurves(outer_top, outer_low, inner_top, inner_low, both[:, :2], both[:, 2:], gap, unit)
-
-
-def _bow_curve(points: np.ndarray) -> np.ndarray:
-    return spline_basis(7, N_CURVE) @ points
 
 
 def paint_mouth(
@@ -172,7 +169,7 @@ def _inside(
         _teeth(inside, gum_edge, tone * (0.84 + 0.12 * teeth))
     shadow = _mask(
         roi.shape,
-        np.concatenate([inner_top - [0, 2 * scale], inner_top[::-1] + [0, 1.3 * scale]]),
+        np.concatenate([inner_top - [0, 2 * scale], inner_top[::-1] + np.array([0, 1.3 * scale])]),
         0.7 * scale,
     )
     dark = cv2.merge((shadow, shadow, shadow, np.zeros_like(shadow)))
@@ -185,7 +182,7 @@ def _teeth(inside: np.ndarray, gum_edge: np.ndarray, tone: float) -> None:
         polygon = fixed(np.concatenate([gum[first:last], edge[first:last][::-1]]))
         white = np.array([240, 234, 224]) * tone * shade
         cv2.fillPoly(inside, [polygon], (*white.tolist(), 255), cv2.LINE_AA, SHIFT)
-    grey = np.array([206, 194, 184]) * tone
+    grey = np.array([220, 210, 200]) * tone
     gaps = [fixed(np.stack([gum[k], edge[k]])) for k in range(2, 9)]
     cv2.polylines(inside, gaps, False, (*grey.tolist(), 255), 1, cv2.LINE_AA, SHIFT)
 

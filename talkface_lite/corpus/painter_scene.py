@@ -3,7 +3,18 @@
 import cv2
 import numpy as np
 
-from talkface_lite.corpus.brush import Canvas, blend, curve, darken, layer, noise, ramp, soften, tint
+from talkface_lite.corpus.brush import (
+    Canvas,
+    blend,
+    curve,
+    darken,
+    layer,
+    noise,
+    ramp,
+    soften,
+    symmetric,
+    tint,
+)
 from talkface_lite.corpus.face import CAMERA_CENTRE, CAMERA_SCALE, CAMERA_SIZE, FOCUS
 from talkface_lite.corpus.head import MIDDLE, Head
 
@@ -62,7 +73,7 @@ def paint_background(head: Head, rng: np.random.Generator) -> np.ndarray:
                 cv2.LINE_AA,
             )
         colour = blend(colour, green, soften(mask.astype(np.float32) / 255, 2.2) * 0.55)
-    glow = 0.93 + 0.10 * left - 0.10 * ((x - MIDDLE) ** 2 + (y - 60) ** 2) / 140**2
+    glow = 0.93 + 0.10 * left - 0.06 * ((x - MIDDLE) ** 2 + (y - 60) ** 2) / 140**2
     colour = colour * glow[..., None] + 0.7 * noise(shape, 2.5, rng)[..., None]
     return layer(colour, np.ones(shape, np.float32))
 
@@ -72,11 +83,10 @@ def paint_body(head: Head, rng: np.random.Generator) -> np.ndarray:
     person = head.identity
     broad = 1 - 0.16 * person.femininity
     skin = np.array(person.skin, np.float32)
-    shape = (SCENE.height, SCENE.width)
     x, y = SCENE.grid()
     u = x - MIDDLE
     neck_half = 27.5 * broad * person.face_width
-    neck = _both_sides(
+    neck = symmetric(
         [(neck_half, 60), (neck_half, 112), (neck_half + 1, 128), (neck_half + 9, 142), (62, 158), (62, 200)]
     )
     neck_mask = SCENE.fill(neck, blur=0.5)
@@ -109,17 +119,9 @@ def paint_body(head: Head, rng: np.random.Generator) -> np.ndarray:
     return layer(colour, np.maximum(neck_mask, cloth_mask))
 
 
-def _both_sides(path: list[tuple[float, float]], n_points: int = 60) -> np.ndarray:
-    """A closed outline from its right half, ``x`` as distance from the middle."""
-    half = curve(path, n_points)
-    right = np.stack([MIDDLE + half[:, 0], half[:, 1]], 1)
-    left = np.stack([MIDDLE - half[:, 0], half[:, 1]], 1)
-    return np.concatenate([right, left[::-1]])
-
-
 def _clothes(
     head: Head, rng: np.random.Generator, x: np.ndarray, y: np.ndarray, broad: float, skin: np.ndarray
-):  # noqa: ANN202
+):
     person = head.identity
     u = x - MIDDLE
     kind = person.clothes
@@ -127,7 +129,7 @@ def _clothes(
         kind
     ]
     reach = 104 * broad
-    body = _both_sides(
+    body = symmetric(
         [(24 * broad, high), (40 * broad, high + 7), (72 * broad, 153), (reach, 172), (reach + 12, 230)]
     )
     mask = SCENE.fill(body, blur=0.4)
@@ -147,9 +149,14 @@ def _clothes(
         )
         shade = shade - 0.09 * SCENE.stroke(fold, width=3, blur=2.4)
     colour = main * shade[..., None]
+    if person.striped and kind in ("crew_neck", "v_neck", "turtleneck"):
+        bow = y - high - 0.0022 * u**2 * np.sign(150 - high)
+        colour = blend(
+            colour, second * shade[..., None], ramp(np.abs((bow % 15) - 7.5), 2.6, 3.4) * (bow > 12)
+        )
     if kind in ("crew_neck", "v_neck"):
         dip = (13, 17) if kind == "crew_neck" else (10, 40)
-        hole = _both_sides(
+        hole = symmetric(
             [
                 (0, 118),
                 (30 * broad, 118),
@@ -163,7 +170,7 @@ def _clothes(
         colour = blend(colour, main * 0.80, rim * 0.8)
         mask = mask * (1 - SCENE.fill(hole, blur=0.3))
     elif kind == "turtleneck":
-        roll = _both_sides([(0, 122), (28.5 * broad, 121), (29.5 * broad, 131), (30 * broad, 140), (0, 146)])
+        roll = symmetric([(0, 122), (28.5 * broad, 121), (29.5 * broad, 131), (30 * broad, 140), (0, 146)])
         colour = blend(
             colour, main * 0.9 * (0.9 + 0.1 * np.cos(u / 1.5))[..., None], SCENE.fill(roll, blur=0.8)
         )
@@ -173,10 +180,10 @@ def _clothes(
         )
         colour = darken(colour, 0.3 * edge)
     elif kind == "hoodie":
-        hole = _both_sides([(0, 116), (31 * broad, 118), (29 * broad, 140), (15, 157), (0, 163)])
-        shirt = SCENE.fill(_both_sides([(0, 147), (27 * broad, 140), (16, 157), (0, 164)]), blur=0.3)
-        hood = _both_sides(
-            [(29 * broad, 116), (41 * broad, 124), (46 * broad, 142), (34, 158), (12, 168), (0, 170)]
+        hole = symmetric([(0, 116), (31 * broad, 118), (29 * broad, 140), (15, 157), (0, 163)])
+        shirt = SCENE.fill(symmetric([(0, 147), (27 * broad, 140), (16, 157), (0, 164)]), blur=0.3)
+        hood = symmetric(
+            [(33 * broad, 119), (41 * broad, 124), (46 * broad, 142), (34, 158), (12, 168), (0, 170)]
         )
         mask = np.maximum(mask, SCENE.fill(hood, blur=0.6))
         colour = blend(colour, main * 0.80 * shade[..., None], SCENE.fill(hood, blur=1.2) * 0.55)
@@ -194,12 +201,12 @@ def _clothes(
     return mask, colour
 
 
-def _collar(colour, mask, shade, main, second, kind: str, broad: float):  # noqa: ANN001, ANN202
+def _collar(colour, mask, shade, main, second, kind: str, broad: float):  # noqa: ANN001
     neck = 29 * broad
-    hole = _both_sides([(0, 112), (neck, 118), (neck, 134), (8, 158), (0, 164)])
+    hole = symmetric([(0, 112), (neck, 118), (neck, 134), (8, 158), (0, 164)])
     inner = main if kind == "shirt" else np.maximum(second, 150) * 0.5 + 118
     if kind == "blazer":
-        shirt = SCENE.fill(_both_sides([(0, 140), (28, 136), (26, 158), (8, 206), (0, 222)]))
+        shirt = SCENE.fill(symmetric([(0, 140), (28, 136), (26, 158), (8, 206), (0, 222)]))
         colour = blend(colour, inner * shade[..., None], shirt)
     mask = mask * (1 - SCENE.fill(hole, blur=0.3))
     for side in (-1, 1):
@@ -209,7 +216,7 @@ def _collar(colour, mask, shade, main, second, kind: str, broad: float):  # noqa
         )
         leaf = np.stack([MIDDLE + side * leaf[:, 0], leaf[:, 1]], 1)
         leaf_mask = SCENE.fill(leaf, blur=0.3)
-        colour = darken(colour, 0.22 * SCENE.fill(leaf + [0, 2.5], blur=2))
+        colour = darken(colour, 0.22 * SCENE.fill(leaf + np.array([0, 2.5]), blur=2))
         colour = blend(colour, np.minimum(inner * 1.07, 255), leaf_mask)
         mask = np.maximum(mask, leaf_mask)
         if kind == "blazer":

@@ -38,7 +38,7 @@ def _normals(head: Head) -> np.ndarray:
     x, y = half.grid()
     z = head.depth(x, y).astype(np.float32)
     u = x - MIDDLE
-    _, upper, lower, line = head.mouth
+    _, _, lower, line = head.mouth
     z -= 1.2 * np.exp(-((u / 1.9) ** 2) - ((y - line + 8.5) / 3.2) ** 2)  # the groove under the nose
     z -= 2.0 * np.exp(-((u / 10) ** 2) - ((y - line - lower - 4.5) / 3.2) ** 2)  # the groove above the chin
     z = cv2.GaussianBlur(z, (0, 0), 1.6)
@@ -57,7 +57,7 @@ def _albedo(head: Head, rng: np.random.Generator) -> np.ndarray:
     warm = skin * np.array([1.03, 0.80, 0.78], np.float32)
     for side in (-1, 1):
         x = MIDDLE + side * 26
-        colour = blend(colour, warm, HEAD.spot(x, 70, 10, 8) * (0.25 + 0.5 * person.blush))
+        colour = blend(colour, warm, HEAD.spot(x, 70, 10, 8) * (0.16 + 0.46 * person.blush))
         lid = HEAD.spot(MIDDLE + side * (20 + person.eye_spread), 44.5, 8.5, 3.6)
         colour = blend(colour, skin * np.array([0.93, 0.84, 0.84], np.float32), lid * 0.5)
         if person.shadow:
@@ -80,7 +80,7 @@ def _light(colour: np.ndarray, normal: np.ndarray, head: Head) -> np.ndarray:
     light = np.array(person.light, np.float32)
     facing = np.tensordot(light, normal, axes=1)
     lit = np.clip((facing + 0.3) / 1.3, 0, 1)
-    tone = 0.46 + 0.60 * lit
+    tone = 0.45 + 0.57 * lit
     x, y = HEAD.grid()
     inside = head.inside(x[::3, ::3], y[::3, ::3]).astype(np.float32)
     inside = cv2.resize(inside, (HEAD.width, HEAD.height), interpolation=cv2.INTER_LINEAR)
@@ -90,7 +90,7 @@ def _light(colour: np.ndarray, normal: np.ndarray, head: Head) -> np.ndarray:
     half = light + np.array([0, 0, 1], np.float32)
     half /= np.linalg.norm(half)
     shine = np.clip(np.tensordot(half, normal, axes=1), 0, 1)
-    gloss = (15 + 22 * person.skin_depth) * shine**26 + 9 * shine**7
+    gloss = (10 + 26 * person.skin_depth) * shine**26 + (5 + 5 * person.skin_depth) * shine**7
     return colour + gloss[..., None] * np.array([1.0, 0.96, 0.9], np.float32)
 
 
@@ -103,7 +103,7 @@ def _features(colour: np.ndarray, head: Head) -> np.ndarray:
     colour = _nose(colour, head)
     colour = _eye_sockets(colour, head)
     person = head.identity
-    half_width, upper, lower, line = head.mouth
+    half_width, _, lower, line = head.mouth
     old = _old(head)
     colour = _shade(colour, HEAD.spot(MIDDLE, line + lower + 2.6, 7.5, 1.7), 0.2)
     folds = []
@@ -158,18 +158,18 @@ def _nose(colour: np.ndarray, head: Head) -> np.ndarray:
 
 
 def _eye_sockets(colour: np.ndarray, head: Head) -> np.ndarray:
-    old = _old(head)
+    person, old = head.identity, _old(head)
     creases, bags = [], []
     for first, side in ((36, -1), (42, 1)):
         eye = head.landmarks[first : first + 6, :2]
         upper = eye[[0, 1, 2, 3]] if side < 0 else eye[[3, 2, 1, 0]]
-        lift = np.array([0.6, 2.9, 2.9, 1.4])[:, None] * np.array([0, -1])
+        lift = person.lid * np.array([0.7, 2.9, 3.0, 1.5])[:, None] * np.array([0, -1])
         creases.append(curve(upper + lift + np.array([[-1.5 * -side * -1, 1.2], [0, 0], [0, 0], [0, 0]]), 24))
         lower = eye[[0, 5, 4, 3]] if side < 0 else eye[[3, 4, 5, 0]]
         bags.append(curve(lower + np.array([[0.5 * side, 1.0], [0, 3.2], [0, 3.4], [0, 2.4]]), 24))
         centre = eye.mean(0)
         colour = _shade(colour, HEAD.spot(centre[0], centre[1] - 3.5, 9.5, 3.6), 0.16)
-    colour = _shade(colour, HEAD.stroke(*creases, width=0.8, blur=0.45), 0.55)
+    colour = _shade(colour, HEAD.stroke(*creases, width=0.8, blur=0.5), 0.34 + 0.12 * person.lid)
     return _shade(colour, HEAD.stroke(*bags, width=0.9, blur=0.9), 0.12 + 0.3 * old)
 
 

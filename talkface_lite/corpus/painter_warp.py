@@ -1,8 +1,9 @@
 """Where each painted layer lands in a frame: the head's skin by its depth, flat layers by their plane.
 
-The head is painted once, facing the viewer. In every frame each output pixel asks where on that painting it comes
-from. The question has no closed form, since the depth that shifts a point under a turn is known only once the point
-is known; a few rounds of fixed-point iteration on a coarse grid answer it for all frames at once.
+The head is painted once, facing the viewer. In every frame each output pixel asks where on that painting it
+comes from. The question has no closed form, since the depth that shifts a point under a turn is known only
+once the point is known; a few rounds of fixed-point iteration on a coarse grid answer it for all frames at
+once.
 """
 
 import cv2

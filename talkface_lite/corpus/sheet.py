@@ -12,15 +12,17 @@ from talkface_lite.corpus.painter import paint
 SHEET_PATH = Path("book/_static/identities.jpg")
 MOUTHS = (
     (0, 0, 0, 0, 0, 0, 0),
-    (0.34, 0.5, 0, 0.1, 0.1, 0.3, 0.8),
-    (0.6, 0, 0, 0.1, 0, 0.1, 0.4),
-    (0.22, -0.5, 0.9, 0, 0, 0, 0),
-    (0.1, 0.9, 0, 0.2, 0.1, 0, 1),
+    (0.26, 0.5, 0, 0.25, 0.1, 0.4, 0.7),
+    (0, 0.35, 0, 0, 0, 0, 0),
+    (0.45, 0.2, 0, 0.2, 0, 0.2, 0.5),
+    (0.2, -0.4, 0.8, 0, 0, 0, 0),
 )
-"""Articulations that the sheet goes through: rest, open e, a, u, s."""
+"""Articulations that the sheet goes through: rest, open e, a faint smile, a, u."""
 
 
-def paint_sheet(first_seed: int = 0, *, rows: int = 8, columns: int = 8, size: int = 176, margin: int = 4) -> np.ndarray:
+def paint_sheet(
+    first_seed: int = 0, *, rows: int = 8, columns: int = 8, size: int = 176, margin: int = 4
+) -> np.ndarray:
     """uint8 RGB: one portrait of each of ``rows * columns`` identities, in many poses and with many mouths.
 
     Each portrait is the middle of the camera view, ``size`` pixels wide.
@@ -40,9 +42,9 @@ def portrait(seed: int, size: int) -> np.ndarray:
     motion.blink[:] = 0
     articulation = np.array(MOUTHS[(seed + seed // 8) % len(MOUTHS)], float)[None]
     geometry = face_points(identity, articulation, motion)
-    side = -(-round(size / 0.80) // 4) * 4
+    side = -(-round(size / 0.70) // 4) * 4
     picture = paint(identity, geometry, 0, "camera", side)
-    left, top = (side - size) // 2, round(0.09 * side)
+    left, top = (side - size) // 2, round(0.10 * side)
     return picture[top : top + size, left : left + size]
 
 
@@ -53,7 +55,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     sheet = paint_sheet(chosen.seed)
-    cv2.imwrite(str(chosen.out), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_OPTIMIZE, 1])
+    cv2.imwrite(
+        str(chosen.out), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
+    )
 
 
 if __name__ == "__main__":

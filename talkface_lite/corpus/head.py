@@ -286,6 +286,8 @@ def lip_points(head: Head, articulation: np.ndarray) -> np.ndarray:
     points[..., 2] = head.lip_depth
     below = _LIP_BELOW * JAW_DROP / (44.0 - HINGE[1])
     points[..., 2] -= 0.6 * jaw[:, None] * below * (line - HINGE[0])
+    touching = 1 - np.clip(gap, 0, 1)[:, None]
+    points[:, [17, 18, 19], 2] += touching * (points[:, [15, 14, 13], 2] - points[:, [17, 18, 19], 2])
     points[..., 2] += 4.5 * rounding[:, None] * (1 - 0.75 * np.abs(_LIP_X))
     return points
 

@@ -77,7 +77,8 @@ class Motion:
             raise InputError("n_frames", n_frames, "at least 1")
         if still:
             return cls.hold(n_frames)
-        rng = np.random.default_rng([seed, 0x307E])
+        # each movement has its own stream, so that the length of the clip changes nothing in the others
+        rng, gaze_rng, lid_rng, brow_rng = np.random.default_rng([seed, 0x307E]).spawn(4)
         time = np.arange(n_frames) / FRAMES_PER_SECOND
         limits = np.array([YAW_LIMIT, PITCH_LIMIT, ROLL_LIMIT])
         rest = rng.normal(0, np.deg2rad([6.5, 2.8, 2.2]))
@@ -87,10 +88,10 @@ class Motion:
         pose = rest + reach * (wander + 0.16 * tremor)
         pose = limits * np.tanh(pose / limits)
         shift = np.stack([_sway(rng, time, 0.08, 0.9) for _ in range(2)], axis=1) * rng.uniform(0.8, 2.2)
-        gaze = _fixations(rng, n_frames)
-        lid = _blinks(rng, n_frames)
-        lift = np.clip(0.5 * _sway(rng, time, 0.1, 1.2), -0.6, 1)
-        brows = np.stack([lift, lift + 0.12 * _sway(rng, time, 0.1, 1.2)], axis=1)
+        gaze = _fixations(gaze_rng, n_frames)
+        lid = _blinks(lid_rng, n_frames)
+        lift = np.clip(0.5 * _sway(brow_rng, time, 0.1, 1.2), -0.6, 1)
+        brows = np.stack([lift, lift + 0.12 * _sway(brow_rng, time, 0.1, 1.2)], axis=1)
         blink = np.stack([lid, lid], axis=1)
         parts = {"pose": pose, "shift": shift, "blink": blink, "gaze": gaze, "brows": np.clip(brows, -1, 1)}
         return cls(**{name: part.astype(np.float32) for name, part in parts.items()})

@@ -22,8 +22,8 @@ class Steps:
 CHAPTER_STEPS: dict[str, Steps] = {
     "corpus.clips": Steps(quick=40, full=200),
     "corpus.people": Steps(quick=8, full=32),
-    "corpus.dlib_frames": Steps(quick=16, full=48),
-    "landmarks.clips": Steps(quick=120, full=1_000),
+    "corpus.dlib_frames": Steps(quick=14, full=48),
+    "landmarks.clips": Steps(quick=100, full=1_000),
     "landmarks.test_clips": Steps(quick=24, full=200),
     "speech.sentences_a_voice": Steps(quick=2, full=8),
     "at_net.clips": Steps(quick=60, full=2_000),

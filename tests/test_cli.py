@@ -1,0 +1,268 @@
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from talkface_lite import cli
+from talkface_lite.clip import Clip
+from talkface_lite.media import read_video, write_image, write_speech
+from talkface_lite.networks.at_net import ATNetConfig
+from talkface_lite.shape_pca import ShapePCA
+from talkface_lite.systems.atvg import ATVG, ATVGConfig
+
+ROOT = Path(__file__).resolve().parents[1]
+
+torch.set_num_threads(1)
+
+
+def sound(seconds=0.4, rate=16_000, channels=1, seed=0):
+    rng = np.random.default_rng(seed)
+    return (0.1 * rng.standard_normal((int(seconds * rate), channels))).squeeze().astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Weights, sounds good and bad, a picture without a face, and three clips."""
+    folder = tmp_path_factory.mktemp("inputs")
+    torch.manual_seed(0)
+    small = ATNetConfig(channels=(2, 2, 2, 2, 2), audio=(8, 8), landmark=(4, 4), hidden=8, layers=1)
+    basis = ShapePCA.fit(np.random.default_rng(0).uniform(40, 90, (40, 68, 2)))
+    ATVG(ATVGConfig(at_net=small), basis).save(folder / "small.safetensors")
+    write_speech(folder / "good.wav", sound())
+    (folder / "empty.wav").write_bytes(b"")
+    soundfile.write(folder / "no-samples.wav", np.zeros(0, np.float32), 16_000)
+    soundfile.write(folder / "silent.wav", np.zeros(8_000, np.float32), 16_000)
+    soundfile.write(folder / "8-bit.wav", sound(), 16_000, subtype="PCM_U8")
+    soundfile.write(folder / "stereo.wav", sound(channels=2), 16_000)
+    soundfile.write(folder / "44100.wav", sound(rate=44_100), 44_100)
+    holed = sound()
+    holed[100] = np.nan
+    soundfile.write(folder / "nan.wav", holed, 16_000, subtype="FLOAT")
+    (folder / "cut.wav").write_bytes((folder / "good.wav").read_bytes()[:6_000])
+    write_image(folder / "no-face.png", np.full((200, 200, 3), 127, np.uint8))
+    (folder / "not-a-picture.png").write_bytes(b"hello")
+    rng = np.random.default_rng(2)
+    for i in range(3):
+        Clip(
+            frames=None,
+            landmarks=rng.uniform(20, 100, (12, 68, 2)).astype(np.float32),
+            speech=(0.1 * rng.standard_normal(12 * 640)).astype(np.float32),
+        ).save(folder / "clips" / f"{i}.safetensors")
+    return folder
+
+
+def talk(folder, out, *more, speech="good.wav", photo="hopper"):
+    return cli.main([
+        "talk", "--photo", str(photo), "--speech", str(folder / speech), "--out", str(out),
+        "--detector", "dlib", "--weights", str(folder / "small.safetensors"), *more,
+    ])  # fmt: skip
+
+
+def refused(capsys, code, *fragments):
+    """One line on standard error, nothing on standard output, exit code 2."""
+    streams = capsys.readouterr()
+    assert code == 2
+    assert streams.out == ""
+    lines = streams.err.splitlines()
+    assert len(lines) == 1, streams.err
+    assert lines[0].startswith("talkface: ")
+    for fragment in fragments:
+        assert fragment in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("speech", "fragments"),
+    [
+        ("empty.wav", ["empty"]),
+        ("no-samples.wav", ["0 samples"]),
+        ("silent.wav", ["silence"]),
+        ("8-bit.wav", ["8-bit", "--convert"]),
+        ("stereo.wav", ["stereo", "--convert"]),
+        ("44100.wav", ["44100 Hz", "--convert"]),
+        ("nan.wav", ["NaN"]),
+        ("cut.wav", ["short"]),
+        ("nowhere.wav", ["no such file"]),
+    ],
+)
+def test_bad_sound(folder, tmp_path, capsys, speech, fragments):
+    refused(capsys, talk(folder, tmp_path / "new" / "v.mp4", speech=speech), speech, *fragments)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("photo", ["no-face.png", "not-a-picture.png", "nowhere.png"])
+def test_bad_picture(folder, tmp_path, capsys, photo):
+    pytest.importorskip("dlib")
+    refused(capsys, talk(folder, tmp_path / "v.mp4", photo=folder / photo), photo)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("speech", ["8-bit.wav", "stereo.wav", "44100.wav"])
+def test_talk_writes_a_film_with_sound(folder, tmp_path, capsys, speech):
+    pytest.importorskip("dlib")
+    out = tmp_path / "new" / "v.mp4"
+    assert talk(folder, out, "--json", "--convert", speech=speech) == 0
+    streams = capsys.readouterr()
+    report = json.loads(streams.out)
+    assert report == {"out": str(out), "frames": 10, "seconds": 0.4, "system": "atvg"}
+    assert [p.name for p in out.parent.iterdir()] == ["v.mp4"]
+    video = read_video(out)
+    assert video.frames.shape[0] == 10
+    assert video.frames.shape[1] >= 384
+    assert np.abs(video.speech).max() > 0.01
+
+
+def test_talk_says_a_text(folder, tmp_path, capsys):
+    pytest.importorskip("dlib")
+    code = cli.main([
+        "talk", "--photo", "hopper", "--text", "Hi.", "--out", str(tmp_path / "v.mp4"), "--detector", "dlib",
+        "--weights", str(folder / "small.safetensors"), "--voice", "arthur",
+    ])  # fmt: skip
+    assert code == 0
+    assert capsys.readouterr().out.count("\n") == 1
+    assert read_video(tmp_path / "v.mp4").frames.shape[0] > 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        ([], "COMMAND"),
+        (["sing"], "sing"),
+        (["talk", "--photo", "hopper", "--out", "v.mp4"], "--speech --text"),
+        (["talk", "--photo", "hopper", "--text", "a", "--speech", "b", "--out", "v.mp4"], "not allowed"),
+        (["talk", "--photo", "hopper", "--text", "Hi", "--out", "v.avi"], ".mp4"),
+        (["talk", "--photo", "hopper", "--text", " ", "--out", "v.mp4"], "something to say"),
+        (["talk", "--photo", "hopper", "--text", "Hi", "--voice", "nobody", "--out", "v.mp4"], "nobody"),
+        (["corpus", "out", "--clips", "0", "--seed", "1"], "less than 1"),
+        (["corpus", "out", "--clips", "two", "--seed", "1"], "two"),
+        (["corpus", "out", "--clips", "1", "--seed", "-1"], "--seed"),
+        (["train", "latent", "--data", "d", "--out", "o"], "latent"),
+        (["train", "atvg", "--data", "nowhere", "--out", "o"], "no such folder"),
+        (
+            ["train", "atvg", "--data", "nowhere", "--out", "o", "--steps", "1", "--minutes", "1"],
+            "not allowed",
+        ),
+        (["evaluate", "--data", "nowhere"], "no such folder"),
+        (["evaluate", "--data", "."], "no clip"),
+        (["info", "--size", "huge"], "huge"),
+    ],
+)
+def test_wrong_arguments(tmp_path, monkeypatch, capsys, arguments, fragment):
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = cli.main(arguments)
+    except SystemExit as stop:
+        code = stop.code
+    refused(capsys, code, fragment)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_corpus_train_evaluate(folder, tmp_path, capsys, monkeypatch):
+    """The thin thread, end to end, through the real commands."""
+    corpus, run = tmp_path / "corpus", tmp_path / "run"
+    assert cli.main(["corpus", str(corpus), "--clips", "2", "--seed", "5", "--no-frames", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["files"] == 2
+    assert Clip.load(sorted(corpus.glob("*.safetensors"))[0]).frames is None
+    training = [
+        "train",
+        "atvg",
+        "--data",
+        str(corpus),
+        "--out",
+        str(run),
+        "--batch-size",
+        "2",
+        "--window",
+        "4",
+    ]
+    assert cli.main([*training, "--steps", "1", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["step"] == 1
+    assert report["parameters"] == {"at_net": 931_518}
+    refused(capsys, cli.main([*training, "--steps", "2"]), "--resume")
+    assert cli.main([*training, "--steps", "2", "--resume"]) == 0
+    capsys.readouterr()
+    weights = str(run / "weights.safetensors")
+    assert (
+        cli.main(["evaluate", "--system", "atvg", "--data", str(corpus), "--weights", weights, "--json"]) == 0
+    )
+    report = json.loads(capsys.readouterr().out)
+    assert report["clips"] == 2
+    assert report["report"]["mouth_landmark_distance"]["median"] > 0
+    assert report["system"] == "atvg"
+    assert cli.main(["evaluate", "--data", str(corpus), "--weights", weights]) == 0
+    assert "mean_mouth" in capsys.readouterr().out
+
+
+def test_a_corpus_is_not_overwritten(folder, capsys):
+    before = sorted(p.name for p in folder.iterdir())
+    refused(
+        capsys, cli.main(["corpus", str(folder), "--clips", "1", "--seed", "0", "--no-frames"]), str(folder)
+    )
+    assert sorted(p.name for p in folder.iterdir()) == before
+
+
+def test_a_full_disk_during_corpus(tmp_path):
+    """A limit on the size of files stands in for the disk: the write fails midway in the same way."""
+    command = [sys.executable, "-m", "talkface_lite.cli", "corpus", "out", "--clips", "2", "--seed", "1"]
+    done = subprocess.run(
+        [*command, "--workers", "1"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000)),
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith("talkface: out: got File too large")
+    assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_info_counts_parameters(capsys):
+    assert cli.main(["info", "--json", "--size", "full"]) == 0
+    about = json.loads(capsys.readouterr().out)
+    assert about["systems"]["atvg"]["full"]["networks"]["at_net"] == 30_071_750
+    assert cli.main(["info", "--system", "atvg"]) == 0
+    assert "30,071,750" in capsys.readouterr().out
+
+
+def test_interrupting_is_one_line(monkeypatch, capsys):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_info", interrupted)
+    assert cli.main(["info"]) == 130
+    assert capsys.readouterr().err == "talkface: interrupted\n"
+
+
+def test_a_remark_is_one_line_on_standard_error(monkeypatch, capsys):
+    def remark(_):
+        import warnings
+
+        warnings.warn("2 faces;\n taking the largest", stacklevel=1)
+        warnings.warn("for programmers", DeprecationWarning, stacklevel=1)
+        return {"a": 1}
+
+    monkeypatch.setattr(cli, "_info", remark)
+    assert cli.main(["info", "--json"]) == 0
+    streams = capsys.readouterr()
+    assert json.loads(streams.out) == {"a": 1}
+    assert streams.err == "talkface: 2 faces; taking the largest\n"
+
+
+def test_bench_prints_one_object(monkeypatch, capsys):
+    from talkface_lite import bench
+
+    monkeypatch.setattr(bench, "bench", lambda **options: options)
+    assert cli.main(["bench", "--json", "--workers", "2"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"workers": 2, "clips": 8, "repeats": 3}

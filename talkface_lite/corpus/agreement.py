@@ -8,6 +8,8 @@ from talkface_lite.landmarks import lip_opening
 
 BILABIALS = ("p", "b", "m")
 """The sounds that cannot be made with open lips."""
+MAX_LAG = 5
+"""Frames; a syllable lasts about six, and beyond that the next vowel may fit a mouth better than its own."""
 
 
 def closures(clip: Clip, *, margin: int = 1) -> np.ndarray:
@@ -40,7 +42,7 @@ def envelope(speech: np.ndarray) -> np.ndarray:
     return np.sqrt(np.mean(speech.reshape(-1, SAMPLES_PER_FRAME).astype(np.float64) ** 2, axis=1))
 
 
-def lag_curve(clip: Clip, *, max_lag: int = 6) -> np.ndarray:
+def lag_curve(clip: Clip, *, max_lag: int = MAX_LAG) -> np.ndarray:
     """Correlation of the lips' opening with the speech's envelope, shifted against each other.
 
     Parameters
@@ -72,6 +74,6 @@ def lag_curve(clip: Clip, *, max_lag: int = 6) -> np.ndarray:
     return np.array([np.corrcoef(opening[middle], one)[0, 1] for one in shifted])
 
 
-def best_lag(clip: Clip, *, max_lag: int = 6) -> int:
+def best_lag(clip: Clip, *, max_lag: int = MAX_LAG) -> int:
     """The lag in frames at which mouth and sound agree best: 0 in step, positive where the sound is late."""
     return int(lag_curve(clip, max_lag=max_lag).argmax()) - max_lag

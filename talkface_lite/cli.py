@@ -9,8 +9,10 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from talkface_lite import __version__
@@ -21,6 +23,11 @@ SYSTEM_NAMES = ("atvg",)
 
 TALK_VOICE = "felicity"
 """Who speaks ``--text`` unless ``--voice`` names another."""
+
+_BAR: Mapping[str, Any] = MappingProxyType(
+    {"file": None, "leave": False, "mininterval": 0.5, "disable": None}
+)
+"""Settings of progress bars: on standard error, gone when done, and only for people (a terminal)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     corpus.add_argument("out", metavar="OUT", type=Path, help="folder to write")
     corpus.add_argument("--clips", metavar="N", type=_positive, required=True)
     corpus.add_argument("--seed", metavar="S", type=_not_negative, required=True)
-    corpus.add_argument("--workers", metavar="W", type=_positive, default=1, help="processes (default 1)")
+    corpus.add_argument("--workers", metavar="W", type=_positive, help="processes (default: one a core)")
     corpus.add_argument("--still-head", action="store_true", help="hold pose, gaze and eyelids")
     corpus.add_argument(
         "--text", metavar="T", help="what everyone says (default: sentences of GRID's grammar)"
@@ -171,18 +178,27 @@ def _say(arguments: argparse.Namespace, text: str) -> None:
 
 
 def _corpus(arguments: argparse.Namespace) -> dict[str, Any]:
+    from tqdm import tqdm
+
     from talkface_lite.corpus.synthesis import write_corpus
 
-    written = write_corpus(
-        arguments.out,
-        clips=arguments.clips,
-        seed=arguments.seed,
-        workers=arguments.workers,
-        still_head=arguments.still_head,
-        text=arguments.text,
-        split=arguments.split,
-        paint=not arguments.no_frames,
-    )
+    bar = tqdm(total=arguments.clips, unit="clip", delay=1, **_BAR)
+
+    def progress(done: int, _: int) -> None:
+        bar.update(done - bar.n)
+
+    with bar:
+        written = write_corpus(
+            arguments.out,
+            clips=arguments.clips,
+            seed=arguments.seed,
+            workers=arguments.workers,
+            still_head=arguments.still_head,
+            text=arguments.text,
+            split=arguments.split,
+            paint=not arguments.no_frames,
+            progress=progress,
+        )
     _say(arguments, f"{arguments.clips} clips in {arguments.out}")
     return {
         "out": str(arguments.out),
@@ -223,7 +239,24 @@ def _train(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"weights": str(result.weights), **record}
 
 
+@contextmanager
+def _whole_or_nothing(out: Path) -> Iterator[None]:
+    """Take back the folders that were made for a file that then could not be written."""
+    made = [folder for folder in out.parents if not folder.exists()]
+    try:
+        yield
+    except BaseException as error:
+        for folder in made:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        if isinstance(error, OSError):
+            raise InputError(out, error.strerror or error, "room and leave to write it") from error
+        raise
+
+
 def _talk(arguments: argparse.Namespace) -> dict[str, Any]:
+    from tqdm import tqdm
+
     from talkface_lite.media import read_speech, write_video
     from talkface_lite.scene import talking_scene
     from talkface_lite.talker import Portrait, Talker
@@ -240,9 +273,10 @@ def _talk(arguments: argparse.Namespace) -> dict[str, Any]:
     talker = Talker.load(arguments.system, size=arguments.size, weights=arguments.weights)
     clip = talker.talk(portrait, speech, seed=arguments.seed)
     title = {"title": f"{portrait.name} talks", "comment": f"generated: talkface_lite {arguments.system}"}
-    write_video(
-        arguments.out, talking_scene(portrait.image, portrait.matrix, clip), clip.speech, metadata=title
-    )
+    with _whole_or_nothing(arguments.out):
+        scene = talking_scene(portrait.image, portrait.matrix, clip)
+        frames = tqdm(scene, total=len(clip), unit="frame", delay=1, **_BAR)
+        write_video(arguments.out, frames, clip.speech, metadata=title)
     _say(arguments, f"{arguments.out}: {len(clip)} frames, {clip.seconds:.1f} s")
     return {
         "out": str(arguments.out),

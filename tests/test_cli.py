@@ -266,3 +266,17 @@ def test_bench_prints_one_object(monkeypatch, capsys):
     monkeypatch.setattr(bench, "bench", lambda **options: options)
     assert cli.main(["bench", "--json", "--workers", "2"]) == 0
     assert json.loads(capsys.readouterr().out) == {"workers": 2, "clips": 8, "repeats": 3}
+
+
+def test_a_full_disk_during_talk(folder, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("dlib")
+
+    def full(path, frames, *_, **__):
+        path.parent.mkdir(parents=True)
+        next(frames)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("talkface_lite.media.write_video", full)
+    code = talk(folder, tmp_path / "a" / "b" / "v.mp4")
+    refused(capsys, code, "v.mp4: got No space left on device")
+    assert list(tmp_path.iterdir()) == []

@@ -13,6 +13,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
@@ -22,7 +23,6 @@ from pathlib import Path
 
 import numpy as np
 
-from talkface_lite import __version__
 from talkface_lite.clip import SAMPLES_PER_FRAME, Clip, write_atomically
 from talkface_lite.corpus.face import Identity, Motion, face_points
 from talkface_lite.corpus.visemes import articulation
@@ -240,7 +240,9 @@ def write_corpus(
         names = [f"clip-{index:06d}.safetensors" for index in range(clips)]
         jobs = ((temporary / name, clip_seed(seed, index)) for index, name in enumerate(names))
         _draw_all(jobs, clips, settings, min(workers or _cores(), clips), progress)
-        about = {"format": FORMAT, "version": __version__, "clips": clips, "seed": seed, **asdict(settings)}
+        # by way of sys.modules: the package's front door is above this floor
+        version = sys.modules["talkface_lite"].__version__
+        about = {"format": FORMAT, "version": version, "clips": clips, "seed": seed, **asdict(settings)}
         write_atomically(temporary / "corpus.json", (json.dumps(about, indent=1) + "\n").encode())
         os.chmod(temporary, 0o755)
         if out.exists():

@@ -9,7 +9,11 @@ import book_rules as rules
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = ("https://cdn.jsdelivr.net/npm/mathjax@", "https://cdnjs.cloudflare.com/ajax/libs/require.js/")
+SCRIPTS = (
+    "https://cdn.jsdelivr.net/npm/mathjax@",
+    "https://cdn.jsdelivr.net/npm/@jupyter-widgets/html-manager@",
+    "https://cdnjs.cloudflare.com/ajax/libs/require.js/",
+)
 """Where a page may load a script from: formulas, and widgets."""
 
 

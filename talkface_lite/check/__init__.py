@@ -5,13 +5,27 @@ right answer is "right"; a wrong one raises :class:`Wrong` with a hint, and neve
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 
 class Wrong(AssertionError):
     """The answer is not right yet; the message is a hint."""
 
 
-def verify(number: int, answer: Callable | None, test: Callable[[Callable], None]) -> bool:
+@dataclass(frozen=True)
+class Verdict:
+    """How a check went; true for a right answer. A notebook shows nothing: the printed line has said it."""
+
+    right: bool
+
+    def __bool__(self) -> bool:
+        return self.right
+
+    def _ipython_display_(self) -> None:
+        pass
+
+
+def verify(number: int, answer: Callable | None, test: Callable[[Callable], None]) -> Verdict:
     """Run ``test(answer)`` and say in one line how it went.
 
     Parameters
@@ -26,8 +40,8 @@ def verify(number: int, answer: Callable | None, test: Callable[[Callable], None
 
     Returns
     -------
-    bool
-        True for a right answer, False for one not written yet.
+    Verdict
+        True for a right answer, false for one not written yet.
 
     Raises
     ------
@@ -40,11 +54,11 @@ def verify(number: int, answer: Callable | None, test: Callable[[Callable], None
         test(_refusing_stubs(answer) if callable(answer) else answer)
     except NotImplementedError:
         print(f"Exercise {number}: nothing to check yet.")
-        return False
+        return Verdict(False)
     except Wrong as hint:
         raise Wrong(f"Exercise {number}: not yet. {hint}") from None
     print(f"Exercise {number}: right.")
-    return True
+    return Verdict(True)
 
 
 def _refusing_stubs(answer: Callable) -> Callable:

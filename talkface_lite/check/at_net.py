@@ -5,10 +5,10 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from talkface_lite.check import Wrong, verify
+from talkface_lite.check import Verdict, Wrong, verify
 
 
-def exercise_1(answer: Callable | None) -> bool:
+def exercise_1(answer: Callable | None) -> Verdict:
     """``lstm_parameters(n_in, hidden, layers)``: what ``torch.nn.LSTM`` of that size counts."""
 
     def test(lstm_parameters: Callable) -> None:
@@ -24,7 +24,7 @@ def exercise_1(answer: Callable | None) -> bool:
     return verify(1, answer, test)
 
 
-def exercise_2(answer: Callable | None) -> bool:
+def exercise_2(answer: Callable | None) -> Verdict:
     """``run_in_chunks(lstm, x, n)``: equal to the LSTM over the whole, whatever the size of a chunk."""
 
     def test(run_in_chunks: Callable) -> None:
@@ -43,7 +43,7 @@ def exercise_2(answer: Callable | None) -> bool:
     return verify(2, answer, test)
 
 
-def exercise_3(answer: Callable | None) -> bool:
+def exercise_3(answer: Callable | None) -> Verdict:
     """``whitened_mse(h, target, variance)``: each component's error in its own standard deviations."""
 
     def test(whitened_mse: Callable) -> None:

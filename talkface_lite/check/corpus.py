@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from talkface_lite.check import Wrong, verify
+from talkface_lite.check import Verdict, Wrong, verify
 from talkface_lite.clip import frame_times
 from talkface_lite.corpus.visemes import CHANNELS
 from talkface_lite.corpus.voice import speak
 
 
-def exercise_1(answer: Callable | None) -> bool:
+def exercise_1(answer: Callable | None) -> Verdict:
     """``frames_in(start, end)``: the frames whose centres lie in [start, end), as a list."""
 
     def test(frames_in: Callable) -> None:
@@ -35,7 +35,7 @@ def exercise_1(answer: Callable | None) -> bool:
     return verify(1, answer, test)
 
 
-def exercise_2(answer: Callable | None) -> bool:
+def exercise_2(answer: Callable | None) -> Verdict:
     """``best_lag(opening, loudness, max_lag)``: the lag k with the highest r of mouth t and sound t + k."""
 
     def test(best_lag: Callable) -> None:
@@ -59,7 +59,7 @@ def exercise_2(answer: Callable | None) -> bool:
     return verify(2, answer, test)
 
 
-def exercise_3(answer: Callable | None) -> bool:
+def exercise_3(answer: Callable | None) -> Verdict:
     """``my_articulation(phonemes, n_frames)``: any rule that closes, rests, opens, rounds and is smooth."""
 
     def test(my_articulation: Callable) -> None:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from talkface_lite.check import Wrong, verify
+from talkface_lite.check import Verdict, Wrong, verify
 from talkface_lite.clip import FRAMES_PER_SECOND, frame_times
 
 
-def exercise_1(answer: Callable[[float], int] | None) -> bool:
+def exercise_1(answer: Callable[[float], int] | None) -> Verdict:
     """Check ``answer(seconds)``: the number of the frame on the screen at that time, counted from 0."""
 
     def test(frame_at: Callable[[float], int]) -> None:

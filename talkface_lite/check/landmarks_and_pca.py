@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 
-from talkface_lite.check import Wrong, verify
+from talkface_lite.check import Verdict, Wrong, verify
 from talkface_lite.clip import Clip
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
 from talkface_lite.landmarks import lip_opening
@@ -16,7 +16,7 @@ SHARE = 0.5
 """Of the package's own error on the mouth, which exercise 3 asks to get under."""
 
 
-def exercise_1(answer: Callable[[np.ndarray], np.ndarray] | None) -> bool:
+def exercise_1(answer: Callable[[np.ndarray], np.ndarray] | None) -> Verdict:
     """Check ``answer(landmarks)``: lip opening ``(...)`` over the distance of the eyes' outer corners."""
 
     def test(relative_opening: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -37,7 +37,7 @@ def exercise_1(answer: Callable[[np.ndarray], np.ndarray] | None) -> bool:
     return verify(1, answer, test)
 
 
-def exercise_2(answer: Callable[[np.ndarray, float], int] | None) -> bool:
+def exercise_2(answer: Callable[[np.ndarray, float], int] | None) -> Verdict:
     """Check ``answer(shapes, share)``: how few components of ``(n, d)`` carry that share of variance."""
 
     def test(components_for: Callable[[np.ndarray, float], int]) -> None:
@@ -57,7 +57,7 @@ def exercise_2(answer: Callable[[np.ndarray, float], int] | None) -> bool:
     return verify(2, answer, test)
 
 
-def exercise_3(answer: Callable[[np.ndarray, np.ndarray], np.ndarray] | None) -> bool:
+def exercise_3(answer: Callable[[np.ndarray, np.ndarray], np.ndarray] | None) -> Verdict:
     """Check ``answer(faces, people)``: six directions ``(6, 68, 2)`` that hold strangers' lips better."""
 
     def test(lip_directions: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:

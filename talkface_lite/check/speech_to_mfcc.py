@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from talkface_lite.check import Wrong, verify
+from talkface_lite.check import Verdict, Wrong, verify
 from talkface_lite.corpus.visemes import articulation
 from talkface_lite.corpus.voice import VOICES, Utterance, grid_sentence, speak
 from talkface_lite.speech import ATVGNET, LIBROSA, SYNCNET, MFCCSettings, mfcc_windows
@@ -20,7 +20,7 @@ RIDGE = 30.0
 """Penalty on the weights of the linear readout, whose inputs have variance 1."""
 
 
-def exercise_1(answer: Callable[[int, int], tuple[int, int]] | None) -> bool:
+def exercise_1(answer: Callable[[int, int], tuple[int, int]] | None) -> Verdict:
     """Check ``answer(frame, rows)``: first row of a window of ``rows`` (even), and the row after its last."""
 
     def test(rows_of: Callable[[int, int], tuple[int, int]]) -> None:
@@ -44,7 +44,7 @@ def exercise_1(answer: Callable[[int, int], tuple[int, int]] | None) -> bool:
     return verify(1, answer, test)
 
 
-def exercise_2(answer: Callable[[np.ndarray, np.ndarray], str] | None) -> bool:
+def exercise_2(answer: Callable[[np.ndarray, np.ndarray], str] | None) -> Verdict:
     """Check ``answer(windows, speech)``: which of the three recipes made these windows of this recording."""
 
     def test(name_of: Callable[[np.ndarray, np.ndarray], str]) -> None:
@@ -63,7 +63,7 @@ def exercise_2(answer: Callable[[np.ndarray, np.ndarray], str] | None) -> bool:
     return verify(2, answer, test)
 
 
-def exercise_3(answer: Callable[[], MFCCSettings] | None) -> bool:
+def exercise_3(answer: Callable[[], MFCCSettings] | None) -> Verdict:
     """Check ``answer()``: settings from which a linear readout hears the jaw better than from ATVGNET."""
 
     def test(settings_of: Callable[[], MFCCSettings]) -> None:

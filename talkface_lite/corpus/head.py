@@ -125,7 +125,7 @@ def neutral_head(identity: Identity) -> Head:
         18.2 * identity.mouth_width * (1 + 0.05 * identity.smile),
         3.7 * identity.upper_lip,
         5.5 * identity.lower_lip,
-        92.4 + float(np.clip(shift, -2.5, 3.0)),
+        92.4 + float(np.clip(shift, -2.0, 1.4)),
     )
     head = Head(
         identity, np.zeros((68, 3)), _outline(flat[:17], identity), _CENTRE, mouth, np.zeros(20), np.zeros(0)
@@ -256,7 +256,7 @@ def lip_points(head: Head, articulation: np.ndarray) -> np.ndarray:
     jaw, width, rounding, lift, drop, _, teeth = np.asarray(articulation, float).T
     press, tuck = np.maximum(-lift, 0), np.maximum(-drop, 0)
     half = (
-        half_width * (1 + np.where(width > 0, 0.15, 0.2) * width) * (1 - 0.27 * rounding) * (1 - 0.06 * jaw)
+        half_width * (1 + np.where(width > 0, 0.15, 0.16) * width) * (1 - 0.22 * rounding) * (1 - 0.06 * jaw)
     )
     raised = 1.1 * jaw + 2.0 * np.maximum(lift, 0) - 0.8 * press + 2.2 * teeth * tuck
     lowered = JAW_DROP * jaw + 2.4 * np.maximum(drop, 0) - 3.4 * tuck

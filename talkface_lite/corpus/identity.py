@@ -182,12 +182,12 @@ def _draw_shape(rng: np.random.Generator, femininity: float, age: float) -> dict
         "lid": float(np.clip(_normal(rng, 0.85, 0.3), 0.25, 1.3)),
         "lash": float(np.clip(_normal(rng, 0.15 + 0.75 * femininity, 0.2), 0, 1.2)),
         "nose_length": _normal(rng, 0.5 * masculine + 0.6 * old, 1.0),
-        "nose_width": _normal(rng, 0.93 + 0.1 * masculine, 0.1),
+        "nose_width": _normal(rng, 0.9 + 0.1 * masculine, 0.09),
         "nose_depth": _normal(rng, 0.95 + 0.15 * masculine, 0.12),
         "mouth_width": _normal(rng, 1.0 + 0.03 * masculine, 0.06),
-        "mouth_drop": _normal(rng, 0.0, 1.0),
-        "upper_lip": float(max(0.5, _normal(rng, 0.92 + 0.28 * femininity - 0.2 * old, 0.18))),
-        "lower_lip": float(max(0.55, _normal(rng, 0.9 + 0.25 * femininity - 0.12 * old, 0.15))),
+        "mouth_drop": _normal(rng, -0.2, 0.7),
+        "upper_lip": float(max(0.86, _normal(rng, 1.0 + 0.22 * femininity - 0.14 * old, 0.16))),
+        "lower_lip": float(max(0.82, _normal(rng, 0.96 + 0.2 * femininity - 0.1 * old, 0.14))),
         "bow": float(np.clip(_normal(rng, 0.5 + 0.25 * femininity, 0.3), 0, 1.2)),
         "smile": float(np.clip(_normal(rng, 0.8, 0.3), 0.1, 1.4)),
     }
@@ -292,12 +292,11 @@ def _hair_weights(depth: float, age: float) -> dict[str, float]:
 
 
 def _draw_lips(rng: np.random.Generator, skin: Colour, depth: float, lipstick: float) -> Colour:
-    natural = np.array(skin) * np.array([0.82, 0.63, 0.62]) + np.array([4, 2, 4])
-    if depth > 0.6:
-        natural = np.array(skin) * np.array([0.90, 0.70, 0.72]) + np.array([14, 4, 8])
-    rosy = rng.uniform(0.55, 1)
-    natural = rosy * natural + (1 - rosy) * np.array(skin) * np.array([0.84, 0.78, 0.76])
+    # lips are always redder and darker than the skin around them: a mouth must be told from a chin
+    natural = np.array(skin) * np.array([0.66, 0.42, 0.43])
+    rosy = rng.uniform(0.6, 1)
+    natural = rosy * natural + (1 - rosy) * np.array(skin) * np.array([0.72, 0.56, 0.54])
     paints = [(176, 44, 58), (196, 72, 84), (158, 56, 70), (206, 96, 92), (128, 36, 56), (190, 84, 74)]
-    painted = np.array(paints[rng.integers(len(paints))]) * (1.0 if depth < 0.65 else 0.82)
+    painted = np.array(paints[rng.integers(len(paints))]) * (1.0 if depth < 0.65 else 0.88)
     mixed = (1 - 0.7 * lipstick) * natural + 0.7 * lipstick * painted
     return tuple(int(v) for v in np.clip(np.round(mixed), 0, 255))

@@ -19,16 +19,14 @@ def paint_beard(
     fibres = Fibres(head)
     flow = np.arctan2(x - MIDDLE, y - 58) * 66
     ragged = fibres(flow * 0.6, 0.7)
-    inside = np.full(x.shape, -99.0, np.float32)
-    if person.beard in ("full", "stubble"):
-        cheeks = distance_inside(HEAD, _cheeks(head, 4.5 if person.beard == "full" else -0.4))
+    inside = distance_inside(HEAD, _moustache(head))
+    if person.beard == "full":
+        inside = np.maximum(inside, distance_inside(HEAD, _cheeks(head, 4.5)))
+    elif person.beard == "goatee":
+        inside = np.maximum(inside, distance_inside(HEAD, _goatee(head)))
+    elif person.beard == "stubble":
         clear = -distance_inside(HEAD, _clearing(head))
-        inside = np.maximum(inside, np.minimum(cheeks, clear))
-    if person.beard == "goatee":
-        inside = np.maximum(
-            inside, np.minimum(distance_inside(HEAD, _goatee(head)), -distance_inside(HEAD, _clearing(head)))
-        )
-    inside = np.maximum(inside, distance_inside(HEAD, _moustache(head)))
+        inside = np.maximum(inside, np.minimum(distance_inside(HEAD, _cheeks(head, -0.4)), clear))
     base = np.array(person.beard_colour, np.float32)
     if person.beard == "stubble":
         mask = ramp(inside + 0.6 * noise(x.shape, 4, rng), -1.5, 4.0)
@@ -65,37 +63,39 @@ def _cheeks(head: Head, beyond: float) -> np.ndarray:
 
 
 def _clearing(head: Head) -> np.ndarray:
-    """Bare skin between moustache and chin, around the lips."""
+    """The lips at rest; stubble keeps off them. Longer hair grows up to the lips, which are painted
+    over it.
+    """
     half, upper, lower, line = head.mouth
     return symmetric(
         [
-            (0, line - upper + 0.4),
-            (half * 0.6, line - 0.6 * upper),
-            (half + 1.2, line - 0.5),
-            (half * 0.82, line + lower * 0.9 + 1),
-            (5, line + lower + 2.2),
-            (4.4, line + lower + 3.4),
-            (0, line + lower + 2.0),
+            (0, line - upper - 0.4),
+            (half * 0.6, line - 0.7 * upper - 0.4),
+            (half + 1.0, line - 0.8),
+            (half * 0.66, line + lower * 0.82 + 0.4),
+            (half * 0.3, line + lower + 0.4),
+            (0, line + lower + 0.5),
         ]
     )
 
 
 def _moustache(head: Head) -> np.ndarray:
     half, upper, _, line = head.mouth
-    low = line - upper
-    tail = (half + 1.5, line + 4.5) if head.identity.beard in ("full", "goatee") else (half + 0.5, line + 0.5)
+    low = line - upper - 0.5
+    long = head.identity.beard in ("full", "goatee")
+    tail = (half + 2.5, line + 4.5) if long else (half + 1.0, line - 0.6)
     return symmetric(
         [
-            (0, low - 4.6),
-            (5, low - 5.0),
-            (11, low - 3.0),
-            (half - 1, line - 3.6),
-            (tail[0] + 2.0, tail[1] - 1.0),
+            (0, low - 5.2),
+            (5, low - 6.4),
+            (10.5, low - 5.0),
+            (half - 1.5, line - 5.4),
+            (tail[0] + 1.6, tail[1] - 1.6),
             tail,
-            (half - 2, line - 1.2),
-            (half * 0.55, low + 1.2),
-            (3.5, low + 0.2),
-            (0, low + 0.9),
+            (half - 1.0, line - 2.0),
+            (half * 0.6, line - 0.74 * upper - 0.5),
+            (3.8, low - 0.6),
+            (0, low + 0.2),
         ]
     )
 

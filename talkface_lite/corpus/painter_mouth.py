@@ -12,8 +12,8 @@ from talkface_lite.corpus.identity import Identity
 
 N_CURVE = 21
 N_STRIPS = 7
-_UPPER_TONES = np.array([1.0, 1.03, 0.98, 0.91, 0.84, 0.76, 0.68])
-_LOWER_TONES = np.array([0.80, 0.92, 1.04, 1.13, 1.16, 1.04, 0.84])
+_UPPER_TONES = np.array([0.86, 0.90, 0.87, 0.82, 0.76, 0.70, 0.62])
+_LOWER_TONES = np.array([0.80, 0.92, 1.03, 1.12, 1.15, 1.04, 0.84])
 _TEETH_X = np.array([-12.5, -10.4, -7.9, -5.2, -2.7, 0, 2.7, 5.2, 7.9, 10.4, 12.5])
 
 
@@ -191,7 +191,7 @@ def _lip_line(roi: np.ndarray, inner_top: np.ndarray, colour: np.ndarray, gap: f
     """The dark line where the lips meet; it fades as they part, but for the corners."""
     dark = (colour * np.array([0.40, 0.30, 0.32])).tolist()
     line = roi.copy()
-    thick = max(1, round(0.55 * scale))
+    thick = max(1, round(0.75 * scale))
     cv2.polylines(line, [fixed(inner_top)], False, (*dark, 255), thick, cv2.LINE_AA, SHIFT)
-    strength = 0.8 if gap < 0.5 * scale else 0.45
+    strength = 0.92 if gap < 0.5 * scale else 0.5
     cv2.addWeighted(line, strength, roi, 1 - strength, 0, dst=roi)

@@ -136,7 +136,8 @@ def _nose(colour: np.ndarray, head: Head) -> np.ndarray:
     person = head.identity
     wide, long = person.nose_width, person.nose_length
     x_light = person.light[0]
-    colour = _shade(colour, HEAD.spot(MIDDLE, 81.0 + long, 6.5 * wide, 1.7), 0.30)
+    dark = 1 - 0.5 * person.skin_depth  # the darker the skin, the less a shadow takes away
+    colour = _shade(colour, HEAD.spot(MIDDLE, 80.8 + long, 6.2 * wide, 1.5), 0.26 * dark)
     creases, holes = [], []
     for side in (-1, 1):
         away = 1 + 0.5 * np.clip(-side * x_light * 2, -1, 1)
@@ -148,9 +149,9 @@ def _nose(colour: np.ndarray, head: Head) -> np.ndarray:
         holes.append(_mirrored([(a * wide, b + long) for a, b in hole], side))
         root = HEAD.spot(MIDDLE + side * 8.2, 46, 3.4, 5.5)
         colour = _shade(colour, root, 0.16 * away)
-    colour = _shade(colour, HEAD.stroke(*creases, width=1.1, blur=0.75), 0.42)
+    colour = _shade(colour, HEAD.stroke(*creases, width=1.1, blur=0.75), 0.42 * dark)
     hole = HEAD.fill(*holes, blur=0.45)
-    colour = blend(colour, np.array(person.skin) * np.array([0.27, 0.16, 0.15]), hole * 0.88)
+    colour = blend(colour, np.array(person.skin) * np.array([0.27, 0.16, 0.15]), hole * (0.9 * dark))
     gleam = HEAD.spot(MIDDLE + 2.0 * x_light, 71.5 + long, 2.1, 2.3) + 0.55 * HEAD.spot(
         MIDDLE + 1.2 * x_light, 60, 1.5, 7
     )

@@ -110,6 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--learning-rate", metavar="R", type=float, default=2e-4)
     train.add_argument("--schedule", choices=("constant", "cosine"), default="constant")
     train.add_argument("--loss", choices=("paper", "whitened", "mouth"), default="paper")
+    train.add_argument(
+        "--mfcc-shift", metavar="X", type=float, default=0.0, help="vary the microphone (default 0: no)"
+    )
     train.add_argument("--no-lstm", action="store_true", help="the variant without a memory")
     train.add_argument("--checkpoint-every", metavar="N", type=_positive, default=500)
 
@@ -222,6 +225,7 @@ def _train(arguments: argparse.Namespace) -> dict[str, Any]:
         batch_size=arguments.batch_size,
         learning_rate=arguments.learning_rate,
         schedule=arguments.schedule,
+        mfcc_shift=arguments.mfcc_shift,
         seed=arguments.seed,
         precision=arguments.precision,
         devices=arguments.devices,

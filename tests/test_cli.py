@@ -273,7 +273,7 @@ def test_a_full_disk_during_talk(folder, tmp_path, capsys, monkeypatch):
 
     def full(path, frames, *_, **__):
         path.parent.mkdir(parents=True)
-        next(frames)
+        next(iter(frames))
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("talkface_lite.media.write_video", full)

@@ -23,11 +23,11 @@ from talkface_lite.landmarks import apply_transform, invert_transform
 
 CELL = 8
 """Spacing of the coarse grid, pixels of the supersampled picture."""
-ROUNDS = 6
-"""Of the fixed-point iteration; what is left is below a tenth of a pixel at 25° of yaw."""
+ROUNDS = 5
+"""Of the iteration; at 25° of yaw 98 % of the grid is then within 0.4 pixels of the supersampled picture."""
 _COARSE = Canvas.over(64 - 96, -72, 64 + 96, 150, 0.5)
-_TILES = 250
-"""Frames worked out in one go: OpenCV addresses at most 32767 rows."""
+_MOST_ROWS = 32_000
+"""OpenCV addresses at most 32767 rows; frames beyond that are worked out in a second go."""
 
 
 def relief(head: Head) -> np.ndarray:
@@ -65,9 +65,10 @@ def head_maps(
     -------
     float32 ``(T, size / CELL + 2, size / CELL + 2, 2)``; one cell of margin on each side.
     """
+    at_once = max(1, _MOST_ROWS // max(_COARSE.height, size // CELL + 2))
     parts = [
-        _solve(geometry, maps, view, size, canvas, slice(start, start + _TILES))
-        for start in range(0, len(geometry), _TILES)
+        _solve(geometry, maps, view, size, canvas, slice(start, start + at_once))
+        for start in range(0, len(geometry), at_once)
     ]
     return np.concatenate(parts)
 
@@ -86,18 +87,20 @@ def _solve(
     n_frames = len(flat)
     movement = geometry.movement[frames].astype(np.float32)
     fields = maps[1:].reshape(6, 3, *maps.shape[1:])
-    surface = np.empty((n_frames, *maps.shape[1:], 3), np.float32)
+    surface = np.empty((n_frames, *maps.shape[1:], 4), np.float32)
     surface[..., :2] = np.tensordot(movement, np.moveaxis(fields[:, :2], 1, -1), axes=(1, 0))
     surface[..., 2] = maps[0] + movement[:, :1, None] * fields[0, 2]
-    surface = surface.reshape(-1, maps.shape[2], 3)
+    surface[..., 3] = np.gradient(maps[0], axis=1) * _COARSE.scale
+    surface = surface.reshape(-1, maps.shape[2], 4)
     rotation = geometry.rotation[frames].astype(np.float32)
     r = [[rotation[:, i, j, None] for j in range(3)] for i in range(3)]
     det = r[0][0] * r[1][1] - r[0][1] * r[1][0]
     rows = maps.shape[1]
     top = (np.arange(n_frames, dtype=np.float32) * rows)[:, None]
-    moved = np.broadcast_to(np.array([0, 0, 30], np.float32), (*flat.shape[:2], 3))
+    turn = r[0][2] / r[0][0]
+    moved = np.broadcast_to(np.array([0, 0, 30, 0], np.float32), (*flat.shape[:2], 4))
     near = np.full(flat.shape[:2], 30, np.float32)
-    x = y = None
+    x = y = np.float32(0)
     for _ in range(ROUNDS):
         shrink = (CAMERA_DISTANCE - near) / CAMERA_DISTANCE
         depth = moved[..., 2] - np.float32(PIVOT[2])
@@ -106,11 +109,15 @@ def _solve(
         px = (r[1][1] * right - r[0][1] * low) / det
         py = (r[0][0] * low - r[1][0] * right) / det
         near = r[2][0] * px + r[2][1] * py + r[2][2] * depth + np.float32(PIVOT[2])
-        x = px + np.float32(PIVOT[0]) - moved[..., 0]
+        # a turn shifts x by the depth, so where the depth is steep a Newton step goes further or less far
+        ahead = px + np.float32(PIVOT[0]) - moved[..., 0]
+        x = x + (ahead - x) / np.clip(1 + turn * moved[..., 3], 0.3, 2.5)
         y = py + np.float32(PIVOT[1]) - moved[..., 1]
         column = np.clip((x - _COARSE.x) * _COARSE.scale, 0, maps.shape[2] - 1)
         row = np.clip((y - _COARSE.y) * _COARSE.scale, 0, rows - 1.001) + top
-        moved = cv2.remap(surface, column, row, cv2.INTER_LINEAR)
+        shape = (n_frames * cells, cells)
+        moved = cv2.remap(surface, column.reshape(shape), row.reshape(shape), cv2.INTER_LINEAR)
+        moved = moved.reshape(*flat.shape[:2], 4)
     found = np.stack([(x - canvas.x) * canvas.scale, (y - canvas.y) * canvas.scale], axis=-1)
     return found.reshape(n_frames, cells, cells, 2).astype(np.float32)
 

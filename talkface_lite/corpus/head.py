@@ -23,8 +23,8 @@ HINGE = (60.0, -4.0)
 FIELDS = ("jaw", "lower_lip", "upper_lip", "width", "left_brow", "right_brow")
 """Ways the skin moves, columns of :func:`skin_fields`; the brows are named by their side of the picture."""
 
-_JAW_Y = np.array([52.0, 63.0, 74.0, 85.0, 95.6, 104.8, 112.0, 117.4, 119.4])
-_JAW_HALF_WIDTH = np.array([43.6, 42.6, 41.2, 39.0, 34.9, 28.6, 20.0, 10.4, 0.0])
+_JAW_Y = np.array([48.0, 59.8, 71.4, 83.0, 94.0, 103.4, 111.0, 116.8, 119.0])
+_JAW_HALF_WIDTH = np.array([43.9, 42.9, 41.6, 39.5, 35.8, 29.8, 21.4, 11.4, 0.0])
 _BROW_X = np.array([-37.4, -31.6, -23.8, -15.6, -8.0])
 _BROW_Y = np.array([40.8, 36.2, 34.2, 35.0, 37.9])
 _CENTRE = np.array([MIDDLE, 62.0])
@@ -139,7 +139,7 @@ def neutral_head(identity: Identity) -> Head:
 
 
 def _jaw(person: Identity) -> np.ndarray:
-    drop = person.chin_drop * (_JAW_Y - 52) / 67
+    drop = person.chin_drop * np.maximum(_JAW_Y - 52, 0) / 67
     lower = np.clip((_JAW_Y - 66) / 40, 0, 1)
     half = _JAW_HALF_WIDTH * person.face_width * (1 + (person.jaw_width - 1) * lower)
     half = half * (1 + 0.025 * person.fullness * np.exp(-(((_JAW_Y - 84) / 16) ** 2)))

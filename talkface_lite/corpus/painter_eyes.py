@@ -30,6 +30,9 @@ class EyeCurves:
 
 def eye_curves(geometry: FaceGeometry, eyes: np.ndarray, to_view) -> EyeCurves:  # noqa: ANN001
     """Lids and irises of all frames from the eye points ``(T, 12, 2)``, in pixels of the output."""
+    eyes = eyes.copy()
+    # lashes and shade make an eye look shorter than it is painted
+    eyes[:, [0, 9]] += 0.07 * (eyes[:, [0, 9]] - eyes[:, [3, 6]])
     basis = spline_basis(4, N_CURVE)
     upper = np.stack([basis @ eyes[:, [0, 1, 2, 3]], basis @ eyes[:, [9, 8, 7, 6]]], axis=1)
     lower = np.stack([basis @ eyes[:, [0, 5, 4, 3]], basis @ eyes[:, [9, 10, 11, 6]]], axis=1)
@@ -97,7 +100,7 @@ def _disc(picture: np.ndarray, centre: np.ndarray, radius: float, colour: tuple)
 def _corners(ball: np.ndarray, upper: np.ndarray, lower: np.ndarray, unit: float) -> None:
     """The white darkens towards the corners, and the inner one is pink."""
     outer, inner = upper[0], upper[-1]
-    _disc(ball, outer, 2.6 * unit, (206, 194, 188))
+    _disc(ball, outer, 1.5 * unit, (212, 200, 194))
     _disc(ball, inner, 2.4 * unit, (214, 178, 170))
     cv2.GaussianBlur(ball, (0, 0), 1.3 * unit, dst=ball)
 

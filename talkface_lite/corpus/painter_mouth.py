@@ -56,7 +56,7 @@ def mouth_curves(geometry: FaceGeometry, lips: np.ndarray, to_view) -> MouthCurv
     depth = 42 - (_TEETH_X / 12.5) ** 2 * 9
     arch = 0.9 * (_TEETH_X / 12.5) ** 2
     n_frames = len(lips)
-    edge = line + 1.0 + 2.4 * teeth[:, None] - arch
+    edge = line + 0.6 + 1.6 * teeth[:, None] - arch
     upper = np.empty((n_frames, 2, len(_TEETH_X), 3))
     upper[..., 0], upper[..., 2] = MIDDLE + _TEETH_X, depth
     upper[:, 0, :, 1], upper[:, 1, :, 1] = line - 7, edge
@@ -193,5 +193,5 @@ def _lip_line(roi: np.ndarray, inner_top: np.ndarray, colour: np.ndarray, gap: f
     line = roi.copy()
     thick = max(1, round(0.75 * scale))
     cv2.polylines(line, [fixed(inner_top)], False, (*dark, 255), thick, cv2.LINE_AA, SHIFT)
-    strength = 0.92 if gap < 0.5 * scale else 0.5
+    strength = 0.92 if gap < 0.5 * scale else 0.2
     cv2.addWeighted(line, strength, roi, 1 - strength, 0, dst=roi)

@@ -166,19 +166,19 @@ def _ears(colour: np.ndarray, alpha: np.ndarray, head: Head, half: float) -> tup
     ridge = [(0.8, 46.5), (3.8, 45.6), (5.2, 49), (4.4, 56), (2.6, 60.5)]
     for side in (-1, 1):
         middle = MIDDLE + side * half
-        part = SIDES.part(middle - 14, 34, middle + 14, 82)
+        part = SIDES.part(middle - 14, 36, middle + 14, 86)
         canvas, ear_colour = SIDES.cut(part), colour[part]
         x, y = canvas.grid()
 
         def place(points: list, side: int = side) -> np.ndarray:
-            return np.array([(MIDDLE + side * (half + a * size), 56 + (b - 56) * size) for a, b in points])
+            return np.array([(MIDDLE + side * (half + a * size), 59 + (b - 56) * size) for a, b in points])
 
         mask = canvas.fill(curve(place(shape), 60, closed=True), blur=0.25)
         lit = 0.86 + 0.14 * np.clip(side * person.light[0] * 1.6, -1, 1) - 0.05 * ramp(y, 50, 72)
         blend(ear_colour, skin * np.stack([lit, lit**1.1 * 0.92, lit**1.2 * 0.90], -1), mask)
         groove = canvas.stroke(curve(place(ridge), 30), width=1.3, blur=0.6)
         blend(ear_colour, skin * np.array([0.62, 0.47, 0.44]), groove * 0.5)
-        hole = canvas.spot(MIDDLE + side * (half + 0.9 * size), 58, 1.5, 3.4)
+        hole = canvas.spot(MIDDLE + side * (half + 0.9 * size), 61, 1.5, 3.4)
         blend(ear_colour, skin * np.array([0.46, 0.32, 0.30]), hole * mask * 0.6)
         if person.earrings:
             at = place([(2.2, 71.5)])[0]

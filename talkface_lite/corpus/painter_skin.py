@@ -134,7 +134,8 @@ def _mirrored(path: list[tuple[float, float]], side: int, n_points: int = 24) ->
 
 def _nose(colour: np.ndarray, head: Head) -> np.ndarray:
     person = head.identity
-    wide, long = person.nose_width, person.nose_length
+    # dlib reads the points of the nose a little below the creases that mark it
+    wide, long = person.nose_width, person.nose_length - 1.1
     x_light = person.light[0]
     dark = 1 - 0.5 * person.skin_depth  # the darker the skin, the less a shadow takes away
     colour = _shade(colour, HEAD.spot(MIDDLE, 80.8 + long, 6.2 * wide, 1.5), 0.26 * dark)
@@ -197,9 +198,9 @@ def paint_brows(colour: np.ndarray, head: Head, rng: np.random.Generator) -> np.
     for points, side in ((head.landmarks[17:22, :2], -1), (head.landmarks[22:27, :2][::-1], 1)):
         spine = curve(points, 40)  # from the tail to the inner end
         along = np.linspace(0, 1, 40)
-        thick = weight * (0.35 + 3.9 * np.minimum(1, along / 0.62) ** 0.8) * np.where(along > 0.93, 0.82, 1)
-        top = spine + np.stack([np.zeros(40), -0.36 * thick], 1)
-        low = spine + np.stack([np.zeros(40), 0.62 * thick], 1)
+        thick = weight * (0.75 + 3.5 * np.minimum(1, along / 0.62) ** 0.8) * np.where(along > 0.93, 0.82, 1)
+        top = spine + np.stack([np.zeros(40), 0.9 - 0.36 * thick], 1)
+        low = spine + np.stack([np.zeros(40), 0.9 + 0.62 * thick], 1)
         ground.append(np.concatenate([top, low[::-1]]))
         n_hairs = int(95 * weight)
         at = rng.uniform(0.02, 1, n_hairs)

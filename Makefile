@@ -30,7 +30,7 @@ book: $(READY)
 	@echo "open _build/html/index.html"
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 120 --nb-budget 90
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 120 --nb-budget 90
 
 talk: $(READY)
 	$(BIN)/talkface talk --photo hopper --text "The most dangerous phrase is: we have always done it this way." --system atvg --out out/talk.mp4

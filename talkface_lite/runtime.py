@@ -26,8 +26,8 @@ CHAPTER_STEPS: dict[str, Steps] = {
     "landmarks.clips": Steps(quick=100, full=1_000),
     "landmarks.test_clips": Steps(quick=24, full=200),
     "speech.sentences_a_voice": Steps(quick=2, full=8),
-    "at_net.clips": Steps(quick=60, full=2_000),
-    "at_net.training_steps": Steps(quick=80, full=20_000),
+    "at_net.clips": Steps(quick=40, full=1_000),
+    "at_net.training_steps": Steps(quick=80, full=3_000),
     "at_net.test_clips": Steps(quick=12, full=200),
 }
 """The one table of how much each chapter does; a chapter asks :func:`steps` and never looks at the device."""

@@ -64,7 +64,7 @@ STYLES: dict[str, Style] = {
 
 UNDER_HAT = (
     Style(top=-1, side=0.6, low=50, flow="down"),
-    Style(top=-1, side=3.5, low=58, flow="arch", reach=158, fringe="hat"),
+    Style(top=-1, side=1.2, low=58, flow="arch", reach=158, fringe="hat"),
 )
 """Short and long hair under a cap or beanie."""
 

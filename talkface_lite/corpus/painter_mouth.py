@@ -14,7 +14,9 @@ N_CURVE = 21
 N_STRIPS = 7
 _UPPER_TONES = np.array([0.86, 0.90, 0.87, 0.82, 0.76, 0.70, 0.62])
 _LOWER_TONES = np.array([0.80, 0.92, 1.03, 1.12, 1.15, 1.04, 0.84])
-_TEETH_X = np.array([-12.5, -10.4, -7.9, -5.2, -2.7, 0, 2.7, 5.2, 7.9, 10.4, 12.5])
+_TOOTH_EDGES = np.array([-12.5, -10.4, -7.9, -5.2, -2.7, 0, 2.7, 5.2, 7.9, 10.4, 12.5])
+_TEETH_X = np.interp(np.arange(0, 10.1, 0.5), np.arange(11), _TOOTH_EDGES)  # edges and middles in turn
+_SCALLOP = 0.2 * (np.arange(len(_TEETH_X)) % 2 == 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +24,7 @@ class MouthCurves:
     """Everything of the mouth that lies at points, for all frames, in pixels of the output.
 
     ``outer_top``, ``outer_low``, ``inner_top``, ``inner_low``: ``(T, 21, 2)`` from the corner at the left of
-    the picture to the one at the right. ``upper_teeth``, ``lower_teeth``: ``(T, 2, 11, 2)`` gum and edge.
+    the picture to the one at the right. ``upper_teeth``, ``lower_teeth``: ``(T, 2, 21, 2)`` gum and edge.
     ``gap``: ``(T,)`` pixels. ``unit``: ``(T,)`` pixels to one template pixel.
     """
 
@@ -54,7 +56,7 @@ def mouth_curves(geometry: FaceGeometry, lips: np.ndarray, to_view) -> MouthCurv
     jaw, teeth = geometry.articulation[:, 0], geometry.articulation[:, 6]
     line = geometry.head.mouth[3]
     depth = 42 - (_TEETH_X / 12.5) ** 2 * 9
-    arch = 0.9 * (_TEETH_X / 12.5) ** 2
+    arch = 0.9 * (_TEETH_X / 12.5) ** 2 + _SCALLOP
     n_frames = len(lips)
     edge = line + 0.6 + 1.6 * teeth[:, None] - arch
     upper = np.empty((n_frames, 2, len(_TEETH_X), 3))
@@ -178,12 +180,12 @@ def _inside(
 
 def _teeth(inside: np.ndarray, gum_edge: np.ndarray, tone: float) -> None:
     gum, edge = gum_edge
-    for first, last, shade in ((0, 11, 0.62), (1, 10, 0.84), (2, 9, 1.0)):
+    for first, last, shade in ((0, 21, 0.62), (2, 19, 0.84), (4, 17, 1.0)):
         polygon = fixed(np.concatenate([gum[first:last], edge[first:last][::-1]]))
         white = np.array([240, 234, 224]) * tone * shade
         cv2.fillPoly(inside, [polygon], (*white.tolist(), 255), cv2.LINE_AA, SHIFT)
     grey = np.array([220, 210, 200]) * tone
-    gaps = [fixed(np.stack([gum[k], edge[k]])) for k in range(2, 9)]
+    gaps = [fixed(np.stack([gum[k], edge[k]])) for k in range(4, 18, 2)]
     cv2.polylines(inside, gaps, False, (*grey.tolist(), 255), 1, cv2.LINE_AA, SHIFT)
 
 

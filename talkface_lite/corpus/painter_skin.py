@@ -165,7 +165,7 @@ def _eye_sockets(colour: np.ndarray, head: Head) -> np.ndarray:
     for first, side in ((36, -1), (42, 1)):
         eye = head.landmarks[first : first + 6, :2]
         upper = eye[[0, 1, 2, 3]] if side < 0 else eye[[3, 2, 1, 0]]
-        lift = person.lid * np.array([0.7, 2.9, 3.0, 1.5])[:, None] * np.array([0, -1])
+        lift = person.lid * np.array([0.9, 2.4, 2.5, 1.5])[:, None] * np.array([0, -1])
         creases.append(curve(upper + lift + np.array([[-1.5 * -side * -1, 1.2], [0, 0], [0, 0], [0, 0]]), 24))
         lower = eye[[0, 5, 4, 3]] if side < 0 else eye[[3, 4, 5, 0]]
         bags.append(curve(lower + np.array([[0.5 * side, 1.0], [0, 3.2], [0, 3.4], [0, 2.4]]), 24))

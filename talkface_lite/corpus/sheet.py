@@ -21,7 +21,7 @@ MOUTHS = (
 
 
 def paint_sheet(
-    first_seed: int = 0, *, rows: int = 8, columns: int = 8, size: int = 176, margin: int = 4
+    first_seed: int = 0, *, rows: int = 8, columns: int = 8, size: int = 200, margin: int = 4
 ) -> np.ndarray:
     """uint8 RGB: one portrait of each of ``rows * columns`` identities, in many poses and with many mouths.
 
@@ -56,7 +56,7 @@ def main() -> None:
     chosen = parser.parse_args()
     sheet = paint_sheet(chosen.seed)
     cv2.imwrite(
-        str(chosen.out), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
+        str(chosen.out), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 91, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
     )
 
 

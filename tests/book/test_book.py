@@ -55,7 +55,7 @@ def test_exercises_have_their_module_of_checks(chapter):
     code = "\n".join(cell.source for cell in read(chapter).cells if cell.cell_type == "code")
     (module_name,) = set(re.findall(r"from talkface_lite\.check import (\w+) as check", code))
     module = importlib.import_module(f"talkface_lite.check.{module_name}")
-    for number, *_ in rules._exercises(read(chapter)):
+    for number in set(re.findall(r"check\.exercise_(\d+)\(", code)):
         assert callable(getattr(module, f"exercise_{number}", None))
 
 

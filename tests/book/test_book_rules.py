@@ -67,6 +67,15 @@ def set_on(text: str, **fields: object) -> Callable[[NotebookNode], None]:
     return lambda notebook: find(notebook, text).update(fields)
 
 
+def without_code_after(heading: str) -> Callable[[NotebookNode], None]:
+    def spoil(notebook: NotebookNode) -> None:
+        first = notebook.cells.index(find(notebook, heading)) + 1
+        last = next(n for n in range(first, len(notebook.cells)) if "##" in notebook.cells[n].source)
+        del notebook.cells[first:last]
+
+    return spoil
+
+
 def twice_the_same_id(notebook: NotebookNode) -> None:
     notebook.cells[3]["id"] = notebook.cells[2]["id"]
 
@@ -78,6 +87,9 @@ def sections_in_another_order(notebook: NotebookNode) -> None:
 
 def test_a_good_chapter_passes(chapter):
     nbformat.validate(chapter)
+    assert all_problems(chapter) == []
+    place = chapter.cells.index(find(chapter, "## Summary"))
+    chapter.cells.insert(place, new_markdown_cell("### Exercise 4 (open)\n\nWhat do you think?"))
     assert all_problems(chapter) == []
     second = new_markdown_cell("## Experiment: another")
     chapter.cells.insert(chapter.cells.index(find(chapter, "## Paper, released")), second)
@@ -109,6 +121,8 @@ def test_a_good_chapter_passes(chapter):
         (drop("**Solution**"), "exercise 1 has no cell 'Solution'"),
         (swap("### Exercise 2 (medium)", "### Exercise 4 (medium)"), "numbered"),
         (swap("### Exercise 3 (open)", "### Exercise 3 (easy)"), "no exercise is open"),
+        (without_code_after("### Exercise 3"), "fewer than 3"),
+        (without_code_after("### Exercise 2"), "exercise 2 has no stub"),
         (set_on("plt.show()", metadata={}), "without alt text"),
         (set_on("plt.show()", metadata={"mystnb": {"image": {"alt": "a plot"}}}), "without alt text"),
         (set_on("plt.show()", outputs=[new_output("stream", text="1")]), "holds outputs"),

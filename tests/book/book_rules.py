@@ -30,6 +30,7 @@ FETCHES = re.compile(r"\bcuda\b|urlopen|urlretrieve|\brequests\.|^\s*[!%](?:pip|
 CITATION = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`")
 MACHINE_PATH = re.compile(r"(?<![\w.~)}>-])/(?:work|home|root|Users|mnt|tmp)/\w|\b[A-Z]:\\\w")
 TALKING_DOWN = re.compile(r"\b(?:simply|obviously|trivially|just)\b", re.IGNORECASE)
+UNFINISHED = re.compile(r"@@\w*@@|\b(?:TODO|TBD|FIXME|XXX)\b")
 IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)[^)]*\)|<img\b[^>]*>")
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 DOC = re.compile(r"\{doc\}`(?:[^`<]*<)?([^`>]+)>?`")
@@ -136,8 +137,9 @@ def link_problems(page: Path, text: str) -> list[str]:
 
 
 def prose_problems(text: str) -> list[str]:
-    """Words that tell a reader that what is hard for them is easy."""
-    return [f"'{word}' in the prose" for word in TALKING_DOWN.findall(without_code(text))]
+    """Words that tell a reader that what is hard for them is easy, and places that were never filled in."""
+    text = without_code(text)
+    return [f"{word!r} in the prose" for word in TALKING_DOWN.findall(text) + UNFINISHED.findall(text)]
 
 
 # ---- one notebook

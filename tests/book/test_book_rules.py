@@ -191,6 +191,13 @@ def test_prose():
     ]
 
 
+def test_places_never_filled_in():
+    assert rules.prose_problems("It takes @@TIME@@ s. TODO: measure.") == [
+        "'@@TIME@@' in the prose",
+        "'TODO' in the prose",
+    ]
+
+
 def test_contents(tmp_path):
     (tmp_path / "book" / "1-part").mkdir(parents=True)
     toc = "format: jb-book\nroot: book/index\nparts:\n- caption: P\n  chapters:\n  - file: book/1-part/a\n"

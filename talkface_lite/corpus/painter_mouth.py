@@ -72,7 +72,9 @@ def mouth_curves(geometry: FaceGeometry, lips: np.ndarray, to_view) -> MouthCurv
         n_frames, 4, -1, 2
     )
     gap = np.linalg.norm(lips[:, 18] - lips[:, 14], axis=1)
-    unit = np.linalg.norm(lips[:, 6] - lips[:, 0], axis=1) / (2 * geometry.head.mouth[0])
+    # a fixed length on the head, so that line widths do not change with the shape of the mouth
+    span = to_view(np.array([[MIDDLE - 18, line, 38], [MIDDLE + 18, line, 38]]))
+    unit = np.linalg.norm(span[:, 1] - span[:, 0], axis=1) / 36
     return MouthCurves(outer_top, outer_low, inner_top, inner_low, both[:, :2], both[:, 2:], gap, unit)
 
 
@@ -89,7 +91,7 @@ def paint_mouth(
     if (high - low < 4).any():
         return
     roi = picture[low[1] : high[1], low[0] : high[0]]
-    scale = float(np.linalg.norm(outer[0] - outer[N_CURVE - 1]) / 36)
+    scale = float(curves.unit[t])
     top, bottom = curves.outer_top[t] - low, curves.outer_low[t] - low
     inner_top, inner_low = curves.inner_top[t] - low, curves.inner_low[t] - low
     lips = roi.copy()

@@ -3,12 +3,14 @@
 import importlib
 import re
 import subprocess
+import tomllib
 from collections import Counter
 from pathlib import Path
 
 import book_rules as rules
 import nbformat
 import pytest
+import yaml
 
 from talkface_lite.runtime import CHAPTER_STEPS
 
@@ -99,6 +101,20 @@ def test_commands_that_a_page_names_exist(page):
     text = rules.markdown(page)
     assert rules.make_problems(text, (ROOT / "Makefile").read_text()) == []
     assert rules.command_problems(text, names) == []
+
+
+def test_first_screen_of_the_readme_shows_a_picture_and_the_commands():
+    screen = "\n".join((ROOT / "README.md").read_text().splitlines()[:24])
+    assert re.search(r"!\[[^\]]{30,}\]\(book/_static/", screen)
+    assert all(f"make {command}" in screen for command in ("book", "test", "talk"))
+
+
+def test_citation_file_is_whole():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["version"] == project["version"]
+    assert citation["license"] == project["license"]
 
 
 def test_no_committed_text_names_one_machine():

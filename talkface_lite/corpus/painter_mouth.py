@@ -12,7 +12,7 @@ from talkface_lite.corpus.identity import Identity
 
 N_CURVE = 21
 N_STRIPS = 7
-_UPPER_TONES = np.array([0.86, 0.90, 0.87, 0.82, 0.76, 0.70, 0.62])
+_UPPER_TONES = np.array([0.83, 0.87, 0.84, 0.78, 0.72, 0.65, 0.56])
 _LOWER_TONES = np.array([0.80, 0.92, 1.03, 1.12, 1.15, 1.04, 0.84])
 _TOOTH_EDGES = np.array([-12.5, -10.4, -7.9, -5.2, -2.7, 0, 2.7, 5.2, 7.9, 10.4, 12.5])
 _TEETH_X = np.interp(np.arange(0, 10.1, 0.5), np.arange(11), _TOOTH_EDGES)  # edges and middles in turn
@@ -58,7 +58,7 @@ def mouth_curves(geometry: FaceGeometry, lips: np.ndarray, to_view) -> MouthCurv
     depth = 42 - (_TEETH_X / 12.5) ** 2 * 9
     arch = 0.9 * (_TEETH_X / 12.5) ** 2 + _SCALLOP
     n_frames = len(lips)
-    edge = line + 0.6 + 1.6 * teeth[:, None] - arch
+    edge = line + 0.9 + 1.7 * teeth[:, None] - arch
     upper = np.empty((n_frames, 2, len(_TEETH_X), 3))
     upper[..., 0], upper[..., 2] = MIDDLE + _TEETH_X, depth
     upper[:, 0, :, 1], upper[:, 1, :, 1] = line - 7, edge
@@ -158,19 +158,19 @@ def _inside(
         floor, roof = inner_low[N_CURVE // 2], inner_top[N_CURVE // 2]
         down = (floor - roof) / max(gap, 1e-6)
         across = np.array([down[1], -down[0]])
-        height = gap * (0.34 + 0.42 * tongue_up) + 1.5 * scale
+        height = gap * (0.32 + 0.42 * tongue_up) + 1.5 * scale
         half = np.linalg.norm(inner_low[5] - inner_low[15]) * 0.60
         turn = np.linspace(0, np.pi, 17)[:, None]
         mound = (
             floor + 2.5 * scale * down + half * np.cos(turn) * across - height * np.sin(turn) ** 0.8 * down
         )
-        for grow, colour in ((1.0, (150, 62, 68)), (0.86, (178, 84, 88)), (0.6, (194, 102, 104))):
+        for grow, colour in ((1.0, (100, 38, 42)), (0.86, (118, 48, 52)), (0.6, (132, 57, 60))):
             shrunk = mound.copy()
             shrunk += (1 - grow) * (floor + 2.5 * scale * down - mound)
             cv2.fillPoly(inside, [fixed(shrunk)], (*colour, 255), cv2.LINE_AA, SHIFT)
         inside = cv2.GaussianBlur(inside, (0, 0), 0.9 * scale)
     for gum_edge, tone in ((curves.lower_teeth[t] - low, 0.80), (curves.upper_teeth[t] - low, 1.0)):
-        _teeth(inside, gum_edge, tone * (0.84 + 0.12 * teeth))
+        _teeth(inside, gum_edge, tone * (0.92 + 0.08 * teeth))
     shadow = _mask(
         roi.shape,
         np.concatenate([inner_top - [0, 2 * scale], inner_top[::-1] + np.array([0, 1.3 * scale])]),

@@ -42,9 +42,9 @@ def portrait(seed: int, size: int) -> np.ndarray:
     motion.blink[:] = 0
     articulation = np.array(MOUTHS[(seed + seed // 8) % len(MOUTHS)], float)[None]
     geometry = face_points(identity, articulation, motion)
-    side = -(-round(size / 0.70) // 4) * 4
+    side = -(-round(size / 0.72) // 4) * 4
     picture = paint(identity, geometry, 0, "camera", side)
-    left, top = (side - size) // 2, round(0.10 * side)
+    left, top = (side - size) // 2, round(0.06 * side)
     return picture[top : top + size, left : left + size]
 
 

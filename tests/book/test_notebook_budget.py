@@ -1,10 +1,12 @@
-"""The repository's ``--nb-budget`` option, on real notebooks run by nbval."""
+"""The repository's ``--nb-budget`` option: the sum itself, and on real notebooks run by nbval."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -13,9 +15,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
+def budget():
+    specification = importlib.util.spec_from_file_location("root_conftest", ROOT / "conftest.py")
+    conftest = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(conftest)
+    return conftest.NotebookBudget(1.0)
+
+
+@pytest.fixture
 def notebooks(tmp_path) -> Path:
-    for name, seconds in (("slow", 0.7), ("quick", 0.0)):
-        cells = [nbformat.v4.new_code_cell(f"import time\ntime.sleep({seconds})") for _ in range(2)]
+    for name in ("one", "two"):
+        cells = [nbformat.v4.new_code_cell("1 + 1") for _ in range(2)]
         nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / f"{name}.ipynb")
     shutil.copy(ROOT / "conftest.py", tmp_path)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
@@ -31,20 +41,35 @@ def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     )
 
 
+def test_cells_add_up_by_notebook(budget):
+    seconds = {"a.ipynb::Cell 0": 0.6, "b.ipynb::Cell 0": 0.6, "tests/test_a.py::test_slow": 9.0}
+    for nodeid, duration in seconds.items():
+        budget.pytest_runtest_logreport(SimpleNamespace(nodeid=nodeid, duration=duration))
+    assert list(budget.over()) == []
+    budget.pytest_runtest_logreport(SimpleNamespace(nodeid="a.ipynb::Cell 1", duration=0.5))
+    assert list(budget.over()) == [("a.ipynb", pytest.approx(1.1))]
+
+
+def test_a_failed_run_keeps_its_own_exit_status(budget):
+    budget.spent["a.ipynb"] = 2.0
+    passed, interrupted = (SimpleNamespace(exitstatus=status) for status in (0, 2))
+    budget.pytest_sessionfinish(passed)
+    budget.pytest_sessionfinish(interrupted)
+    assert (passed.exitstatus, interrupted.exitstatus) == (1, 2)
+
+
 @pytest.mark.parametrize("workers", [(), ("-n", "2", "--dist", "loadfile")], ids=["alone", "xdist"])
-def test_cells_add_up_and_a_late_notebook_fails_the_run(notebooks, workers):
-    # no cell alone takes the budget; two together do
-    late = pytest_in(notebooks, "--nb-budget", "1.2", "slow.ipynb", "quick.ipynb", *workers)
+def test_a_late_notebook_fails_a_run_in_which_every_cell_passes(notebooks, workers):
+    late = pytest_in(notebooks, "--nb-budget", "0.0001", *workers)
     assert late.returncode == 1, late.stdout
     assert "4 passed" in late.stdout
-    (exceeded,) = [line for line in late.stdout.splitlines() if "budget exceeded" in line]
-    assert "slow.ipynb" in exceeded
-    assert "s > 1.2 s" in exceeded
+    exceeded = [line for line in late.stdout.splitlines() if "budget exceeded" in line]
+    assert ["one.ipynb" in exceeded[0], "two.ipynb" in exceeded[1]] == [True, True]
 
 
 def test_notebooks_in_time_pass_and_are_listed(notebooks):
-    result = pytest_in(notebooks, "--nb-budget", "60")
+    result = pytest_in(notebooks, "--nb-budget", "600")
     assert result.returncode == 0, result.stdout
     assert "exceeded" not in result.stdout
-    assert "slow.ipynb" in result.stdout
-    assert "quick.ipynb" in result.stdout
+    assert "one.ipynb" in result.stdout
+    assert "two.ipynb" in result.stdout

@@ -30,12 +30,14 @@ TEST_CLIPS = 150
 """Of each kind: head still, head moving."""
 SETTINGS = TrainingSettings(
     steps=3000,
-    learning_rate=1e-3,
+    learning_rate=1.5e-3,
     betas=(0.9, 0.999),
     schedule="cosine",
-    mfcc_shift=0.15,
+    mfcc_shift=0.3,
     log_every=100,
 )
+VARIANTS = {"lite": True, "lite_no_lstm": False}
+"""Name of the run, and whether it has the LSTM."""
 COMMON_WORDS = """
 the a of to and in that it is was for on are as with they at be this from have or by one had not but
 what all were when we there can an your which their said if do will each about how up out them then
@@ -98,12 +100,14 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, metavar="RUNS")
     parser.add_argument("--clips", type=int, default=4000)
     parser.add_argument("--loss", default="mouth", choices=("paper", "whitened", "mouth"))
-    work, clips, loss = (vars(parser.parse_args())[name] for name in ("work", "clips", "loss"))
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    arguments = parser.parse_args()
+    work, clips, loss = arguments.work, arguments.clips, arguments.loss
     work.mkdir(parents=True, exist_ok=True)
     draw(work, clips)
     dataset = Dataset.from_folder(work / "train.safetensors")
-    for recurrent, name in ((True, "lite"), (False, "lite_no_lstm")):
-        run = work / name
+    for name in arguments.variants:
+        run, recurrent = work / name, VARIANTS[name]
         if not (run / "weights.safetensors").exists():
             torch.manual_seed(SETTINGS.seed)
             system = build("atvg", "lite", recurrent=recurrent, loss=loss)

@@ -107,11 +107,11 @@ def test_changing_one_window_moves_no_earlier_frame(lite, memoryless):
 def test_batch_neighbours_never_influence_each_other(lite, memoryless):
     mfcc, h_p = inputs(n_batch=3)
     other_mfcc, other_h_p = mfcc.clone(), h_p.clone()
-    other_mfcc[1], other_h_p[1] = other_mfcc[1] * -2, other_h_p[1] + 5
+    other_mfcc[0], other_h_p[0] = other_mfcc[0] * -2, other_h_p[0] + 5
     for network in (lite, memoryless):
         before, after = network(mfcc, h_p)[0], network(other_mfcc, other_h_p)[0]
-        assert torch.equal(before[[0, 2]], after[[0, 2]])
-        assert not torch.equal(before[1], after[1])
+        assert torch.equal(before[1:], after[1:])
+        assert not torch.equal(before[0], after[0])
 
 
 def test_the_face_matters_only_with_memory(lite, memoryless):

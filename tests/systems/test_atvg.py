@@ -227,3 +227,26 @@ def test_shipped_weights(recurrent, speech):
     mean_face = shipped.shape_pca.decode(np.zeros(6, np.float32))
     faces = shipped.generate(speech, mean_face)
     assert np.abs(faces - mean_face).max() < 40
+
+
+@pytest.mark.parametrize("still_head", [True, False])
+def test_shipped_weights_follow_speech_of_people_never_seen(still_head):
+    """A few held-out clips; the figures over 150 of each kind stand in the record beside the weights."""
+    from talkface_lite.corpus.synthesis import draw_clip
+    from talkface_lite.evaluation import evaluate
+
+    clips = [
+        draw_clip(seed, split="test", still_head=still_head, paint=False) for seed in range(9_000, 9_012)
+    ]
+    others = {"no_lstm": load("atvg", "lite", recurrent=False)}
+    report = evaluate(load("atvg", "lite"), clips, others=others)
+    assert report["system"]["lip_opening_correlation"]["median"] > 0.9
+    assert report["system"]["share_of_mean_mouth"] < 0.55
+    assert (
+        report["system"]["mouth_landmark_distance"]["median"]
+        < (report["copy_photo"]["mouth_landmark_distance"]["median"])
+    )
+    assert (
+        report["system"]["mouth_landmark_distance"]["median"]
+        < (report["no_lstm"]["mouth_landmark_distance"]["median"])
+    )

@@ -29,11 +29,12 @@ TRAIN_SEED, TEST_SEED, TEXT_SEED = 1000, 2000, 77
 TEST_CLIPS = 150
 """Of each kind: head still, head moving."""
 SETTINGS = TrainingSettings(
-    steps=3000,
+    steps=4000,
     learning_rate=1.5e-3,
     betas=(0.9, 0.999),
     schedule="cosine",
-    mfcc_shift=0.3,
+    mfcc_shift=0.4,
+    closed_examples=0.5,
     log_every=100,
 )
 VARIANTS = {"lite": True, "lite_no_lstm": False}

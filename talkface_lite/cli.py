@@ -113,6 +113,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--mfcc-shift", metavar="X", type=float, default=0.0, help="vary the microphone (default 0: no)"
     )
+    train.add_argument(
+        "--closed-examples", metavar="X", type=float, default=0.0, help="share of closed mouths (default 0)"
+    )
     train.add_argument("--no-lstm", action="store_true", help="the variant without a memory")
     train.add_argument("--checkpoint-every", metavar="N", type=_positive, default=500)
 
@@ -226,6 +229,7 @@ def _train(arguments: argparse.Namespace) -> dict[str, Any]:
         learning_rate=arguments.learning_rate,
         schedule=arguments.schedule,
         mfcc_shift=arguments.mfcc_shift,
+        closed_examples=arguments.closed_examples,
         seed=arguments.seed,
         precision=arguments.precision,
         devices=arguments.devices,

@@ -55,8 +55,9 @@ class TrainingSettings:
         Of Adam.
     schedule:
         ``"constant"`` is the paper's. ``"cosine"`` (ours) lets the rate fall to zero over ``steps``.
-    mfcc_shift:
-        Ours: another microphone for each window, see :meth:`talkface_lite.data.Dataset.batches`.
+    mfcc_shift, closed_examples:
+        Ours: another microphone for each window; lips nearly closed in this share of the example frames. See
+        :meth:`talkface_lite.data.Dataset.batches`.
     seed:
         Of the initial weights and of the order, windows and example frames of the batches.
     precision:
@@ -74,6 +75,7 @@ class TrainingSettings:
     betas: tuple[float, float] = (0.5, 0.999)
     schedule: str = "constant"
     mfcc_shift: float = 0.0
+    closed_examples: float = 0.0
     seed: int = 0
     precision: str = "32"
     devices: int = 1
@@ -199,6 +201,7 @@ def _run(
         rank=fabric.global_rank,
         ranks=fabric.world_size,
         mfcc_shift=settings.mfcc_shift,
+        closed_examples=settings.closed_examples,
     )
     began, step, losses = time.monotonic() - seconds_before, first, {}
     bar = tqdm(
@@ -206,7 +209,7 @@ def _run(
         initial=first,
         unit="step",
         file=sys.stderr,
-        mininterval=1,
+        mininterval=1 if sys.stderr.isatty() else 30,
         disable=not (progress and fabric.is_global_zero),
     )
     with bar:

@@ -147,3 +147,19 @@ def test_another_microphone_shifts_all_rows_of_a_window_alike(dataset):
     many = torch.cat([b.mfcc[:, 0, 0] for b in islice(dataset.batches(50, seed=5, mfcc_shift=0.3), 20)])
     many -= torch.cat([b.mfcc[:, 0, 0] for b in islice(dataset.batches(50, seed=5), 20)])
     np.testing.assert_allclose(many.std(0), 0.3 * dataset.statistics()["mfcc_std"], rtol=0.15)
+
+
+def test_examples_with_closed_lips(dataset):
+    from talkface_lite.landmarks import lip_opening
+
+    def share(closed_examples):
+        shown = []
+        for batch in islice(dataset.batches(8, seed=1, closed_examples=closed_examples), 30):
+            for example in batch.example.numpy():
+                faces = dataset.clips[int(example[0, 1])].landmarks
+                shown.append(lip_opening(example) == lip_opening(faces).min())
+        return np.mean(shown)
+
+    assert share(0.0) < 0.15
+    assert 0.4 < share(0.5) < 0.7
+    assert share(1.0) == 1

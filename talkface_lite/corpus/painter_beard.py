@@ -7,6 +7,11 @@ from talkface_lite.corpus.head import MIDDLE, Head
 from talkface_lite.corpus.painter_hair import Fibres
 from talkface_lite.corpus.painter_skin import HEAD
 
+_TRIM = 1.5
+"""Template pixels of skin that a trimmed beard leaves around the lips; without them dlib takes hair
+for lips.
+"""
+
 
 def paint_beard(
     colour: np.ndarray, alpha: np.ndarray, head: Head, rng: np.random.Generator
@@ -21,12 +26,15 @@ def paint_beard(
     ragged = fibres(flow * 0.6, 0.7)
     inside = distance_inside(HEAD, _moustache(head))
     if person.beard == "full":
-        inside = np.maximum(inside, distance_inside(HEAD, _cheeks(head, 4.5)))
+        inside = np.maximum(inside, distance_inside(HEAD, _cheeks(head, 2.0)))
     elif person.beard == "goatee":
         inside = np.maximum(inside, distance_inside(HEAD, _goatee(head)))
     elif person.beard == "stubble":
         clear = -distance_inside(HEAD, _clearing(head))
         inside = np.maximum(inside, np.minimum(distance_inside(HEAD, _cheeks(head, -0.4)), clear))
+    if person.beard != "stubble":
+        trim = 0.8 if person.beard == "moustache" else _TRIM
+        inside = np.minimum(inside, -distance_inside(HEAD, _clearing(head)) - trim)
     base = np.array(person.beard_colour, np.float32)
     if person.beard == "stubble":
         mask = ramp(inside + 0.6 * noise(x.shape, 4, rng), -1.5, 4.0)
@@ -39,7 +47,7 @@ def paint_beard(
     tone = tone + 0.06 * np.clip((x - MIDDLE) * person.light[0] / 25, -1, 1)
     shade = soften(ramp(inside, -0.5, 0.5), 1.6 * HEAD.scale)
     colour = darken(colour, 0.25 * shade)
-    colour = blend(colour, base * np.clip(tone, 0.3, 1.5)[..., None], mask * 0.94)
+    colour = blend(colour, base * np.clip(tone, 0.3, 1.5)[..., None], mask * 0.82)
     return colour, np.maximum(alpha, mask)
 
 
@@ -63,9 +71,7 @@ def _cheeks(head: Head, beyond: float) -> np.ndarray:
 
 
 def _clearing(head: Head) -> np.ndarray:
-    """The lips at rest; stubble keeps off them. Longer hair grows up to the lips, which are painted
-    over it.
-    """
+    """The lips at rest."""
     half, upper, lower, line = head.mouth
     return symmetric(
         [
@@ -111,7 +117,7 @@ def _goatee(head: Head) -> np.ndarray:
             (half + 3.2, line + 1),
             (half + 2.5, line + 10),
             (half - 3, chin - 5),
-            (10, chin + 2.4),
-            (0, chin + 3.4),
+            (10, chin + 1.2),
+            (0, chin + 2.0),
         ]
     )

@@ -1,4 +1,4 @@
-"""The pages as they were built: ``make book`` runs this with ``--pages _build/html``."""
+"""The pages as they were built: ``make book`` runs this with ``--pages=_build/html``."""
 
 import re
 from html.parser import HTMLParser
@@ -48,6 +48,8 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text.append(data)
+        if re.search(r"\|\s*(?:-{3,}|—)\s*\|", data):
+            self.problems.append(f"a table shown raw: {data.strip()[:40]}")
 
 
 @pytest.fixture(scope="module")
@@ -114,10 +116,10 @@ def test_the_checks_above_can_fail(tmp_path):
     (tmp_path / "book" / "bad.html").write_text(
         '<img src="good.html" alt="../_images/0a1b2c3d4e5f60718293.png"><img src="good.html"><video></video>'
         '<a href="gone.html">x</a><a href="good.html#nowhere">x</a><script src="https://example.org/x.js"></script>'
-        '<div class="output traceback"></div>'
+        '<div class="output traceback"></div><p>| a | b |\n|---|---|\n| 1 | 2 |</p>'
     )
     pages = read_all(tmp_path)
     bad = next(page for path, page in pages.items() if path.name == "bad.html")
-    assert len(bad.problems) == 4
+    assert len(bad.problems) == 5
     assert len(broken_links(pages)) == 2
     assert len(foreign_scripts(pages)) == 1

@@ -28,10 +28,12 @@ class Page(HTMLParser):
         self.scripts: list[str] = []
         self.problems: list[str] = []
         self.text: list[str] = []
+        self.in_code = 0
         self.feed(path.read_text())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
+        self.in_code += tag == "pre"
         self.ids.update(filter(None, [attributes.get("id"), attributes.get("name") if tag == "a" else None]))
         source, alt = attributes.get("src") or "", attributes.get("alt") or ""
         if tag == "img" and (len(alt) < 12 or re.search(r"[0-9a-f]{16}|\.(png|svg|jpe?g)$", alt)):
@@ -46,9 +48,12 @@ class Page(HTMLParser):
         if link and not re.match(r"\w+:|//|#$", link):
             self.links.append(link)
 
+    def handle_endtag(self, tag: str) -> None:
+        self.in_code -= tag == "pre"
+
     def handle_data(self, data: str) -> None:
         self.text.append(data)
-        if re.search(r"\|\s*(?:-{3,}|—)\s*\|", data):
+        if not self.in_code and re.search(r"\|\s*(?:-{3,}|—)\s*\|", data):
             self.problems.append(f"a table shown raw: {data.strip()[:40]}")
 
 
@@ -108,7 +113,7 @@ def test_outputs_name_no_path_of_this_machine(built):
 def test_the_checks_above_can_fail(tmp_path):
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "good.html").write_text(
-        '<h1 id="top">x</h1><img src="good.html" alt="A face that speaks"><a href="#top">x</a>'
+        '<pre>"|---|---|"</pre><h1 id="top">x</h1><img src="good.html" alt="A face that speaks"><a href="#top">x</a>'
         '<video controls aria-label="A face"></video><script src="https://cdn.jsdelivr.net/npm/mathjax@3/x.js"></script>'
     )
     pages = read_all(tmp_path)

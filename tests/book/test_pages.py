@@ -113,7 +113,8 @@ def test_outputs_name_no_path_of_this_machine(built):
 def test_the_checks_above_can_fail(tmp_path):
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "good.html").write_text(
-        '<pre>"|---|---|"</pre><h1 id="top">x</h1><img src="good.html" alt="A face that speaks"><a href="#top">x</a>'
+        '<pre>"|---|---|"</pre><h1 id="top">x</h1>'
+        '<img src="good.html" alt="A face that speaks"><a href="#top">x</a>'
         '<video controls aria-label="A face"></video><script src="https://cdn.jsdelivr.net/npm/mathjax@3/x.js"></script>'
     )
     pages = read_all(tmp_path)

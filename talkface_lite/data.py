@@ -231,8 +231,8 @@ class Dataset:
             Ours: add to all MFCC of a window one random vector, normal with this share of each coefficient's
             standard deviation. A cepstrum adds what a spectrum multiplies, so this is another microphone.
         closed_examples:
-            Ours: for this share of windows the example is the frame with the lips nearest together, as they are
-            in most photographs; a network cannot tell thick closed lips from thin parted ones.
+            Ours: for this share of windows the example is the frame whose lips are nearest together, as in
+            most photographs; a network cannot tell thick closed lips from thin parted ones.
         """
         shift = mfcc_shift * self.statistics()["mfcc_std"] if mfcc_shift else None
         position = (first_step * ranks + rank) * batch_size

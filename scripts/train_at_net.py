@@ -29,7 +29,7 @@ TRAIN_SEED, TEST_SEED, TEXT_SEED = 1000, 2000, 77
 TEST_CLIPS = 150
 """Of each kind: head still, head moving."""
 SETTINGS = TrainingSettings(
-    steps=4000,
+    steps=2500,
     learning_rate=1.5e-3,
     betas=(0.9, 0.999),
     schedule="cosine",

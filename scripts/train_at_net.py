@@ -22,6 +22,7 @@ from talkface_lite.corpus.synthesis import clip_seed, draw_clip
 from talkface_lite.data import Dataset, Features, read_clips
 from talkface_lite.errors import InputError
 from talkface_lite.evaluation import evaluate
+from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.systems import ATVG, build, shipped_weights
 from talkface_lite.training import TrainingSettings, train
 
@@ -119,7 +120,7 @@ def main() -> None:
             "command": f"python scripts/train_at_net.py --clips {clips} --loss {loss}",
             "train_seed": TRAIN_SEED,
             "test_seed": TEST_SEED,
-            "shape_pca": dict(build("atvg").shape_pca.origin),
+            "shape_pca": dict(ShapePCA.pretrained().origin),
         }
         record["metrics"] = {head: evaluate(system, read_clips(work / head)) for head in ("still", "moving")}
         shipped = shipped_weights("atvg", "lite", recurrent=recurrent)

@@ -190,7 +190,8 @@ def _run(
     system.prepare(dataset.statistics())
     optimizers = system.optimizers(settings.learning_rate, settings.betas)
     first, seconds_before = _restore(out, system, optimizers, settings)
-    for name, network in system.networks().items():
+    plain = system.networks()
+    for name, network in plain.items():
         setattr(system, name, fabric.setup_module(network))
     optimizers = {name: fabric.setup_optimizers(optimizer) for name, optimizer in optimizers.items()}
     log = _Log(out / "log.csv", first) if fabric.is_global_zero else None
@@ -227,6 +228,8 @@ def _run(
                 bar.set_postfix(loss=f"{values['loss']:.4g}")
             if fabric.is_global_zero and step % settings.checkpoint_every == 0:
                 _checkpoint(out, system, optimizers, settings, step, time.monotonic() - began)
+    for name, network in plain.items():  # Fabric's wrappers rename parameters
+        setattr(system, name, network)
     if fabric.is_global_zero:
         seconds = time.monotonic() - began
         _checkpoint(out, system, optimizers, settings, step, seconds)

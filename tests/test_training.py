@@ -83,6 +83,11 @@ def test_a_run_leaves_weights_record_log_and_two_checkpoints(uninterrupted):
     assert record["clips"] == 4
     assert record["windows_seen"] == 18
     assert record["parameters"]["at_net"] > 0
+    weights, whole = load_file(result.weights), final_checkpoint(out)
+    assert weights["at_net.phi_lmark.weight"].dtype == torch.float16
+    assert weights["at_net.mfcc_mean"].dtype == torch.float32
+    for name, value in weights.items():
+        torch.testing.assert_close(value.float(), whole[f"system.{name}"].float(), atol=1e-3, rtol=1e-3)
 
 
 def test_resuming_gives_the_very_weights_of_an_uninterrupted_run(uninterrupted, tmp_path):

@@ -287,11 +287,13 @@ def _intervals(
 
     marks = [event for event in events if event.kind == PHONEME]
     following = [event.sample for event in marks[1:]] + [int(sound[-1]) + 1]
-    times = []
+    times, previous = [], 0
     for mark, after in zip(marks, following):
         start, end = mark.sample, max(silent_since(after), mark.sample)
         if bare(mark.label)[:1] in STOPS and mark.label:
-            start = max(silent_since(start), start - round(LONGEST_CLOSURE * ESPEAK_RATE))
+            # a closure moved back must not overtake a phoneme of no length before it
+            start = max(silent_since(start), start - round(LONGEST_CLOSURE * ESPEAK_RATE), previous)
+        previous = start
         times.append((lead + start / ESPEAK_RATE, lead + end / ESPEAK_RATE))
     phonemes = tuple(Interval(mark.label, *when) for mark, when in zip(marks, times) if bare(mark.label))
     return phonemes, _words(events, times, spoken)

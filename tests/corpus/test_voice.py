@@ -240,3 +240,9 @@ def test_an_unknown_voice_is_an_error_that_names_the_voices():
         speak("hello", Voice(name="x", language="xx-none"))
     with pytest.raises(InputError, match="lead and tail"):
         speak("hello", "arthur", lead=-1)
+
+
+def test_closures_do_not_overtake_phonemes_of_no_length():
+    phonemes = speak("both sound thing children good have school", "callum").phonemes
+    starts = [phoneme.start for phoneme in phonemes]
+    assert starts == sorted(starts)

@@ -24,7 +24,7 @@ $(READY): requirements.txt pyproject.toml
 
 book: $(READY)
 	rm -rf _build
-	$(BIN)/jupyter-book build . -W -n --keep-going
+	OMP_NUM_THREADS=1 $(BIN)/jupyter-book build . -W -n --keep-going
 	@test -s _build/html/book/index.html || { echo "no page was built" >&2; exit 1; }
 	$(BIN)/python -m pytest -q tests/book/test_pages.py --pages=_build/html
 	@echo "open _build/html/index.html"

@@ -11,6 +11,8 @@ _TRIM = 1.5
 """Template pixels of skin that a trimmed beard leaves around the lips; without them dlib takes hair
 for lips.
 """
+_COVER, _COVER_ABOVE = 0.7, 0.42
+"""How much of the skin a beard hides, and a moustache: under a dense one dlib loses the upper lip."""
 
 
 def paint_beard(
@@ -25,21 +27,23 @@ def paint_beard(
     flow = np.arctan2(x - MIDDLE, y - 58) * 66
     ragged = fibres(flow * 0.6, 0.7)
     inside = distance_inside(HEAD, _moustache(head))
+    from_lips = -distance_inside(HEAD, _clearing(head))
     if person.beard == "full":
         inside = np.maximum(inside, distance_inside(HEAD, _cheeks(head, 2.0)))
     elif person.beard == "goatee":
         inside = np.maximum(inside, distance_inside(HEAD, _goatee(head)))
     elif person.beard == "stubble":
-        clear = -distance_inside(HEAD, _clearing(head))
-        inside = np.maximum(inside, np.minimum(distance_inside(HEAD, _cheeks(head, -0.4)), clear))
+        inside = np.maximum(inside, np.minimum(distance_inside(HEAD, _cheeks(head, -0.4)), from_lips))
     if person.beard != "stubble":
         trim = 0.8 if person.beard == "moustache" else _TRIM
-        inside = np.minimum(inside, -distance_inside(HEAD, _clearing(head)) - trim)
+        inside = np.minimum(inside, from_lips - trim)
     base = np.array(person.beard_colour, np.float32)
     if person.beard == "stubble":
         mask = ramp(inside + 0.6 * noise(x.shape, 4, rng), -1.5, 4.0)
         dots = np.clip(0.5 + 0.5 * soften(rng.standard_normal(x.shape).astype(np.float32), 0.7) * 1.9, 0, 1)
         return blend(colour, base * 0.9, mask * (0.20 + 0.26 * dots) * alpha), alpha
+    line = head.mouth[3]
+    above = ramp(y, line + 3, line - 2) * ramp(from_lips, 15, 9)
     mask = ramp(inside + 0.6 * ragged, -1.2, 1.3)
     strand = 0.6 * fibres(flow, 1.1) + 0.5 * fibres(flow + 91, 2.8)
     volume = 1 - np.exp(-np.maximum(inside, 0) / 4)
@@ -47,7 +51,9 @@ def paint_beard(
     tone = tone + 0.06 * np.clip((x - MIDDLE) * person.light[0] / 25, -1, 1)
     shade = soften(ramp(inside, -0.5, 0.5), 1.6 * HEAD.scale)
     colour = darken(colour, 0.25 * shade)
-    colour = blend(colour, base * np.clip(tone, 0.3, 1.5)[..., None], mask * 0.82)
+    colour = blend(
+        colour, base * np.clip(tone, 0.3, 1.5)[..., None], mask * (_COVER - (_COVER - _COVER_ABOVE) * above)
+    )
     return colour, np.maximum(alpha, mask)
 
 

@@ -25,7 +25,8 @@ class MouthCurves:
 
     ``outer_top``, ``outer_low``, ``inner_top``, ``inner_low``: ``(T, 21, 2)`` from the corner at the left of
     the picture to the one at the right. ``upper_teeth``, ``lower_teeth``: ``(T, 2, 21, 2)`` gum and edge.
-    ``gap``: ``(T,)`` pixels. ``unit``: ``(T,)`` pixels to one template pixel.
+    ``gap``: ``(T,)`` pixels. ``unit``: ``(T,)`` pixels to one template pixel. ``shade``: how dark it is under
+    the upper lip, 0..1.
     """
 
     outer_top: np.ndarray
@@ -36,6 +37,7 @@ class MouthCurves:
     lower_teeth: np.ndarray
     gap: np.ndarray
     unit: np.ndarray
+    shade: float
 
 
 def mouth_curves(geometry: FaceGeometry, lips: np.ndarray, to_view) -> MouthCurves:  # noqa: ANN001
@@ -75,7 +77,8 @@ def mouth_curves(geometry: FaceGeometry, lips: np.ndarray, to_view) -> MouthCurv
     # a fixed length on the head, so that line widths do not change with the shape of the mouth
     span = to_view(np.array([[MIDDLE - 18, line, 38], [MIDDLE + 18, line, 38]]))
     unit = np.linalg.norm(span[:, 1] - span[:, 0], axis=1) / 36
-    return MouthCurves(outer_top, outer_low, inner_top, inner_low, both[:, :2], both[:, 2:], gap, unit)
+    shade = 0.22 if geometry.identity.beard in ("none", "stubble") else 0.8
+    return MouthCurves(outer_top, outer_low, inner_top, inner_low, both[:, :2], both[:, 2:], gap, unit, shade)
 
 
 def paint_mouth(
@@ -177,7 +180,7 @@ def _inside(
         0.7 * scale,
     )
     dark = cv2.merge((shadow, shadow, shadow, np.zeros_like(shadow)))
-    return cv2.subtract(inside, cv2.multiply(dark, np.full(4, 0.22)))
+    return cv2.subtract(inside, cv2.multiply(dark, np.full(4, curves.shade)))
 
 
 def _teeth(inside: np.ndarray, gum_edge: np.ndarray, tone: float) -> None:

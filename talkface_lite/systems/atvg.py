@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from talkface_lite.clip import ROWS_PER_FRAME, SAMPLES_PER_FRAME
+from talkface_lite.clip import FRAMES_PER_SECOND, ROWS_PER_FRAME, SAMPLES_PER_FRAME
 from talkface_lite.data import Batch, pad_to_frames
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import MOUTH
+from talkface_lite.landmarks import MOUTH, lip_opening
 from talkface_lite.losses import masked_mse
 from talkface_lite.networks.at_net import WINDOW, ATNet, ATNetConfig
 from talkface_lite.shape_pca import ShapePCA
@@ -25,6 +25,13 @@ CHUNK_FRAMES = 250
 
 MARGIN_FRAMES = WINDOW[0] // ROWS_PER_FRAME + 1
 """Speech heard on each side of a chunk, so that its windows are those of the whole speech."""
+
+LIPS_TOUCH = 1.0
+"""Opening of the lips below which a photograph counts as one of a mouth at rest, pixels of the crop: what
+face detectors are uncertain by."""
+
+SILENCE = np.zeros(FRAMES_PER_SECOND * SAMPLES_PER_FRAME, np.float32)
+"""One second, after which AT-net's memory has settled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +181,7 @@ class ATVG(System):
         landmarks: np.ndarray,
         *,
         keep_identity: bool = True,
+        at_rest: bool | None = None,
         boost: Sequence[float] | None = None,
         chunk_frames: int | None = CHUNK_FRAMES,
     ) -> np.ndarray:
@@ -189,6 +197,11 @@ class ATVG(System):
             Ours: six components cannot hold a whole face, so add what the example face has outside of them,
             ``p_p - decode(encode(p_p))``, to every frame. False is the paper's Eq. 4 alone: a face out of the
             basis.
+        at_rest:
+            Ours, with ``keep_identity``: whether the example face shows the mouth at rest. If so, silence should
+            give the example face itself, so what AT-net says in silence is taken as its zero:
+            ``p_p + decode(h_t) - decode(h_silence)``. None looks whether the lips touch (opening below
+            :data:`LIPS_TOUCH`).
         boost:
             ω of Eq. 4; None is ω = 1.
         chunk_frames:
@@ -203,7 +216,10 @@ class ATVG(System):
         h = self.coefficients(speech, h_p, chunk_frames=chunk_frames)
         faces = basis.decode(h, boost)
         if keep_identity:
-            faces = faces + (landmarks - basis.decode(h_p))
+            if at_rest is None:
+                at_rest = bool(lip_opening(landmarks) < LIPS_TOUCH)
+            zero = basis.decode(self.coefficients(SILENCE, h_p)[-1], boost) if at_rest else basis.decode(h_p)
+            faces = faces + (landmarks - zero)
         return faces.astype(np.float32)
 
 

@@ -14,7 +14,7 @@ from talkface_lite.networks.at_net import ATNetConfig
 from talkface_lite.shape_pca import ATVGNET_BOOST, ShapePCA
 from talkface_lite.speech import mfcc_windows, window_reach
 from talkface_lite.systems import describe, load, shipped_weights, system_class
-from talkface_lite.systems.atvg import ATVG, ATVGConfig, windows_between
+from talkface_lite.systems.atvg import LIPS_TOUCH, ATVG, ATVGConfig, windows_between
 
 torch.set_num_threads(1)
 
@@ -104,8 +104,27 @@ def test_generate_is_equation_4_plus_what_the_face_has_outside_the_basis(system,
     outside = faces[0] - basis.decode(basis.encode(faces[0]))
     assert np.abs(outside).max() > 1
     np.testing.assert_allclose(
-        system.generate(speech, faces[0]) - plain, outside[None].repeat(40, 0), atol=1e-4
+        system.generate(speech, faces[0], at_rest=False) - plain, outside[None].repeat(40, 0), atol=1e-4
     )
+
+
+@pytest.mark.parametrize("boost", [None, ATVGNET_BOOST])
+def test_a_photograph_at_rest_is_what_silence_looks_like(system, faces, boost):
+    silence = np.zeros(40 * 640, np.float32)
+    said = system.generate(silence, faces[0], at_rest=True, boost=boost)
+    np.testing.assert_allclose(said[24], faces[0], atol=1e-3)
+    shifted = system.generate(silence, faces[0], at_rest=False, boost=boost)
+    assert np.abs(shifted[24] - faces[0]).max() > 0.01
+
+
+def test_whether_a_photograph_is_at_rest_is_seen_by_its_lips(system, faces, speech):
+    closed, open_ = faces[0].copy(), faces[0].copy()
+    closed[[61, 62, 63]] = closed[[67, 66, 65]]
+    open_[[65, 66, 67], 1] = open_[[63, 62, 61], 1] + LIPS_TOUCH + 0.1
+    for face, at_rest in ((closed, True), (open_, False)):
+        chosen = system.generate(speech, face)
+        np.testing.assert_array_equal(chosen, system.generate(speech, face, at_rest=at_rest))
+        assert np.abs(chosen - system.generate(speech, face, at_rest=not at_rest)).max() > 1e-3
 
 
 @pytest.mark.parametrize("n_samples", [1, 639, 640, 641, 640 * 3, 640 * 7 + 5])

@@ -103,6 +103,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=4000)
     parser.add_argument("--loss", default="mouth", choices=("paper", "whitened", "mouth"))
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--no-ship", action="store_true", help="leave the package's weights as they are")
     arguments = parser.parse_args()
     work, clips, loss = arguments.work, arguments.clips, arguments.loss
     work.mkdir(parents=True, exist_ok=True)
@@ -123,9 +124,10 @@ def main() -> None:
             "shape_pca": dict(ShapePCA.pretrained().origin),
         }
         record["metrics"] = {head: evaluate(system, read_clips(work / head)) for head in ("still", "moving")}
-        shipped = shipped_weights("atvg", "lite", recurrent=recurrent)
-        shutil.copyfile(run / "weights.safetensors", shipped)
-        shipped.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
+        if not arguments.no_ship:
+            shipped = shipped_weights("atvg", "lite", recurrent=recurrent)
+            shutil.copyfile(run / "weights.safetensors", shipped)
+            shipped.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
         for head, metrics in record["metrics"].items():
             print(name, head, json.dumps(metrics["system"]))
 

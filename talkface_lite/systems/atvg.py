@@ -198,8 +198,8 @@ class ATVG(System):
             ``p_p - decode(encode(p_p))``, to every frame. False is the paper's Eq. 4 alone: a face out of the
             basis.
         at_rest:
-            Ours, with ``keep_identity``: whether the example face shows the mouth at rest. If so, silence should
-            give the example face itself, so what AT-net says in silence is taken as its zero:
+            Ours, with ``keep_identity``: whether the example face shows the mouth at rest. If so, silence
+            should give the example face itself, so what AT-net says in silence is taken as its zero:
             ``p_p + decode(h_t) - decode(h_silence)``. None looks whether the lips touch (opening below
             :data:`LIPS_TOUCH`).
         boost:

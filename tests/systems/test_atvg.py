@@ -14,7 +14,7 @@ from talkface_lite.networks.at_net import ATNetConfig
 from talkface_lite.shape_pca import ATVGNET_BOOST, ShapePCA
 from talkface_lite.speech import mfcc_windows, window_reach
 from talkface_lite.systems import describe, load, shipped_weights, system_class
-from talkface_lite.systems.atvg import LIPS_TOUCH, ATVG, ATVGConfig, windows_between
+from talkface_lite.systems.atvg import ATVG, LIPS_TOUCH, ATVGConfig, windows_between
 
 torch.set_num_threads(1)
 

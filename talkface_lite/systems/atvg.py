@@ -201,7 +201,7 @@ class ATVG(System):
             Ours, with ``keep_identity``: whether the example face shows the mouth at rest. If so, silence
             should give the example face itself, so what AT-net says in silence is taken as its zero:
             ``p_p + decode(h_t) - decode(h_silence)``. None looks whether the lips touch (opening below
-            :data:`LIPS_TOUCH`).
+            1 px).
         boost:
             ω of Eq. 4; None is ω = 1.
         chunk_frames:

@@ -1,4 +1,4 @@
-"""The command ``talkface``: corpus, train, talk, evaluate, bench, info.
+"""The command ``talkface``: corpus, prepare, train, talk, evaluate, bench, info.
 
 With ``--json`` standard output holds one JSON object and nothing else; progress and remarks go to standard
 error. Whatever is wrong with what was handed in is one line and exit code 2, and nothing is written.
@@ -20,6 +20,9 @@ from talkface_lite.errors import InputError
 
 SYSTEM_NAMES = ("atvg",)
 """As in :data:`talkface_lite.systems.SYSTEMS`, named here so that ``--help`` need not load torch."""
+
+RECORDING_KINDS = ("grid", "lrw", "tcd-timit", "voxceleb", "crema-d", "folder")
+"""As in :data:`talkface_lite.recordings.readers.READERS`."""
 
 TALK_VOICE = "felicity"
 """Who speaks ``--text`` unless ``--voice`` names another."""
@@ -90,6 +93,24 @@ def _parser() -> argparse.ArgumentParser:
         "--split", choices=("train", "test"), default="train", help="which people, voices, sentences"
     )
     corpus.add_argument("--no-frames", action="store_true", help="landmarks and speech only, no pictures")
+
+    prepare = command(
+        "prepare", _prepare, "Turn filmed people into aligned clips, with a reason for each loss."
+    )
+    prepare.add_argument("kind", metavar="KIND", choices=RECORDING_KINDS, help=", ".join(RECORDING_KINDS))
+    prepare.add_argument("source", metavar="SRC", type=Path, help="folder of the recordings; only read")
+    prepare.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder to write")
+    where = prepare.add_mutually_exclusive_group()
+    where.add_argument("--workers", metavar="N", type=_positive, help="processes (default: one a core)")
+    where.add_argument("--dask", metavar="ADDRESS", help="a Dask scheduler, tcp://host:port")
+    prepare.add_argument(
+        "--size", type=int, choices=(128, 256), default=128, help="side of the crops, pixels"
+    )
+    prepare.add_argument("--detector", choices=("auto", "face-alignment", "dlib"), default="auto")
+    prepare.add_argument("--resume", action="store_true", help="go on with what was stopped")
+    prepare.add_argument(
+        "--per-shard", metavar="N", type=_positive, default=50, help="recordings to a shard (default 50)"
+    )
 
     train = command("train", _train, "Train a system on clips.")
     train.add_argument("system", metavar="SYSTEM", choices=SYSTEM_NAMES, help=" or ".join(SYSTEM_NAMES))
@@ -212,6 +233,38 @@ def _corpus(arguments: argparse.Namespace) -> dict[str, Any]:
         "seed": arguments.seed,
         "files": len(written),
     }
+
+
+def _prepare(arguments: argparse.Namespace) -> dict[str, Any]:
+    from tqdm import tqdm
+
+    from talkface_lite.recordings.pipeline import prepare
+
+    with tqdm(unit="shard", **_BAR) as bar:
+
+        def progress(done: int, shards: int) -> None:
+            bar.total = shards
+            bar.update(done - bar.n)
+
+        summary = prepare(
+            arguments.kind,
+            arguments.source,
+            arguments.out,
+            size=arguments.size,
+            detector=arguments.detector,
+            workers=arguments.workers,
+            dask=arguments.dask,
+            resume=arguments.resume,
+            per_shard=arguments.per_shard,
+            progress=progress,
+        )
+    recordings, frames = summary["recordings"], summary["frames"]
+    _say(
+        arguments,
+        f"{arguments.out}: {summary['clips']} clips of {recordings['with_clips']} recordings, "
+        f"{frames['kept']} of {frames['decoded']} frames; {summary['rejected_rows']} rows in rejected.csv",
+    )
+    return summary
 
 
 def _train(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -49,7 +49,8 @@ class Clip:
     frames:
         uint8 RGB ``(T, H, W, 3)``, or None for a clip that carries landmarks and speech but no picture.
     landmarks:
-        float32 ``(T, 68, 2)``: x to the right and y down, in pixels of the frame, dlib/iBUG order.
+        float32 ``(T, 68, 2)``: x to the right and y down, dlib/iBUG order, in pixels of the frame; of an
+        aligned face in pixels of the 128×128 crop, also where the pictures are larger.
     speech:
         float32 ``(640 * T,)`` in [-1, 1], 16 kHz mono.
     words, phonemes:

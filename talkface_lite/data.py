@@ -21,6 +21,8 @@ from torch import Tensor
 from talkface_lite.clip import ROWS_PER_FRAME, SAMPLES_PER_FRAME, Clip, write_atomically
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import lip_opening
+from talkface_lite.shards import SUFFIX as SHARD_SUFFIX
+from talkface_lite.shards import read_shard
 from talkface_lite.speech import mfcc_windows
 
 WINDOW_FRAMES = 16
@@ -140,12 +142,12 @@ class Dataset:
 
     @classmethod
     def from_folder(cls, folder: str | os.PathLike, *, window: int = WINDOW_FRAMES) -> Self:
-        """Read a folder of clips, or of files written by :meth:`save`, or one such file.
+        """Read a folder of clips, of shards, or of files written by :meth:`save`, or one such file.
 
         Raises
         ------
         InputError
-            When it is missing, holds neither, or a file in it is broken.
+            When it is missing, holds none of them, or a file in it is broken.
         """
         return cls(read_features(folder), window=window)
 
@@ -274,7 +276,7 @@ class Dataset:
 
 
 def clip_files(folder: str | os.PathLike) -> list[Path]:
-    """The clip files below a folder, in a fixed order.
+    """The clip files (``.safetensors``) and shards (``.tar``) below a folder, in a fixed order.
 
     Raises
     ------
@@ -286,7 +288,8 @@ def clip_files(folder: str | os.PathLike) -> list[Path]:
         return [folder]
     if not folder.is_dir():
         raise InputError(folder, "no such folder", "a folder of clips")
-    files = sorted(path for path in folder.rglob("*.safetensors") if not path.name.startswith("."))
+    found = (path for path in folder.rglob("*") if path.suffix in (".safetensors", SHARD_SUFFIX))
+    files = sorted(path for path in found if path.is_file() and not path.name.startswith("."))
     if not files:
         raise InputError(folder, "no clip in it", "a folder of clips (talkface corpus writes one)")
     return files
@@ -295,18 +298,24 @@ def clip_files(folder: str | os.PathLike) -> list[Path]:
 def read_clips(folder: str | os.PathLike, *, frames: bool = False) -> Iterator[Clip]:
     """The clips of a folder, one after the other; pictures stay on disk unless ``frames``."""
     for path in clip_files(folder):
-        yield Clip.load(path, frames=frames)
+        if path.suffix == SHARD_SUFFIX:
+            yield from (clip for _, clip in read_shard(path, frames=frames))
+        else:
+            yield Clip.load(path, frames=frames)
 
 
 def read_features(folder: str | os.PathLike) -> list[Features]:
     """The features of every clip of a folder; files of :meth:`Dataset.save` are taken as they are."""
     features: list[Features] = []
     for path in clip_files(folder):
-        features += _saved_features(path) or [Features.of(Clip.load(path, frames=False))]
+        features += _saved_features(path) or [Features.of(clip) for clip in read_clips(path)]
     return features
 
 
 def _saved_features(path: Path) -> list[Features]:
+    """What :meth:`Dataset.save` wrote; nothing for a file of another kind."""
+    if path.suffix == SHARD_SUFFIX:
+        return []
     try:
         with safe_open(path, framework="np") as file:
             about: Mapping = json.loads((file.metadata() or {}).get("features", "{}"))

@@ -21,8 +21,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from talkface_lite.clip import CROP_SIZE
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import align, apply_transform, invert_transform, warp_crop
+from talkface_lite.face_boxes import SAME_FACE, Face, around, compose, lay_box, overlap, shrunk, width
+from talkface_lite.landmarks import align, apply_transform, invert_transform, magnify, warp_crop
 from talkface_lite.runtime import device
 
 DETECTORS = ("auto", "face-alignment", "dlib")
@@ -61,7 +63,7 @@ def detect_landmarks(image: np.ndarray, detector: str = "auto") -> np.ndarray:
     """
     image = _check_image(image)
     backend = _backend(detector)
-    box = _largest(_find(backend, image))
+    box = _largest(_find(backend.find, image))
     return _points(backend, image, box)
 
 
@@ -78,7 +80,7 @@ def detect_faces(image: np.ndarray, detector: str = "auto") -> np.ndarray:
     float32 ``(N, 4)``: left, top, right, bottom in pixels, the largest face first; N may be 0.
     """
     image = _check_image(image)
-    return _find(_backend(detector), image)
+    return _find(_backend(detector).find, image)
 
 
 def face_crop(image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -104,6 +106,64 @@ def face_crop(image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.
     return warp_crop(image, matrix), aligned, matrix
 
 
+class FilmFaces:
+    """Faces of a film, frame by frame: cheaper than photographs, because a face stays about where it was.
+
+    Nothing is remembered between calls; the caller hands over the face of the frame before.
+
+    Parameters
+    ----------
+    detector:
+        As in :func:`detect_landmarks`.
+
+    Raises
+    ------
+    InputError
+        When the detector cannot be had.
+    """
+
+    def __init__(self, detector: str = "auto") -> None:
+        self._backend = _backend(detector)
+
+    def find(self, image: np.ndarray, *, small: bool = True) -> np.ndarray:
+        """Faces anywhere in the frame: float32 ``(N, 4)``, the largest first; N may be 0.
+
+        ``small=False`` is many times faster where there is no face, and with dlib blind to faces under 80 px
+        (in a picture over 1024 px, under 80 px when shrunk to that).
+        """
+        return _find(self._backend.find if small else self._backend.glance or self._backend.find, image)
+
+    def first(self, image: np.ndarray, box: np.ndarray) -> Face | None:
+        """The face in a box that :meth:`find` gave, or None where a second look does not see it."""
+        return self.again(image, Face(box, _points(self._backend, image, box)))
+
+    def again(self, image: np.ndarray, face: Face) -> Face | None:
+        """A face that is known from the frame before.
+
+        Parameters
+        ----------
+        image:
+            uint8 RGB ``(H, W, 3)``.
+        face:
+            The face in the frame before or after.
+
+        Returns
+        -------
+        The face in this frame, or None where there is none at about that place and of about that size.
+        """
+        if self._backend.again is not None:
+            return self._backend.again(image, face)
+        region, (left, top) = around(image, face.box)
+        if min(region.shape[:2]) < SMALLEST_FACE:
+            return None
+        boxes = _find(self._backend.find, np.ascontiguousarray(region)) + np.float32([left, top] * 2)
+        same = overlap(boxes, face.box)
+        if not (same >= SAME_FACE).any():
+            return None
+        box = boxes[same.argmax()]
+        return Face(box, _points(self._backend, image, box))
+
+
 @dataclass(frozen=True)
 class _Backend:
     """A detector: a picture to scored boxes, a picture and a box to points."""
@@ -113,28 +173,29 @@ class _Backend:
     """uint8 ``(H, W, 3)`` to ``(N, 5)``: left, top, right, bottom, score."""
     points: Callable[[np.ndarray, np.ndarray], np.ndarray]
     """uint8 ``(H, W, 3)`` and a box ``(4,)`` to ``(68, 2)``."""
+    glance: Callable[[np.ndarray], np.ndarray] | None = None
+    """As ``find``, but cheap, and blind to small faces; None where ``find`` has no cheaper form."""
+    again: Callable[[np.ndarray, Face], Face | None] | None = None
+    """A frame and a face of the frame before to that face now (see :meth:`FilmFaces.again`), in fewer looks
+    than ``find`` and ``points``; None where those have to do."""
 
 
-def _find(backend: _Backend, image: np.ndarray) -> np.ndarray:
+def _find(find: Callable[[np.ndarray], np.ndarray], image: np.ndarray) -> np.ndarray:
     """Faces, the largest first. Those far less certain than the best one are more likely folds of cloth."""
-    found = np.asarray(backend.find(image), np.float32).reshape(-1, 5)
+    found = np.asarray(find(image), np.float32).reshape(-1, 5)
     if len(found):
         found = found[found[:, 4] >= 0.25 * found[:, 4].max()]
-    return found[np.argsort(-_width(found), kind="stable"), :4]
-
-
-def _width(boxes: np.ndarray) -> np.ndarray:
-    return (boxes[..., 2] - boxes[..., 0] + boxes[..., 3] - boxes[..., 1]) / 2
+    return found[np.argsort(-width(found), kind="stable"), :4]
 
 
 def _largest(boxes: np.ndarray) -> np.ndarray:
     if len(boxes) == 0:
         raise InputError("image", "no face", "a photograph of a face that looks at the camera")
-    width = float(_width(boxes[0]))
-    if width < SMALLEST_FACE:
-        raise InputError("image", f"a face {width:.0f} px wide", f"a face of at least {SMALLEST_FACE} px")
+    largest = float(width(boxes[0]))
+    if largest < SMALLEST_FACE:
+        raise InputError("image", f"a face {largest:.0f} px wide", f"a face of at least {SMALLEST_FACE} px")
     if len(boxes) > 1:
-        warnings.warn(f"{len(boxes)} faces found; taking the largest, {width:.0f} px wide", stacklevel=3)
+        warnings.warn(f"{len(boxes)} faces found; taking the largest, {largest:.0f} px wide", stacklevel=3)
     return boxes[0]
 
 
@@ -144,11 +205,8 @@ def _points(backend: _Backend, image: np.ndarray, box: np.ndarray) -> np.ndarray
     Both back ends round to whole pixels, so a small face is magnified first; a large one is shrunk, because
     both sample without smoothing.
     """
-    magnification = 400 / _width(box)
-    reach = 0.9 * _width(box)
-    left, top = (int(max(0, np.floor(edge - reach))) for edge in box[:2])
-    right, bottom = (int(np.ceil(edge + reach)) for edge in box[2:])
-    region = image[top:bottom, left:right]
+    magnification = 400 / width(box)
+    region, (left, top) = around(image, box)
     size = [max(1, round(n * magnification)) for n in (region.shape[1], region.shape[0])]
     factor = np.array(size) / (region.shape[1], region.shape[0])
     way = cv2.INTER_AREA if magnification < 1 else cv2.INTER_CUBIC
@@ -157,15 +215,6 @@ def _points(backend: _Backend, image: np.ndarray, box: np.ndarray) -> np.ndarray
         np.ascontiguousarray(cv2.resize(region, size, interpolation=way)), place.reshape(4)
     )
     return ((points + 0.5) / factor - 0.5 + (left, top)).astype(np.float32)
-
-
-def _shrunk(image: np.ndarray, longest: int) -> tuple[np.ndarray, float]:
-    """The image with no side over ``longest`` px, and how many old pixels a new one spans."""
-    factor = max(1.0, max(image.shape[:2]) / longest)
-    if factor == 1:
-        return image, 1.0
-    size = [max(1, round(n / factor)) for n in (image.shape[1], image.shape[0])]
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), factor
 
 
 def _check_image(image: np.ndarray) -> np.ndarray:
@@ -182,11 +231,25 @@ def _check_image(image: np.ndarray) -> np.ndarray:
 
 
 def _backend(detector: str) -> _Backend:
+    return _dlib() if choose_detector(detector) == "dlib" else _face_alignment(device(), _cache())
+
+
+def choose_detector(detector: str = "auto") -> str:
+    """``"face-alignment"`` or ``"dlib"``: what ``detector`` stands for on this machine, sure to be there.
+
+    Raises
+    ------
+    InputError
+        As :func:`detect_landmarks`, when it cannot be had.
+    """
     if detector not in DETECTORS:
         raise InputError("detector", repr(detector), f"one of {', '.join(DETECTORS)}")
     if detector == "auto":
-        detector = _choose(_cache())
-    return _dlib() if detector == "dlib" else _face_alignment(device(), _cache())
+        return _choose(_cache())
+    if detector == "dlib":
+        return _dlib().name
+    _fetch_missing(_cache())
+    return detector
 
 
 @lru_cache
@@ -208,6 +271,16 @@ _BOX_CENTRES = ((64, 71), (61, 71), (67, 71), (64, 68), (64, 74))
 _BOX_WIDTHS = (90, 98, 106)
 """Where dlib's own boxes lie in the aligned crop: mean and about one deviation each way over 36 boxes of nine
 photographs and film frames."""
+_FILM_BOXES = (((64, 71), 98), ((61.5, 73), 92), ((66.5, 69), 104))
+"""As many as a film has time for. Points tremble by 0.08 px of the crop instead of 0.04, and a mean over time
+follows."""
+_FAST = 0.03
+"""Mean shift in distances between the outer corners of the eyes from which the boxes are laid anew."""
+_REGION = magnify(2) @ np.array([[1, 0, 24], [0, 1, 24], [0, 0, 1]])
+_REGION_SIDE = 2 * (CROP_SIZE + 2 * 24)
+"""From the aligned crop to the part of a film's frame that is searched: 24 px more all round, doubled."""
+_DOUBT = -0.25
+"""The least score of a face that was there one frame ago; a face found out of nothing has 0 or more."""
 
 
 def _dlib_model() -> Path | None:
@@ -231,10 +304,10 @@ def _dlib() -> _Backend:
 
     detector, predictor = dlib.get_frontal_face_detector(), dlib.shape_predictor(str(model))
 
-    def find(image: np.ndarray) -> np.ndarray:
-        image, factor = _shrunk(image, 1024)
+    def find(image: np.ndarray, magnified: tuple[int, ...] = (0, 1, 2)) -> np.ndarray:
+        image, factor = shrunk(image, 1024)
         # its window is 80 px: faces of 40 and of 20 px need the picture at 2 and 4 times its size
-        for upsample in (0, 1, 2):
+        for upsample in magnified:
             boxes, scores, _ = detector.run(image, upsample, 0)
             if boxes:
                 edges = [(b.left(), b.top(), b.right(), b.bottom()) for b in boxes]
@@ -249,15 +322,40 @@ def _dlib() -> _Backend:
         # the detector's boxes jump with its grid, and the trees follow: look again in boxes laid on the face
         # that was found, and take the mean; a shifted or resized photograph then gives the same points
         to_image = invert_transform(align(in_box(image, box))[1])
-        scale = np.sqrt(np.linalg.det(to_image[:, :2]))
-        found = []
-        for centre in apply_transform(np.array(_BOX_CENTRES, np.float64), to_image):
-            for width in _BOX_WIDTHS:
-                half = np.array([width * scale / 2] * 2)
-                found.append(in_box(image, np.concatenate([centre - half, centre + half])))
+        found = [in_box(image, lay_box(to_image, c, w)) for c in _BOX_CENTRES for w in _BOX_WIDTHS]
         return np.mean(found, axis=0)
 
-    return _Backend("dlib", find, points)
+    def glance(image: np.ndarray) -> np.ndarray:
+        return find(image, (0,))
+
+    def again(image: np.ndarray, face: Face) -> Face | None:
+        # laid as the last points say, the face is upright, in the middle and of one size: the detector has
+        # little to search, and a head may lean further than in a photograph
+        part, corner = around(image, face.box)
+        if part.size == 0:
+            return None
+        to_region = compose(_REGION, align(face.points - np.float32(corner))[1])
+        as_crop = compose(invert_transform(magnify(_REGION_SIDE / CROP_SIZE)), to_region)
+        region = warp_crop(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), as_crop, _REGION_SIDE)
+        half = cv2.resize(region, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        seen, _, _ = detector.run(half, 0, _DOUBT)
+        boxes = np.array([(b.left(), b.top(), b.right(), b.bottom()) for b in seen], float).reshape(-1, 4)
+        expected = lay_box(_REGION, _BOX_CENTRES[0], _BOX_WIDTHS[1])
+        if not (overlap(2 * boxes + 0.5, expected) >= SAME_FACE).any():
+            return None
+        before = apply_transform(face.points - np.float32(corner), to_region)
+        for _ in range(2):
+            to_face = invert_transform(align(before)[1])
+            found = np.mean([in_box(region, lay_box(to_face, *place)) for place in _FILM_BOXES], axis=0)
+            shift = np.linalg.norm(found - before, axis=-1).mean() / np.linalg.norm(before[45] - before[36])
+            if shift < _FAST:
+                break
+            before = found
+        points = apply_transform(found, invert_transform(to_region)) + corner
+        box = lay_box(invert_transform(align(points)[1]), _BOX_CENTRES[0], _BOX_WIDTHS[1])
+        return Face(box, points.astype(np.float32))
+
+    return _Backend("dlib", find, points, glance, again)
 
 
 # --- face-alignment ---
@@ -349,7 +447,7 @@ def _face_alignment(device: str, cache: Path) -> _Backend:
         raise InputError(cache, got, "face-alignment's own; delete them to fetch them again") from error
 
     def find(image: np.ndarray) -> np.ndarray:
-        image, factor = _shrunk(image, 640)
+        image, factor = shrunk(image, 640)
         boxes = np.array(model.face_detector.detect_from_image(image), np.float64).reshape(-1, 5)
         return boxes * (factor, factor, factor, factor, 1)
 

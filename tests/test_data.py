@@ -1,3 +1,4 @@
+import shutil
 from itertools import islice
 
 import numpy as np
@@ -5,8 +6,17 @@ import pytest
 import torch
 
 from talkface_lite.clip import Clip
-from talkface_lite.data import Dataset, Features, clip_files, pad_to_frames, read_features, rows_of
+from talkface_lite.data import (
+    Dataset,
+    Features,
+    clip_files,
+    pad_to_frames,
+    read_clips,
+    read_features,
+    rows_of,
+)
 from talkface_lite.errors import InputError
+from talkface_lite.shards import write_shard
 from talkface_lite.speech import mfcc_windows
 
 torch.set_num_threads(1)
@@ -111,7 +121,17 @@ def test_folders_of_clips_and_saved_features_hold_the_same(tmp_path, clips, data
     for i, clip in enumerate(clips):
         clip.save(tmp_path / "clips" / f"{i:03d}.safetensors")
     dataset.save(tmp_path / "features" / "all.safetensors")
-    for folder in ("clips", "features", "features/all.safetensors"):
+    for part in (0, 1):
+        keyed = [(f"{i:03d}", clip) for i, clip in enumerate(clips)][2 * part :][:2]
+        write_shard(tmp_path / "shards" / f"{part}.tar", keyed)
+    shutil.copytree(tmp_path / "shards", tmp_path / "both")
+    (tmp_path / "both" / "1.tar").unlink()
+    for i in (2, 3):
+        shutil.copy(tmp_path / "clips" / f"{i:03d}.safetensors", tmp_path / "both")
+    for folder in ("shards", "both", "clips"):
+        for clip, expected in zip(read_clips(tmp_path / folder), clips, strict=True):
+            np.testing.assert_array_equal(clip.speech, expected.speech)
+    for folder in ("clips", "features", "features/all.safetensors", "shards", "both"):
         read = read_features(tmp_path / folder)
         assert [f.identity for f in read] == [c.identity for c in clips]
         for features, expected in zip(read, dataset.clips):
@@ -126,6 +146,9 @@ def test_bad_folders(tmp_path):
         clip_files(tmp_path)
     (tmp_path / "broken.safetensors").write_bytes(b"not a clip")
     with pytest.raises(InputError, match="broken"):
+        Dataset.from_folder(tmp_path)
+    (tmp_path / "broken.safetensors").rename(tmp_path / "broken.tar")
+    with pytest.raises(InputError, match=r"broken\.tar"):
         Dataset.from_folder(tmp_path)
     with pytest.raises(InputError, match="0 clips"):
         Dataset([])

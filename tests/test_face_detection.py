@@ -242,6 +242,38 @@ def test_face_alignment_no_face_and_two_faces(hub, uncompiled, monkeypatch):
         fd.detect_landmarks(squares((1, 1), (10, 10)), "face-alignment")
 
 
+# --- films ---
+
+
+def test_a_face_of_a_film_has_the_points_of_the_photograph(collins):
+    faces = fd.FilmFaces("dlib")
+    box = faces.find(collins, small=False)[0]
+    face = faces.first(collins, box)
+    points = fd.detect_landmarks(collins, "dlib")
+    eyes = np.linalg.norm(points[45] - points[36])
+    assert face.points.dtype == np.float32
+    assert np.linalg.norm(face.points - points, axis=-1).mean() < 0.012 * eyes
+    moved = np.roll(collins, (9, -14), (0, 1))
+    again = faces.again(moved, face)
+    assert np.linalg.norm(again.points - (-14, 9) - points, axis=-1).mean() < 0.015 * eyes
+    assert np.allclose(again.box - face.box, (-14, 9, -14, 9), atol=2)
+    assert faces.again(np.roll(collins, 200, 1), face) is None
+    assert faces.again(np.full_like(collins, 90), face) is None
+
+
+def test_a_film_through_face_alignment(hub, uncompiled, monkeypatch):
+    from talkface_lite.recordings.faces import follow
+
+    monkeypatch.setenv("TORCH_HOME", str(hub))
+    # a network pass takes a second here, so the shot is a short one
+    shots, gaps = follow([squares((5, 6))] * 2 + [squares()], "face-alignment")
+    assert shots == []
+    assert [(gap.start, gap.stop, gap.reason) for gap in gaps] == [
+        (0, 2, "a shot of under 5 frames"),
+        (2, 3, "no face"),
+    ]
+
+
 # --- the network and the cache ---
 
 

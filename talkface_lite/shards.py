@@ -1,0 +1,400 @@
+"""Clips by the hundred in one file: WebDataset shards, which any tar program and numpy can read.
+
+A shard is a plain, uncompressed tar file. The clip with the key ``KEY`` is a group of members that lie side
+by side:
+
+- ``KEY.json``: ``format``, ``key``, ``identity``, ``source``, ``words``, ``phonemes``; under ``arrays`` the
+  ``dtype``, ``shape`` and ``sha256`` of each member below (of the whole member, as ``sha256sum`` gives it);
+  and ``sha256`` of this record without that one entry, as ``json.dumps(record, sort_keys=True)`` writes it;
+- ``KEY.landmarks.npy``, ``KEY.speech.npy`` and, for a clip with pictures, ``KEY.frames.npy``: the arrays of
+  :class:`~talkface_lite.clip.Clip`.
+
+Times, owners and rights in the tar are fixed, so equal clips give equal bytes. Reading takes nothing on
+trust: headers, padding and end are checked as well as the arrays, so that no byte can change unnoticed;
+nothing is unpickled, and nothing is extracted to disk.
+"""
+
+import hashlib
+import json
+import math
+import os
+import re
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from talkface_lite.clip import Clip
+from talkface_lite.errors import InputError
+
+FORMAT = "talkface_lite shard 1"
+SUFFIX = ".tar"
+LIMITS = {"json": 2**24, "landmarks.npy": 2**26, "speech.npy": 2**28, "frames.npy": 2**31}
+"""Most bytes of a member: an hour of points (49 MB) and of speech (230 MB) fits, and 2 GiB of pictures."""
+LONGEST_KEY = tarfile.LENGTH_NAME - len(".landmarks.npy")
+"""Bytes of a key in UTF-8 such that every member's name fits into a plain tar header."""
+
+_ARRAYS = {"landmarks.npy": "<f4", "speech.npy": "<f4", "frames.npy": "|u1"}
+_BLOCK = tarfile.BLOCKSIZE
+_END = 2 * _BLOCK
+_NPY_HEADER = 128
+_SIZE = re.compile(rb"[0-7]{11}[\0 ]")
+_OTHER_KINDS = {
+    b"1": "hard link",
+    b"2": "symbolic link",
+    b"5": "folder",
+    b"x": "extended header",
+    b"L": "long name",
+}
+
+
+def write_shard(path: str | os.PathLike, clips: Iterable[tuple[str, Clip]]) -> str:
+    """Write clips to a shard that appears whole or not at all, even if the disk fills or ``clips`` raises.
+
+    Clips are taken one at a time and not kept. The folder is made where it is missing. The same clips under
+    the same keys always give the same bytes.
+
+    Parameters
+    ----------
+    path:
+        The file; its name ends in ``.tar``.
+    clips:
+        ``(key, clip)`` pairs, at least one. Keys are unique, of 1 to 86 bytes, printable, without blanks,
+        dots and slashes.
+
+    Returns
+    -------
+    str
+        The SHA-256 of the whole file, as :func:`verify_shard` takes it.
+
+    Raises
+    ------
+    InputError
+        For a name that does not end in ``.tar``, a key that is not as above, a clip larger than
+        :data:`LIMITS`, or no clip at all.
+    OSError
+        When the disk is full or refuses.
+    """
+    path = Path(path)
+    if path.suffix != SUFFIX:
+        raise InputError(path, f"a name ending in {path.suffix!r}", f"a name ending in '{SUFFIX}'")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            digest = _write_samples(file, path, clips)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return digest
+
+
+def read_shard(
+    path: str | os.PathLike, *, frames: bool = True, share: tuple[int, int] = (0, 1)
+) -> Iterator[tuple[str, Clip]]:
+    """The clips of a shard, one after the other, each checked against its checksums before it is given out.
+
+    Parameters
+    ----------
+    path:
+        A file that :func:`write_shard` wrote.
+    frames:
+        False leaves the pictures on disk, unread and unchecked (``clip.frames`` is then None).
+    share:
+        ``(i, n)`` gives out the clips i, i + n, i + 2n, ... of the shard and passes over the others unread.
+
+    Yields
+    ------
+    tuple[str, Clip]
+        Key and clip.
+
+    Raises
+    ------
+    InputError
+        When the file is missing, not a tar, cut short or changed in any byte that was read; when a member is
+        missing, doubled, outside its group, not a plain file, larger than :data:`LIMITS`, or not named as
+        write_shard names it; when an array is not what the record says. The message names shard and key.
+        Clips given out before the broken place are whole.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(path, "no such file", "a shard of clips")
+    number, of = share
+    try:
+        with open(path, "rb") as file:
+            for position, (key, members) in enumerate(_groups(file, path)):
+                if position % of == number:
+                    yield key, _read_sample(file, path, key, members, frames)
+    except OSError as error:
+        raise InputError(path, f"an unreadable file ({error})", "a shard of clips") from error
+
+
+def verify_shard(path: str | os.PathLike, sha256: str) -> None:
+    """Check that a shard has the SHA-256 that :func:`write_shard` returned.
+
+    Raises
+    ------
+    InputError
+        When it has not, or cannot be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(path, "no such file", "a shard of clips")
+    try:
+        with open(path, "rb") as file:
+            got = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(path, f"an unreadable file ({error})", "a shard of clips") from error
+    if got != sha256.lower():
+        raise InputError(path, f"SHA-256 {got}", sha256)
+
+
+def _write_samples(file: BinaryIO, path: Path, clips: Iterable[tuple[str, Clip]]) -> str:
+    digest, keys = hashlib.sha256(), set()
+
+    def put(content: bytes | memoryview) -> None:
+        file.write(content)
+        digest.update(content)
+
+    for key, clip in clips:
+        _check_key(path, key)
+        if key in keys:
+            raise InputError(f"{path}, clip {key}", "a second clip with this key", "unique keys")
+        keys.add(key)
+        _write_sample(put, f"{path}, clip {key}", key, clip)
+        del clip  # or it would stay in memory while the next one is made
+    if not keys:
+        raise InputError(path, "0 clips", "at least 1 clip")
+    put(bytes(_END))
+    return digest.hexdigest()
+
+
+def _write_sample(put: Callable[[bytes | memoryview], None], what: str, key: str, clip: Clip) -> None:
+    for name, parts in _members(clip, key).items():
+        size = sum(len(part) for part in parts)
+        if size > LIMITS[name]:
+            raise InputError(what, f"{name} of {size} bytes", f"at most {LIMITS[name]} bytes")
+        put(_tar_header(f"{key}.{name}", size))
+        for part in parts:
+            put(part)
+        put(bytes(-size % _BLOCK))
+
+
+def _check_key(path: Path, key: str) -> None:
+    # isprintable is False for lone surrogates, which have no UTF-8
+    plain = key.isprintable() and not re.search(r"[\s./\\]", key)
+    if not plain or not 1 <= len(key.encode()) <= LONGEST_KEY:
+        raise InputError(
+            f"{path}, key {key!r}",
+            "dots, slashes, blanks, or the wrong length",
+            f"1 to {LONGEST_KEY} printable bytes without any",
+        )
+
+
+def _members(clip: Clip, key: str) -> dict[str, tuple[bytes | memoryview, ...]]:
+    arrays = {"landmarks.npy": clip.landmarks, "speech.npy": clip.speech}
+    if clip.frames is not None:
+        arrays["frames.npy"] = clip.frames
+    members, about = {}, {}
+    for name, array in arrays.items():
+        header, data = _npy_header(_ARRAYS[name], array.shape), _bytes_of(np.ascontiguousarray(array))
+        digest = hashlib.sha256(header)
+        digest.update(data)
+        members[name] = header, data
+        about[name] = {"dtype": _ARRAYS[name], "shape": array.shape, "sha256": digest.hexdigest()}
+    record = {
+        "format": FORMAT,
+        "key": key,
+        "identity": clip.identity,
+        "source": clip.source,
+        "words": clip.words,
+        "phonemes": clip.phonemes,
+        "arrays": about,
+    }
+    record["sha256"] = hashlib.sha256(_to_json(record)).hexdigest()
+    return {"json": (_to_json(record),), **members}
+
+
+def _to_json(record: dict) -> bytes:
+    return json.dumps(record, sort_keys=True).encode()
+
+
+def _bytes_of(array: np.ndarray) -> memoryview:
+    return memoryview(array.reshape(-1).view(np.uint8))
+
+
+def _npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
+    """What ``numpy.save`` puts before such an array; written out, since numpy may change it and files not."""
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}"
+    length = (_NPY_HEADER - 10).to_bytes(2, "little")
+    return b"\x93NUMPY\x01\x00" + length + text.encode().ljust(_NPY_HEADER - 11) + b"\n"
+
+
+def _tar_header(name: str, size: int) -> bytes:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode, member.mtime = size, 0o644, 0
+    return member.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict")
+
+
+Members = dict[str, tuple[int, int]]
+"""Where the members of one clip lie: name without the key → offset and size."""
+
+
+def _groups(file: BinaryIO, path: Path) -> Iterator[tuple[str, Members]]:
+    """Walk over the headers: key and members of each clip. ``tarfile`` takes a broken header for the end."""
+    total = os.fstat(file.fileno()).st_size
+    seen: set[str] = set()
+    key, members, at = "", {}, 0
+    while (member := _next_member(file, path, at, total, key)) is not None:
+        of, name, size = member
+        if of != key:
+            if key:
+                yield key, _complete(path, key, members)
+            if of in seen:
+                raise InputError(f"{path}, clip {of}", f"{name} outside its group", "members side by side")
+            seen.add(of)
+            key, members = of, {}
+        if name in members:
+            raise InputError(f"{path}, clip {of}", f"{name} twice", "each member once")
+        members[name] = at + _BLOCK, size
+        at = _after(file, path, of, at + _BLOCK + size, total)
+    if not key:
+        raise InputError(path, "0 clips", "at least 1 clip")
+    yield key, _complete(path, key, members)
+
+
+def _next_member(
+    file: BinaryIO, path: Path, at: int, total: int, last_key: str
+) -> tuple[str, str, int] | None:
+    """Key, rest of the name and size of the member whose header lies at ``at``; None at the end."""
+    file.seek(at)
+    block = file.read(_BLOCK)
+    place = f"{path} at byte {at}" + (f", in or behind clip {last_key}" if last_key else "")
+    if len(block) < _BLOCK:
+        raise _cut_short(place)
+    if not any(block):
+        while chunk := file.read(2**20):
+            if any(chunk):
+                raise InputError(place, "something behind the end of the tar", "nothing but zeros")
+        if total - at < _END or total % _BLOCK:
+            raise _cut_short(place)
+        return None
+    checksum = b"%06o\0 " % (sum(block) - sum(block[148:156]) + 8 * ord(" "))
+    if block[257:262] != b"ustar" or block[148:156] != checksum:
+        raise InputError(place, "a header that is broken or not of a tar", "a shard of clips")
+    kind, name = block[156:157], block[:100].rstrip(b"\0")
+    if kind not in (b"0", b"\0"):
+        kind_name = _OTHER_KINDS.get(kind, "member of another kind")
+        raise InputError(place, f"a {kind_name} named {ascii(name)[1:]}", "plain files only")
+    match = re.fullmatch(rb"([^./\\\0\s]+)\.(json|(?:landmarks|speech|frames)\.npy)", name)
+    key = match[1].decode(errors="backslashreplace") if match else ""
+    if not key or not key.isprintable() or "\\" in key or any(block[345:500]):
+        names = ", ".join(f"KEY.{name}" for name in LIMITS)
+        raise InputError(place, f"a member named {ascii(name)[1:]}", names)
+    rest, size = match[2].decode(), block[124:136]
+    if not _SIZE.fullmatch(size) or int(size[:-1], 8) > LIMITS[rest]:
+        raise InputError(f"{path}, clip {key}", f"{rest} larger than sane", f"at most {LIMITS[rest]} bytes")
+    return key, rest, int(size[:-1], 8)
+
+
+def _cut_short(what: str) -> InputError:
+    return InputError(what, "the end of the file", "a shard that is not cut short")
+
+
+def _after(file: BinaryIO, path: Path, key: str, end: int, total: int) -> int:
+    """Where the next header lies, behind a member that ends at ``end``."""
+    padding = -end % _BLOCK
+    if end + padding > total:
+        raise _cut_short(f"{path}, clip {key}")
+    file.seek(end)
+    if any(file.read(padding)):
+        raise InputError(f"{path}, clip {key}", "something behind a member", "nothing but zeros")
+    return end + padding
+
+
+def _complete(path: Path, key: str, members: Members) -> Members:
+    missing = {"json", "landmarks.npy", "speech.npy"} - members.keys()
+    if missing:
+        raise InputError(f"{path}, clip {key}", f"no {', '.join(sorted(missing))}", "every member of a clip")
+    return members
+
+
+def _read_sample(file: BinaryIO, path: Path, key: str, members: Members, frames: bool) -> Clip:
+    what = f"{path}, clip {key}"
+    offset, size = members["json"]
+    file.seek(offset)
+    record = _read_record(what, key, file.read(size))
+    about = record["arrays"]
+    if about.keys() != members.keys() - {"json"}:
+        raise InputError(what, "other arrays than its record names", "the same arrays")
+    arrays = {}
+    for name, place in members.items():
+        if name != "json" and (frames or name != "frames.npy"):
+            arrays[name] = _read_array(file, f"{what}, {name}", *place, _ARRAYS[name], about[name])
+    try:
+        return Clip(
+            frames=arrays.get("frames.npy"),
+            landmarks=arrays["landmarks.npy"],
+            speech=arrays["speech.npy"],
+            words=tuple(record["words"]),
+            phonemes=tuple(record["phonemes"]),
+            identity=record["identity"],
+            source=record["source"],
+        )
+    except InputError as error:
+        raise InputError(f"{what}, {error.what}", error.got, error.expected) from error
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+        raise InputError(what, f"a record without {error}", "every field of a clip") from error
+
+
+def _read_record(what: str, key: str, content: bytes) -> dict:
+    try:
+        record = json.loads(content)
+        if not isinstance(record, dict) or record.get("format") != FORMAT:
+            raise InputError(what, "a record of another kind", f"'{FORMAT}'")
+        as_written = _to_json(record) == content
+        digest = record.pop("sha256", None)
+        if not as_written or hashlib.sha256(_to_json(record)).hexdigest() != digest:
+            raise InputError(f"{what}, json", "another checksum than it states", "unchanged bytes")
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{what}, json", f"unreadable JSON ({error})", "unchanged bytes") from error
+    if record.get("key") != key:
+        raise InputError(what, "the record of another clip", "its own")
+    if not isinstance(record.get("arrays"), dict):
+        raise InputError(what, "a record without arrays", "every field of a clip")
+    return record
+
+
+def _read_array(file: BinaryIO, what: str, offset: int, size: int, dtype: str, about: object) -> np.ndarray:
+    """The header is compared, never parsed: what is not exactly the array of the record is refused."""
+    about = about if isinstance(about, dict) else {}
+    shape = about.get("shape")
+    plain = (
+        isinstance(shape, list) and len(shape) <= 4 and all(type(n) is int and 0 <= n < 2**31 for n in shape)
+    )
+    if not plain or about.get("dtype") != dtype:
+        raise InputError(what, "another dtype, or no shape", f"{dtype} and a shape")
+    header = _npy_header(dtype, tuple(shape))
+    wanted = len(header) + math.prod(shape) * np.dtype(dtype).itemsize
+    if size != wanted:
+        raise InputError(what, f"{size} bytes", f"{wanted} for shape {tuple(shape)}")
+    file.seek(offset)
+    if file.read(len(header)) != header:
+        raise InputError(what, "another header", f"the .npy header of {dtype} {tuple(shape)}, unpickled")
+    array = np.empty(shape, dtype)
+    if file.readinto(_bytes_of(array)) != size - len(header):
+        raise _cut_short(what)
+    digest = hashlib.sha256(header)
+    digest.update(_bytes_of(array))
+    if digest.hexdigest() != about.get("sha256"):
+        raise InputError(what, "another checksum than the record states", "unchanged bytes")
+    return array

@@ -1,0 +1,439 @@
+import hashlib
+import io
+import json
+import os
+import resource
+import tarfile
+import weakref
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import webdataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from talkface_lite.clip import Clip, Interval
+from talkface_lite.errors import InputError
+from talkface_lite.shards import LIMITS, LONGEST_KEY, read_shard, verify_shard, write_shard
+
+
+def make_clip(n_frames, seed, side=0):
+    rng = np.random.default_rng(seed)
+    return Clip(
+        frames=rng.integers(0, 256, (n_frames, side, side, 3), np.uint8) if side else None,
+        landmarks=rng.uniform(0, 128, (n_frames, 68, 2)).astype(np.float32),
+        speech=rng.uniform(-1, 1, 640 * n_frames).astype(np.float32),
+        words=(Interval("grün", 0.0, 0.02), Interval("blue", 0.02, 0.04)),
+        phonemes=(Interval("b", 0.01, 0.03),),
+        identity=f"person {seed}",
+        source="made",
+    )
+
+
+SAMPLES = [
+    ("one", make_clip(1, 1)),
+    ("zwei-Ж_2", make_clip(3, 2, side=5)),
+    ("three", make_clip(2, 3, side=4)),
+]
+
+
+@pytest.fixture
+def shard(tmp_path):
+    write_shard(tmp_path / "a.tar", SAMPLES)
+    return tmp_path / "a.tar"
+
+
+def assert_same(clip, expected):
+    for name, value in vars(expected).items():
+        np.testing.assert_array_equal(getattr(clip, name), value)
+        assert type(getattr(clip, name)) is type(value)
+
+
+def test_a_shard_gives_back_what_was_written(shard):
+    read = list(read_shard(shard))
+    assert [key for key, _ in read] == [key for key, _ in SAMPLES]
+    for (_, clip), (_, expected) in zip(read, SAMPLES):
+        assert_same(clip, expected)
+        assert clip.landmarks.flags.writeable
+    for (_, clip), (_, expected) in zip(read_shard(shard, frames=False), SAMPLES):
+        assert_same(clip, replace(expected, frames=None))
+
+
+def test_shares_of_a_shard_make_up_the_whole(shard):
+    shares = [[key for key, _ in read_shard(shard, share=(i, 2))] for i in (0, 1)]
+    assert shares == [["one", "three"], ["zwei-Ж_2"]]
+
+
+def test_equal_clips_give_equal_bytes_and_the_checksum_is_the_files(tmp_path):
+    digests = [write_shard(tmp_path / name, iter(SAMPLES)) for name in ("x.tar", "below/y.tar")]
+    content = (tmp_path / "x.tar").read_bytes()
+    assert content == (tmp_path / "below/y.tar").read_bytes()
+    assert digests == 2 * [hashlib.sha256(content).hexdigest()]
+    verify_shard(tmp_path / "x.tar", digests[0])
+    with pytest.raises(InputError, match=r"x\.tar: got SHA-256"):
+        verify_shard(tmp_path / "x.tar", digests[0][:-1] + "x")
+    with pytest.raises(InputError, match="no such file"):
+        verify_shard(tmp_path / "z.tar", digests[0])
+
+
+def test_webdataset_reads_a_shard(shard):
+    samples = list(webdataset.WebDataset(str(shard), shardshuffle=False).decode())
+    assert [sample["__key__"] for sample in samples] == [key for key, _ in SAMPLES]
+    for sample, (_, clip) in zip(samples, SAMPLES):
+        np.testing.assert_array_equal(sample["landmarks.npy"], clip.landmarks)
+        np.testing.assert_array_equal(sample["speech.npy"], clip.speech)
+        assert ("frames.npy" in sample) == (clip.frames is not None)
+        if clip.frames is not None:
+            np.testing.assert_array_equal(sample["frames.npy"], clip.frames)
+        assert [tuple(word) for word in sample["json"]["words"]] == list(clip.words)
+        assert sample["json"]["identity"] == clip.identity
+
+
+def test_tarfile_numpy_and_json_are_enough_to_read_and_check_a_shard(shard):
+    with tarfile.open(shard, "r:") as tar:
+        members = {member.name: tar.extractfile(member).read() for member in tar}
+        assert {(m.mtime, m.uid, m.gid, m.mode, m.uname, m.type) for m in tar} == {(0, 0, 0, 0o644, "", b"0")}
+    for key, clip in SAMPLES:
+        record = json.loads(members[f"{key}.json"])
+        for name, about in record["arrays"].items():
+            content = members[f"{key}.{name}"]
+            assert hashlib.sha256(content).hexdigest() == about["sha256"]
+            array = np.load(io.BytesIO(content), allow_pickle=False)
+            assert (list(array.shape), array.dtype) == (about["shape"], np.dtype(about["dtype"]))
+            np.testing.assert_array_equal(array, getattr(clip, name.split(".")[0]))
+        stated = record.pop("sha256")
+        assert hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest() == stated
+
+
+def refused(path):
+    """The one line with which a shard is refused."""
+    try:
+        list(read_shard(path))
+    except InputError as error:  # pytest.raises takes ms each, and is called thousands of times
+        line = str(error)
+    else:
+        pytest.fail(f"{path} was read")
+    assert line.startswith(str(path))
+    assert len(line.removeprefix(str(path))) < 500
+    assert line.isprintable()
+    return line
+
+
+def test_no_byte_changes_unnoticed(tmp_path):
+    path = tmp_path / "small.tar"
+    write_shard(path, [("k", make_clip(1, 0, side=2))])
+    content = bytearray(path.read_bytes())
+    with open(path, "r+b", buffering=0) as file:
+        for at in {*range(0, len(content), 5), *range(0, 1200)}:
+            for flipped in (content[at] ^ (1 << at % 8), content[at] ^ 0xFF):
+                os.pwrite(file.fileno(), bytes([flipped]), at)
+                refused(path)
+            os.pwrite(file.fileno(), content[at : at + 1], at)
+    assert_same(next(read_shard(path))[1], make_clip(1, 0, side=2))
+
+
+def test_no_cut_goes_unnoticed(shard):
+    content = shard.read_bytes()
+    for length in [*range(0, len(content), 37), *range(0, len(content), 512)]:
+        shard.write_bytes(content[:length])
+        refused(shard)
+    shard.write_bytes(content + bytes(10240))  # other tar programs fill up the last record
+    assert len(list(read_shard(shard))) == 3
+    shard.write_bytes(content + b"more")
+    assert "behind the end" in refused(shard)
+
+
+def test_pictures_that_are_not_asked_for_are_not_read(shard):
+    content = bytearray(shard.read_bytes())
+    at = content.find(SAMPLES[1][1].frames.tobytes())
+    content[at] ^= 1
+    shard.write_bytes(content)
+    assert len(list(read_shard(shard, frames=False))) == 3
+    line = refused(shard)
+    assert "zwei-Ж_2" in line
+    assert "frames.npy" in line
+
+
+def test_clips_before_a_broken_place_are_given_out(shard):
+    content = bytearray(shard.read_bytes())
+    content[content.find(SAMPLES[2][1].speech.tobytes())] ^= 1
+    shard.write_bytes(content)
+    clips = read_shard(shard)
+    assert [next(clips)[0], next(clips)[0]] == ["one", "zwei-Ж_2"]
+    with pytest.raises(InputError, match="three"):
+        next(clips)
+
+
+def members_of(path):
+    with tarfile.open(path, "r:") as tar:
+        return [(member, tar.extractfile(member).read()) for member in tar]
+
+
+def rewrite(path, members, tar_format=tarfile.USTAR_FORMAT):
+    with tarfile.open(path, "w", format=tar_format) as tar:
+        for member, content in members:
+            member.size = len(content) if member.isreg() else 0
+            tar.addfile(member, io.BytesIO(content))
+
+
+def link(kind):
+    def edit(members):
+        member = tarfile.TarInfo("one.speech.npy")
+        member.type, member.linkname = kind, "/etc/passwd"
+        return [(member, b"") if old.name == "one.speech.npy" else (old, content) for old, content in members]
+
+    return edit
+
+
+def renamed(old, new):
+    def edit(members):
+        for member, _ in members:
+            member.name = new if member.name == old else member.name
+        return members
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (lambda m: m[1:], "clip one: got no json"),
+        (lambda m: m[:2] + m[3:], "clip one: got no speech.npy"),
+        (lambda m: m[:-1], "clip three: got other arrays than its record names"),
+        (lambda m: [*m[:3], m[2], *m[3:]], "clip one: got speech.npy twice"),
+        (lambda m: [*m[:2], *m[3:], m[2]], "clip one: got no speech.npy"),
+        (lambda m: [*m, m[2]], "clip one: got speech.npy outside its group"),
+        (lambda m: [], "0 clips"),
+        (link(tarfile.SYMTYPE), "a symbolic link named 'one.speech.npy'"),
+        (link(tarfile.LNKTYPE), "a hard link named 'one.speech.npy'"),
+        (link(tarfile.DIRTYPE), "a folder named 'one.speech.npy"),
+        (link(tarfile.FIFOTYPE), "a member of another kind"),
+        (link(tarfile.CHRTYPE), "a member of another kind"),
+        (renamed("one.json", "../one.json"), "a member named '../one.json'"),
+        (renamed("one.json", "/etc/one.json"), "a member named '/etc/one.json'"),
+        (renamed("one.json", "..json"), "a member named '..json'"),
+        (renamed("one.json", "a\x1b[2J.json"), r"a member named 'a\x1b[2J.json'"),
+        (renamed("one.json", "one.txt"), "a member named 'one.txt'"),
+        (renamed("one.json", "a/" * 60 + "one.json"), "a member named"),
+        (renamed("one.json", "a" * 98 + "/one.json"), "a member named"),
+    ],
+)
+def test_odd_members_are_refused(shard, edit, says):
+    rewrite(shard, edit(members_of(shard)))
+    assert says in refused(shard)
+
+
+def test_another_packing_of_the_same_members_is_read(shard):
+    members = members_of(shard)
+    for member, _ in members:
+        member.mtime, member.uid, member.uname, member.mode = 1_700_000_000, 1000, "someone", 0o600
+    for tar_format in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT):
+        rewrite(shard, sorted(members, key=lambda m: (m[0].name.split(".")[0], m[0].name)), tar_format)
+        assert {key for key, _ in read_shard(shard)} == {key for key, _ in SAMPLES}
+    members[0][0].mtime = 0.5  # makes tarfile write an extended header
+    rewrite(shard, members, tarfile.PAX_FORMAT)
+    assert "extended header" in refused(shard)
+
+
+def test_sizes_beyond_reason_are_refused_before_they_are_read(shard):
+    content = shard.read_bytes()
+    for size in (0o77777777777, LIMITS["json"] + 1, LIMITS["json"]):
+        member = tarfile.TarInfo("one.json")
+        member.size = size
+        shard.write_bytes(member.tobuf(tarfile.USTAR_FORMAT) + content[512:])
+        line = refused(shard)
+        what = "json larger than sane" if size > LIMITS["json"] else "the end of the file"
+        assert line.startswith(f"{shard}, clip one: got {what}")
+    member.size = 2**60  # more than octal digits can say: base 256
+    shard.write_bytes(member.tobuf(tarfile.GNU_FORMAT) + content[512:])
+    assert "larger than sane" in refused(shard)
+
+
+def sealed(members, key, name, content, **about):
+    """Put another array in, with a record whose checksums all fit: a forger's shard."""
+    record = json.loads({m.name: c for m, c in members}[f"{key}.json"])
+    del record["sha256"]
+    record["arrays"][name] |= {"sha256": hashlib.sha256(content).hexdigest(), **about}
+    record["sha256"] = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    new = {f"{key}.json": json.dumps(record, sort_keys=True).encode(), f"{key}.{name}": content}
+    return [(member, new.get(member.name, old)) for member, old in members]
+
+
+def saved(array, **options):
+    file = io.BytesIO()
+    np.save(file, array, **options)
+    return file.getvalue()
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.system, ("exit 1",)
+
+
+def huge_header():
+    text = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 68, 2), }" + b" " * 2**20 + b"\n"
+    return b"\x93NUMPY\x02\x00" + len(text).to_bytes(4, "little") + text + bytes(544)
+
+
+SHORT = saved(np.zeros((1, 68, 2), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("content", "about"),
+    [
+        (saved(np.array([Bomb()], object), allow_pickle=True), {}),
+        (saved(np.array([Bomb()], object), allow_pickle=True), {"dtype": "|O", "shape": [1]}),
+        (huge_header(), {}),
+        (saved(np.zeros((1, 68, 2))), {}),
+        (saved(np.zeros((1, 68, 2))), {"dtype": "<f8"}),
+        (saved(np.asfortranarray(np.zeros((1, 68, 2), np.float32))), {}),
+        (saved(np.zeros((1, 67, 2), np.float32)), {"shape": [1, 67, 2]}),
+        (saved(np.zeros((2, 68, 2), np.float32)), {"shape": [2, 68, 2]}),
+        (saved(np.full((1, 68, 2), np.nan, np.float32)), {}),
+        (saved(np.zeros((1, 68, 2), np.float32)), {"shape": [2**31 - 1, 2**31 - 1, 2**31 - 1]}),
+        (saved(np.zeros((1, 68, 2), np.float32)), {"shape": [1] * 100}),
+        (saved(np.zeros((1, 68, 2), np.float32)), {"shape": None}),
+        (saved(np.zeros((1, 68, 2), np.float32)), {"shape": [-1, -68, 2]}),
+        (
+            SHORT.replace(b"(1, 68, 2), }" + b" " * 9, b"(2000000000, 68, 2), }"),
+            {"shape": [2 * 10**9, 68, 2]},
+        ),
+        (b"", {}),
+    ],
+)
+def test_forged_arrays_are_refused(shard, content, about):
+    rewrite(shard, sealed(members_of(shard), "one", "landmarks.npy", content, **about))
+    assert "clip one, " in refused(shard)
+
+
+def test_the_arrays_bytes_are_those_of_numpy_save(shard):
+    contents = {member.name: content for member, content in members_of(shard)}
+    for key, clip in SAMPLES[1:]:
+        for name in ("landmarks", "speech", "frames"):
+            assert contents[f"{key}.{name}.npy"] == saved(getattr(clip, name))
+
+
+FORGED = [
+    *(
+        {"words": words}
+        for words in (3, "abc", [["a", "x", 1]], [["a", 10**400, 1]], [["a", float("nan"), 1]])
+    ),
+    *({"arrays": arrays} for arrays in ([], {}, None)),
+    *({name: value} for name, value in (("identity", 7), ("key", "other"), ("format", "2"))),
+]
+
+
+@pytest.mark.parametrize("change", FORGED)
+def test_forged_records_are_refused(shard, change):
+    members = members_of(shard)
+    record = json.loads(members[0][1]) | change
+    del record["sha256"]
+    record["sha256"] = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    rewrite(shard, [(members[0][0], json.dumps(record, sort_keys=True).encode()), *members[1:]])
+    assert "clip one" in refused(shard)
+
+
+def test_a_record_written_in_another_way_is_refused(shard):
+    members = members_of(shard)
+    rewrite(shard, [(members[0][0], members[0][1].replace(b", ", b",\t", 1)), *members[1:]])
+    assert "clip one, json" in refused(shard)
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"{}", b"[]", b"\xff", b"", b"1" * 5000])
+def test_records_that_are_none_are_refused(shard, content):
+    members = members_of(shard)
+    rewrite(shard, [(members[0][0], content), *members[1:]])
+    assert "clip one" in refused(shard)
+
+
+@pytest.mark.parametrize(
+    "key", ["", "a.b", "a/b", "..", "a\\b", "a b", "a\nb", "\udc80", "x" * (LONGEST_KEY + 1)]
+)
+def test_odd_keys_are_refused_and_nothing_is_left(tmp_path, key):
+    with pytest.raises(InputError, match="key"):
+        write_shard(tmp_path / "a.tar", [SAMPLES[0], (key, SAMPLES[1][1])])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_longest_key_is_read_again(tmp_path):
+    write_shard(tmp_path / "a.tar", [("x" * LONGEST_KEY, SAMPLES[0][1])])
+    assert next(read_shard(tmp_path / "a.tar"))[0] == "x" * LONGEST_KEY
+
+
+def test_other_bad_arguments(tmp_path):
+    with pytest.raises(InputError, match="second clip"):
+        write_shard(tmp_path / "a.tar", [SAMPLES[0], SAMPLES[0]])
+    with pytest.raises(InputError, match="0 clips"):
+        write_shard(tmp_path / "a.tar", [])
+    with pytest.raises(InputError, match=r"\.tar"):
+        write_shard(tmp_path / "a.tgz", SAMPLES)
+    assert list(tmp_path.iterdir()) == []
+    assert "no such file" in refused(tmp_path / "a.tar")
+
+
+def test_a_failure_leaves_the_old_shard_and_no_trace(shard):
+    before = shard.read_bytes()
+
+    def failing():
+        yield SAMPLES[0]
+        raise RuntimeError("the source broke")
+
+    with pytest.raises(RuntimeError, match="the source broke"):
+        write_shard(shard, failing())
+    assert shard.read_bytes() == before
+    assert list(shard.parent.iterdir()) == [shard]
+
+
+def test_a_full_disk_leaves_no_trace(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(OSError):
+            write_shard(tmp_path / "a.tar", ((f"k{i}", make_clip(4, i)) for i in range(9)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_clip_at_a_time_is_in_memory(tmp_path):
+    alive, most = weakref.WeakValueDictionary(), []
+
+    def noted(pair):
+        alive[id(pair[1].frames)] = pair[1].frames
+        most.append(len(alive))
+        return pair
+
+    write_shard(tmp_path / "a.tar", map(noted, ((f"k{i}", make_clip(2, i, side=4)) for i in range(5))))
+    reader = read_shard(tmp_path / "a.tar")
+    while (pair := next(reader, None)) is not None:
+        noted(pair)
+        pair = None
+    assert most == 10 * [1]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=2000))
+def test_arbitrary_bytes_are_refused_clearly(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "arbitrary.tar"
+    path.write_bytes(content)
+    refused(path)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2**16), st.binary(min_size=1, max_size=9)), min_size=1, max_size=4))
+def test_arbitrary_changes_never_give_other_clips(tmp_path_factory, changes):
+    path = tmp_path_factory.getbasetemp() / "changed.tar"
+    write_shard(path, SAMPLES)
+    content = bytearray(path.read_bytes())
+    for at, new in changes:
+        at %= len(content) - len(new)
+        content[at : at + len(new)] = new
+    path.write_bytes(content)
+    try:
+        read = list(read_shard(path))
+    except InputError:
+        return
+    for (key, clip), (expected_key, expected) in zip(read, SAMPLES, strict=True):
+        assert key == expected_key
+        assert_same(clip, expected)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from talkface_lite.clip import CROP_SIZE, Clip, write_atomically
 from talkface_lite.errors import InputError
@@ -148,8 +148,6 @@ def _size_of(path: Path) -> int:
 @contextmanager
 def _hold(out: Path, plan: Plan, *, resume: bool) -> Iterator[None]:
     """Have the folder for oneself, with this plan in it and no half-written file."""
-    import fcntl
-
     there = [path for path in out.iterdir() if path.name != ".lock"] if out.is_dir() else []
     known = out / "plan.json"
     if out.exists() and not out.is_dir():
@@ -160,10 +158,7 @@ def _hold(out: Path, plan: Plan, *, resume: bool) -> Iterator[None]:
         raise InputError(out, "a folder without plan.json", "one that `talkface prepare` began")
     out.mkdir(parents=True, exist_ok=True)
     with (out / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(out, "another preparation at work in it", "one at a time") from None
+        _lock(lock, out)
         if known.is_file():
             _same_plan(known, plan)
         else:
@@ -175,6 +170,17 @@ def _hold(out: Path, plan: Plan, *, resume: bool) -> Iterator[None]:
             yield
         finally:
             (out / ".lock").unlink(missing_ok=True)
+
+
+def _lock(file: TextIO, out: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows, where two at once are not kept apart
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(out, "another preparation at work in it", "one at a time") from None
 
 
 def _same_plan(path: Path, plan: Plan) -> None:

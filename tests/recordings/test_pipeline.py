@@ -12,15 +12,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from talkface_lite.clip import Clip
+from talkface_lite.clip import Clip, Interval
 from talkface_lite.corpus.synthesis import draw_clip
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import ANCHORS, TEMPLATE
+from talkface_lite.landmarks import ANCHORS, TEMPLATE, warp_crop
 from talkface_lite.media import write_video
 from talkface_lite.recordings import summary
+from talkface_lite.recordings.base import Recording
 from talkface_lite.recordings.faces import Gap, Shot
 from talkface_lite.recordings.pipeline import prepare
-from talkface_lite.recordings.prepare import from_frame, intervals_within, read_source
+from talkface_lite.recordings.prepare import (
+    Account,
+    from_frame,
+    intervals_within,
+    prepare_recording,
+    read_source,
+)
 from talkface_lite.shards import read_shard
 
 TALKFACE = [sys.executable, "-m", "talkface_lite.cli"]
@@ -138,6 +145,25 @@ def test_a_dask_cluster_makes_the_same_bytes(tree, prepared, tmp_path):
         )
     assert shards_of(tmp_path / "out") == shards_of(prepared[0])
     assert report["frames"] == prepared[1]["frames"]
+
+
+def test_a_cluster_that_loses_a_worker_makes_the_same_bytes(tree, one_by_one, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    out = tmp_path / "out"
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, processes=True
+    ) as cluster:
+        killed = []
+
+        def kill_one(done: int, _: int) -> None:
+            if done >= 2 and not killed:
+                killed.append(cluster.workers[0].pid)
+                os.kill(killed[0], signal.SIGKILL)
+
+        address = cluster.scheduler_address
+        prepare("grid", tree, out, detector="dlib", dask=address, per_shard=1, progress=kill_one)
+    assert killed
+    assert shards_of(out) == one_by_one
 
 
 def test_no_cluster_is_one_line(tree, tmp_path):
@@ -318,3 +344,43 @@ def test_frames_before_the_picture_begins_are_not_kept():
     assert around == [Gap(0, 5, "before the picture begins"), Gap(12, 14, "no face")]
     assert from_frame(0, shots, gaps) == (shots, gaps)
     assert from_frame(13, shots, gaps)[1][1:] == [Gap(13, 14, "no face")]
+
+
+def test_a_long_shot_is_cut_into_clips_that_join(tree, tmp_path, monkeypatch):
+    recording = Recording(
+        name="film",
+        path=tree / "s1" / "film00.mp4",
+        words=(Interval("bin", 0.2, 0.48), Interval("a", 0.5, 0.9)),
+    )
+    whole = list(prepare_recording(recording, Account(), detector="dlib"))
+    monkeypatch.setattr("talkface_lite.recordings.prepare.LONGEST_CLIP", 10)
+    account = Account()
+    pieces = list(prepare_recording(recording, account, detector="dlib"))
+    assert [len(piece) for piece in pieces] == [10, 10, 4]
+    for name in ("frames", "landmarks", "speech"):
+        joined = np.concatenate([getattr(piece, name) for piece in pieces])
+        np.testing.assert_array_equal(joined, getattr(whole[0], name))
+    assert [[w.label for w in piece.words] for piece in pieces] == [["bin"], ["a"], []]
+    assert [read_source(piece.source)["frames"] for piece in pieces] == [[0, 10], [10, 20], [20, 24]]
+    assert account.counts["frames_kept"] == account.counts["frames_decoded"] == 24
+
+
+def test_a_film_that_breaks_the_program_is_a_row_and_all_frames_are_counted(tree, monkeypatch):
+    cut, calls = warp_crop, []
+
+    def breaks(*arguments):
+        calls.append(1)
+        if len(calls) == 15:
+            raise ValueError("broken\non purpose")
+        return cut(*arguments)
+
+    monkeypatch.setattr("talkface_lite.recordings.prepare.LONGEST_CLIP", 10)
+    monkeypatch.setattr("talkface_lite.recordings.prepare.warp_crop", breaks)
+    account = Account()
+    recording = Recording(name="film", path=tree / "s1" / "film00.mp4")
+    assert [len(clip) for clip in prepare_recording(recording, account, detector="dlib")] == [10]
+    assert [(row.stage, row.reason) for row in account.rejections] == [
+        ("align", "an error of the program: ValueError: broken on purpose")
+    ]
+    counts = account.counts
+    assert (counts["frames_decoded"], counts["frames_kept"], counts["frames_rejected"]) == (24, 10, 14)

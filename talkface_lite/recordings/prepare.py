@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
+import cv2
 import numpy as np
 
 from talkface_lite.clip import CROP_SIZE, FRAMES_PER_SECOND, SAMPLES_PER_FRAME, Clip, Interval
@@ -24,6 +25,12 @@ from talkface_lite.recordings.faces import Gap, Shot, crop_matrices, follow
 SIZES = (128, 256)
 LONGEST_CLIP = 750
 """Frames. A longer shot is cut into clips of this length (30 s), so that one fits in memory many times."""
+
+_BROKEN = (
+    *(ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError),
+    cv2.error,
+)
+"""Errors of the program, or of a library, on one film."""
 
 
 @dataclass(eq=False)
@@ -121,7 +128,7 @@ def prepare_recording(
     except InputError as error:
         reject(stage, f"{error.got}; expected {error.expected}")
         account.counts["frames_rejected"] += left
-    except (ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError) as error:
+    except _BROKEN as error:
         # one broken film of half a million must not stop the rest, whatever it broke
         reject(stage, f"an error of the program: {type(error).__name__}: {error}")
         account.counts["frames_rejected"] += left

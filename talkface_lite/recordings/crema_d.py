@@ -3,6 +3,8 @@
 ``VideoFlash/1001_DFA_ANG_XX.flv`` is actor 1001, sentence DFA, anger, level unspecified.
 
 Source: Cao, Cooper, Keutmann, Gur, Nenkova, Verma, "CREMA-D", IEEE Transactions on Affective Computing 2014.
+
+Terms, as published: Open Database License.
 """
 
 import re

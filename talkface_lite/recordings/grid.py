@@ -6,6 +6,8 @@ Videos lie at ``s1/NAME.mpg`` or ``s1/video/NAME.mpg``, also a folder deeper; al
 
 Source: Cooke, Barker, Cunningham, Shao, "An audio-visual corpus for speech perception and automatic speech
 recognition", JASA 2006.
+
+Terms, as published: CC BY 4.0.
 """
 
 import re

@@ -4,6 +4,8 @@ Videos, 25 frames/s, lie at ``lipread_mp4/WORD/{train,val,test}/WORD_00001.mp4``
 it. Who speaks is not told.
 
 Source: Chung and Zisserman, "Lip reading in the wild", ACCV 2016.
+
+Terms: an agreement with the BBC, for non-commercial research; ask before you fetch it.
 """
 
 import os

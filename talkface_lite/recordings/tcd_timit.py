@@ -6,6 +6,8 @@ Videos lie at ``volunteers/01M/Clips/straightcam/sa1.mp4`` and
 
 Source: Harte and Gillen, "TCD-TIMIT: An audio-visual corpus of continuous speech", IEEE TMM 2015; master
 label files: The HTK Book, "Label files".
+
+Terms: for research, after registration.
 """
 
 import os

@@ -6,6 +6,8 @@ video. No words.
 
 Source: Nagrani, Chung, Zisserman, "VoxCeleb", Interspeech 2017; Chung, Nagrani, Zisserman, "VoxCeleb2",
 Interspeech 2018.
+
+Terms: the lists are CC BY 4.0; the films belong to those who made them, and nobody in them was asked.
 """
 
 import math

@@ -94,8 +94,8 @@ def walk(root: Path, name: str = "") -> Iterator[tuple[str, Path] | Rejection]:
         elif isinstance(entry, OSError):
             reason = f"a folder that cannot be read: {entry.strerror}"
             yield Rejection(file=below, stage="list", reason=reason)
-        elif entry.is_symlink() and not _leads_to_a_file_in(home, entry.path):
-            yield Rejection(file=below, stage="list", reason="a link that leads to no file in the folder")
+        elif entry.is_symlink() and (reason := _astray(home, entry.path)):
+            yield Rejection(file=below, stage="list", reason=reason)
         elif entry.is_dir(follow_symlinks=False):
             waiting.append(_entries(root, below))
         elif entry.is_file():
@@ -117,6 +117,9 @@ def _entries(root: Path, name: str) -> Iterator[tuple[str, os.DirEntry | OSError
             yield f"{name}/{entry.name}" if name else entry.name, entry
 
 
-def _leads_to_a_file_in(home: str, path: str) -> bool:
+def _astray(home: str, path: str) -> str:
+    """Why a link is not to be followed; empty for one to a file in the tree."""
     target = os.path.realpath(path)
-    return os.path.commonpath([home, target]) == home and os.path.isfile(target)
+    if os.path.commonpath([home, target]) != home:
+        return "a link that leads out of the folder"
+    return "" if os.path.isfile(target) else "a link that leads to no file"

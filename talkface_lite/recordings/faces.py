@@ -9,11 +9,13 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from talkface_lite.errors import InputError
 from talkface_lite.face_boxes import SAME_FACE, Face, overlap, width
 from talkface_lite.face_detection import SMALLEST_FACE, FilmFaces
+from talkface_lite.landmarks import align, warp_crop
 from talkface_lite.recordings.cuts import Change, changes
 from talkface_lite.recordings.smoothing import POINTS_REACH, crop_matrices, smooth
 
@@ -21,6 +23,11 @@ __all__ = ["Gap", "Shot", "crop_matrices", "follow"]
 
 LONGEST_BRIDGE = 5
 """Frames. So many in a row without a face are filled in where the face is back at about the same place."""
+
+ALIKE = 0.8
+"""Likeness of a face to itself one frame ago, below which a strong change is a cut though the points fit: two
+people may have been framed alike. In seven films of real speakers from frame to frame: at least 0.92, and
+0.97 where a hard light comes from the side; between any two of them: at most 0.68."""
 
 SHORTEST_SHOT = 5
 """Frames."""
@@ -155,6 +162,7 @@ class _Tracker:
         self.seen: list[_Seen] = []
         self._faces = faces
         self._face: Face | None = None
+        self._frame: np.ndarray | None = None
         self._missed = 0
         self._others: list[_Other] = []
         self._looked = 0
@@ -179,7 +187,7 @@ class _Tracker:
                 self._held.popleft()
 
     def _forget(self) -> None:
-        self._face, self._missed, self._others, self._searched = None, 0, [], 0
+        self._face, self._frame, self._missed, self._others, self._searched = None, None, 0, [], 0
 
     def _follow(self, frame: np.ndarray, change: Change) -> _Seen | None:
         """What became of the face; None where it is given up, and the frame has to be searched afresh."""
@@ -196,6 +204,8 @@ class _Tracker:
                 if change.cut == "" and not self._is_mine(found, boxes):
                     found = None
         jumped = found is not None and _shift(self._face, found) > JUMP * (1 + self._missed)
+        if found is not None and change.cut == "strong" and not jumped:
+            jumped = likeness(self._frame, self._face.points, frame, found.points) < ALIKE
         if (jumped and change.cut) or (found is None and change.cut == "strong"):
             self._held.clear()
             return None
@@ -206,7 +216,7 @@ class _Tracker:
             return _Seen(reason=HIDDEN if len(boxes) else NO_FACE)
         if width(found.box) < LET_GO * SMALLEST_FACE:
             return None
-        self._face, self._missed = found, 0
+        self._face, self._frame, self._missed = found, frame, 0
         return _Seen(found.points, others=int((overlap(boxes, found.box) < SAME_FACE).sum()))
 
     def _is_mine(self, found: Face | None, boxes: np.ndarray) -> bool:
@@ -256,7 +266,7 @@ class _Tracker:
             # a face too small for a quick look is still there in the frames until the next close one
             return _Seen(reason=self._why)
         self._forget()
-        self._face, self._looked = face, len(self.seen)
+        self._face, self._frame, self._looked = face, frame, len(self.seen)
         self._others = [_Other(box) for box in boxes if overlap(box[None], face.box)[0] < SAME_FACE]
         return _Seen(face.points, others=len(self._others), begins=True)
 
@@ -276,6 +286,30 @@ def _shift(before: Face, after: Face) -> float:
     """Mean way of the points, in distances between the outer corners of the eyes."""
     eyes = np.linalg.norm(before.points[45] - before.points[36])
     return float(np.linalg.norm(after.points - before.points, axis=-1).mean() / max(eyes, 1e-6))
+
+
+def likeness(before: np.ndarray, its: np.ndarray, after: np.ndarray, points: np.ndarray) -> float:
+    """Correlation of two aligned faces, in [-1, 1]; their light does not matter.
+
+    Parameters
+    ----------
+    before, after:
+        uint8 ``(H, W, 3)``.
+    its, points:
+        ``(68, 2)``: the face's points in each.
+    """
+    one, other = (
+        _without_light(warp_crop(frame, align(face)[1], 32).mean(-1, dtype=np.float32))
+        for frame, face in ((before, its), (after, points))
+    )
+    return float((one * other).sum() / max(np.sqrt((one**2).sum() * (other**2).sum()), 1e-6))
+
+
+def _without_light(crop: np.ndarray, spread: float = 4.0, noise: float = 9.0) -> np.ndarray:
+    """A grey picture in deviations from its neighbourhood, so that neither shade nor contrast is left."""
+    detail = crop - cv2.GaussianBlur(crop, (0, 0), spread)
+    detail /= np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), spread) + noise)
+    return detail - detail.mean()
 
 
 def _assemble(seen: list[_Seen]) -> tuple[list[Shot], list[Gap]]:

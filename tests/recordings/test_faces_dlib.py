@@ -10,7 +10,8 @@ from talkface_lite import face_detection as fd
 from talkface_lite.corpus.synthesis import draw_clip
 from talkface_lite.landmarks import align, apply_transform, lip_opening
 from talkface_lite.media import read_video
-from talkface_lite.recordings.faces import Gap, Shot, crop_matrices, follow
+from talkface_lite.recordings.faces import ALIKE, Gap, Shot, crop_matrices, follow, likeness
+from talkface_lite.talker import Portrait
 
 CORNERS = [36, 39, 42, 45]
 
@@ -178,3 +179,34 @@ def test_a_small_face_is_followed_and_a_smaller_one_named(people):
     eyes = np.linalg.norm(whole[0, 45] - whole[0, 36])
     assert np.linalg.norm((shot.landmarks - (40, 30)) * 2 - whole, axis=-1).mean() < 0.03 * eyes
     assert follow(film(64), "dlib") == ([], [Gap(0, 10, "a face under 40 px")])
+
+
+# --- two people framed alike ---
+
+
+def test_a_cut_between_two_people_framed_alike_is_found():
+    people = [Portrait.of(name, detector="dlib") for name in ("hopper", "collins")]
+    frames = []
+    for person in people:
+        view = 1.3 * person.matrix
+        view[:, 2] += (320 - 1.3 * 128) / 2
+        for t in range(25):
+            sway = view.copy()
+            sway[:, 2] += (2 * np.sin(t / 4), 1.5 * np.cos(t / 5))
+            frames.append(cv2.warpAffine(person.image, sway, (320, 320), borderMode=cv2.BORDER_REFLECT))
+    assert spans(follow(iter(frames), "dlib")) == [(0, 25, ()), (25, 50, ())]
+
+
+@pytest.mark.real
+def test_a_face_is_like_itself_and_unlike_others(followed, speakers):
+    def face(name, t):
+        return speakers[name][t], followed[name][0][0].landmarks[t]
+
+    for name in speakers:
+        same = [likeness(*face(name, t), *face(name, t + 1)) for t in range(0, 74, 3)]
+        assert min(same) > ALIKE + 0.05
+    others = [likeness(*face(a, 0), *face(b, 0)) for a in speakers for b in speakers if a < b]
+    assert max(others) < ALIKE - 0.05
+    frame, points = face("s1", 0)
+    for light in (half_light, side_light):
+        assert likeness(frame, points, light(frame, 10).astype(np.uint8), points) > 0.95

@@ -173,11 +173,17 @@ def test_no_cluster_is_one_line(tree, tmp_path):
 
 
 def _children(pid: int) -> list[int]:
-    listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True).stdout
-    rows = [line.split(None, 2) for line in listed.splitlines()]
-    return [
-        int(row[0]) for row in rows if int(row[1]) == pid and "loky" in row[2] and "tracker" not in row[2]
-    ]
+    """Loky's workers of a process, from ``/proc``."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            command = (process / "cmdline").read_bytes()
+        except (OSError, IndexError):
+            continue
+        if parent == pid and b"loky" in command and b"tracker" not in command:
+            found.append(int(process.name))
+    return found
 
 
 def _wait_for(process: subprocess.Popen, condition, seconds=60):

@@ -206,6 +206,12 @@ class Dataset:
             }
         )
 
+    def training_batch(
+        self, places: Sequence[tuple[int, int, int]], generators: Sequence[np.random.Generator]
+    ) -> Batch:
+        """Windows as :meth:`batches` gives them; ``generators``, one a window, are for what varies them."""
+        return self.batch(places)
+
     def batches(
         self,
         batch_size: int,
@@ -240,7 +246,7 @@ class Dataset:
         position = (first_step * ranks + rank) * batch_size
         epoch, order = -1, np.zeros(0, np.int64)
         while True:
-            places, shifts = [], []
+            places, shifts, generators = [], [], []
             for at in range(position, position + batch_size):
                 if at // self.items_per_epoch != epoch:
                     epoch = at // self.items_per_epoch
@@ -255,7 +261,8 @@ class Dataset:
                     places[-1] = (index, start, int(lip_opening(self.clips[index].landmarks).argmin()))
                 if shift is not None:
                     shifts.append(shift * rng.standard_normal(len(shift)))
-            batch = self.batch(places)
+                generators.append(rng)
+            batch = self.training_batch(places, generators)
             if shift is not None:
                 batch.mfcc.add_(torch.tensor(np.array(shifts, np.float32))[:, None, None])
             yield batch

@@ -1,6 +1,11 @@
 """Losses that systems share."""
 
+import torch
 from torch import Tensor
+
+from talkface_lite.clip import N_POINTS
+from talkface_lite.errors import InputError
+from talkface_lite.landmarks import MOUTH
 
 
 def masked_mse(prediction: Tensor, target: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -24,3 +29,76 @@ def masked_mse(prediction: Tensor, target: Tensor, mask: Tensor, weight: Tensor 
         squared = squared * weight
     per_frame = squared.mean(dim=-1) * mask  # (B, T, K) → (B, T)
     return per_frame.sum() / mask.sum().clamp(min=1)
+
+
+def dynamic_pixel_loss(
+    frames: Tensor,
+    truth: Tensor,
+    alpha: Tensor,
+    mask: Tensor,
+    *,
+    base_weight: float = 0.5,
+    stop_gradient: bool = True,
+) -> Tensor:
+    """Dynamic pixel-wise loss: errors count more where the network says that it paints (ATVGnet, Eq. 8).
+
+    ``|(v_t - v̂_t) ⊙ (ᾱ_t + β)|``, here averaged over colours, pixels and existing frames, where the paper
+    sums: a sum grows with the size of the picture and the length of the window. The released code too takes
+    the mean, times 10.
+
+    Parameters
+    ----------
+    frames, truth:
+        ``v̂`` and ``v``, ``(B, T, 3, H, W)`` in [-1, 1].
+    alpha:
+        The pixel attention ``(B, T, 1, H, W)`` in [0, 1].
+    mask:
+        bool ``(B, T)``: False marks padding behind the end of a clip.
+    base_weight:
+        β, 0 or more: the weight of a pixel that is copied. The paper's is 0.5.
+    stop_gradient:
+        Whether ᾱ is α without its gradient, as in the paper. With the gradient the network can lower the
+        loss by caring less and not by painting better.
+
+    Returns
+    -------
+    Scalar, 0 or more.
+    """
+    weight = (alpha.detach() if stop_gradient else alpha) + base_weight
+    per_frame = ((frames - truth).abs() * weight).mean(dim=(-3, -2, -1))  # (B, T, 3, H, W) → (B, T)
+    return (per_frame * mask).sum() / mask.sum().clamp(min=1)
+
+
+def pixel_loss(frames: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+    """Mean absolute difference over existing frames: what Eq. 8 is compared with. Arguments as there."""
+    per_frame = (frames - truth).abs().mean(dim=(-3, -2, -1))  # (B, T, 3, H, W) → (B, T)
+    return (per_frame * mask).sum() / mask.sum().clamp(min=1)
+
+
+LANDMARK_MASKS = ("plain", "released", "lips")
+
+
+def landmark_mask(kind: str = "lips", weight: float = 100.0) -> Tensor:
+    """``M_p`` of Eq. 9: which of the 136 coordinates the regression loss cares for.
+
+    It is multiplied inside the square, so a weight of 100 counts 10,000 times.
+
+    Parameters
+    ----------
+    kind:
+        ``"plain"``: ones. ``"released"``: ``weight`` on y of points 48 to 67, as in the released code: lips
+        that are too wide cost 10,000 times less than lips that are too open. ``"lips"`` (ours): ``weight`` on
+        x and y of those points alike.
+    weight:
+        Of the lips.
+
+    Returns
+    -------
+    float32 ``(136,)``, x and y in turn.
+    """
+    if kind not in LANDMARK_MASKS:
+        raise InputError("landmark_mask", repr(kind), " or ".join(LANDMARK_MASKS))
+    mask = torch.ones(N_POINTS, 2)
+    if kind != "plain":
+        mask[MOUTH, 1 if kind == "released" else slice(None)] = weight
+    return mask.flatten()

@@ -136,6 +136,33 @@ def read_shard(
         raise InputError(path, f"an unreadable file ({error})", "a shard of clips") from error
 
 
+def picture_places(path: str | os.PathLike) -> Iterator[tuple[str, int, tuple[int, ...]]]:
+    """Where the pictures of each clip of a shard lie, for reading a few of them without the rest.
+
+    Yields
+    ------
+    tuple[str, int, tuple[int, ...]]
+        Key, offset of the first byte in the file, shape ``(T, H, W, 3)`` of the uint8 array.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_shard`; and when a clip has no pictures. The pictures' own checksum is not looked at.
+    """
+    path = Path(path)
+    with open(path, "rb") as file:
+        for key, members in _groups(file, path):
+            what = f"{path}, clip {key}"
+            if "frames.npy" not in members:
+                raise InputError(what, "no pictures", "a clip with pictures")
+            offset, size = members["json"]
+            file.seek(offset)
+            about = _read_record(what, key, file.read(size))["arrays"].get("frames.npy")
+            offset, size = members["frames.npy"]
+            header, shape = _check_header(file, f"{what}, frames.npy", offset, size, "|u1", about)
+            yield key, offset + len(header), shape
+
+
 def verify_shard(path: str | os.PathLike, sha256: str) -> None:
     """Check that a shard has the SHA-256 that :func:`write_shard` returned.
 
@@ -375,6 +402,21 @@ def _read_record(what: str, key: str, content: bytes) -> dict:
 
 
 def _read_array(file: BinaryIO, what: str, offset: int, size: int, dtype: str, about: object) -> np.ndarray:
+    """The array of the record, its bytes checked."""
+    header, shape = _check_header(file, what, offset, size, dtype, about)
+    array = np.empty(shape, dtype)
+    if file.readinto(_bytes_of(array)) != size - len(header):
+        raise _cut_short(what)
+    digest = hashlib.sha256(header)
+    digest.update(_bytes_of(array))
+    if digest.hexdigest() != about.get("sha256"):
+        raise InputError(what, "another checksum than the record states", "unchanged bytes")
+    return array
+
+
+def _check_header(
+    file: BinaryIO, what: str, offset: int, size: int, dtype: str, about: object
+) -> tuple[bytes, tuple[int, ...]]:
     """The header is compared, never parsed: what is not exactly the array of the record is refused."""
     about = about if isinstance(about, dict) else {}
     shape = about.get("shape")
@@ -390,11 +432,4 @@ def _read_array(file: BinaryIO, what: str, offset: int, size: int, dtype: str, a
     file.seek(offset)
     if file.read(len(header)) != header:
         raise InputError(what, "another header", f"the .npy header of {dtype} {tuple(shape)}, unpickled")
-    array = np.empty(shape, dtype)
-    if file.readinto(_bytes_of(array)) != size - len(header):
-        raise _cut_short(what)
-    digest = hashlib.sha256(header)
-    digest.update(_bytes_of(array))
-    if digest.hexdigest() != about.get("sha256"):
-        raise InputError(what, "another checksum than the record states", "unchanged bytes")
-    return array
+    return header, tuple(shape)

@@ -246,7 +246,8 @@ def _update(
     for optimizer in optimizers.values():
         for group in optimizer.param_groups:
             group["lr"] = rate
-    return system.training_step(batch.to(fabric.device), optimizers, fabric.backward)
+    with fabric.autocast():
+        return system.training_step(batch.to(fabric.device), optimizers, fabric.backward)
 
 
 def _finished(fabric: Fabric, step: int, seconds: float, settings: TrainingSettings) -> bool:

@@ -42,8 +42,8 @@ class System(nn.Module, ABC):
         """Every loss term by name; ``"loss"`` is the one that is minimised."""
 
     @abstractmethod
-    def generate(self, speech: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        """Speech ``(n,)`` at 16 kHz and one face ``(68, 2)`` in pixels → landmarks ``(T, 68, 2)``."""
+    def generate(self, *inputs: np.ndarray) -> np.ndarray:
+        """What the networks are for: landmarks ``(T, 68, 2)``, or pictures uint8 ``(T, H, W, 3)``."""
 
     @classmethod
     @abstractmethod
@@ -73,8 +73,9 @@ class System(nn.Module, ABC):
         return {name: loss.detach() for name, loss in losses.items()}
 
     def networks(self) -> dict[str, nn.Module]:
-        """The networks by name."""
-        return {name: getattr(self, name) for name in self.network_names}
+        """The networks by name, those that are there."""
+        found = ((name, getattr(self, name)) for name in self.network_names)
+        return {name: network for name, network in found if network is not None}
 
     def parameter_counts(self) -> dict[str, int]:
         """Trainable numbers of each network."""
@@ -119,6 +120,13 @@ class System(nn.Module, ABC):
         except (RuntimeError, TypeError, KeyError) as error:
             raise InputError(path, f"weights that do not fit ({error})", f"a {cls.name} system") from error
         return system.eval()
+
+
+def plain_module(module: nn.Module) -> nn.Module:
+    """The network inside the wrappers that training on several devices puts around it."""
+    while isinstance(getattr(module, "module", None), nn.Module):
+        module = module.module
+    return module
 
 
 def read_weights(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -1,0 +1,83 @@
+"""Make the VG-net weights that the package ships: `python scripts/train_vg_net.py --work RUNS`.
+
+Draws painted clips of training people, voices and sentences, trains VG-net `lite` in two stages, and writes
+weights and the record of their run into the package. The first stage has short windows of many people and
+the dynamic pixel loss alone; the second has the paper's 16 frames and, unless told otherwise, the regression
+discriminator. Each stage leaves its result in RUNS; what is there already is not made again, and a run that
+was stopped goes on. About two hours on two free cores.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from talkface_lite.corpus.synthesis import write_corpus
+from talkface_lite.networks.regression_discriminator import RegressionDiscriminatorConfig
+from talkface_lite.networks.vg_net import VGNetConfig
+from talkface_lite.pictures import PictureDataset
+from talkface_lite.systems.atvg_video import ATVGVideo, ATVGVideoConfig
+from talkface_lite.training import TrainingSettings, train
+
+FOLDERS = {
+    "train-a": {"clips": 400, "seed": 4000, "still_head": True},
+    "train-b": {"clips": 400, "seed": 4001},
+    "train-c": {"clips": 900, "seed": 4002, "still_head": True},
+    "train-d": {"clips": 900, "seed": 4003},
+}
+"""Drawn clips of training people."""
+FIRST = TrainingSettings(
+    steps=4500,
+    batch_size=8,
+    learning_rate=1e-3,
+    betas=(0.9, 0.999),
+    schedule="cosine",
+    closed_examples=0.3,
+    precision="bf16",
+    log_every=50,
+    checkpoint_every=250,
+)
+SECOND = replace(FIRST, steps=1200, batch_size=4, learning_rate=3e-4)
+FIRST_WINDOW, SECOND_WINDOW = 8, 16
+
+
+def draw(work: Path) -> list[Path]:
+    """The folders of painted clips, unless they are there."""
+    for name, about in FOLDERS.items():
+        if not (work / name).is_dir():
+            print(f"drawing {name}", file=sys.stderr)
+            write_corpus(work / name, split="train", **about)
+    return [work / name for name in FOLDERS]
+
+
+def main() -> None:
+    """Draw, train, leave the weights in the folder of work."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True, metavar="RUNS")
+    parser.add_argument("--camera", type=float, default=1.0, help="strength of the random camera")
+    parser.add_argument("--no-second", action="store_true", help="the first stage alone")
+    arguments = parser.parse_args()
+    work = arguments.work
+    folders = draw(work)
+    torch.manual_seed(FIRST.seed)
+    config = ATVGVideoConfig(vg_net=VGNetConfig.lite())
+    system = ATVGVideo(config)
+    options = {"camera": arguments.camera, "mirrored": True}
+    first = work / "first" / "weights.safetensors"
+    if not first.exists():
+        dataset = PictureDataset.from_folder(folders, window=FIRST_WINDOW, **options)
+        train(system, dataset, first.parent, FIRST, resume=True)
+    if arguments.no_second:
+        return
+    dataset = PictureDataset.from_folder(folders, window=SECOND_WINDOW, **options)
+    system = ATVGVideo(replace(config, discriminator=RegressionDiscriminatorConfig.lite()))
+    system.vg_net.load_state_dict(ATVGVideo.load(first).vg_net.state_dict())
+    result = train(system, dataset, work / "second", SECOND, resume=True)
+    print(json.dumps(result.losses))
+
+
+if __name__ == "__main__":
+    main()

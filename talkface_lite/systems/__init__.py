@@ -10,7 +10,10 @@ import torch
 
 from talkface_lite.errors import InputError
 from talkface_lite.networks.at_net import ATNetConfig
+from talkface_lite.networks.regression_discriminator import RegressionDiscriminatorConfig
+from talkface_lite.networks.vg_net import VGNetConfig
 from talkface_lite.systems.atvg import ATVG, ATVGConfig
+from talkface_lite.systems.atvg_video import ATVGVideo, ATVGVideoConfig
 from talkface_lite.systems.base import System, read_weights
 
 SYSTEMS: tuple[type[System], ...] = (ATVG,)
@@ -23,11 +26,16 @@ __all__ = [
     "SIZES",
     "SYSTEMS",
     "ATVGConfig",
+    "ATVGVideo",
+    "ATVGVideoConfig",
     "System",
     "build",
+    "build_video",
     "describe",
     "load",
+    "load_video",
     "read_weights",
+    "shipped_video_weights",
     "shipped_weights",
     "system_class",
 ]
@@ -98,6 +106,53 @@ def load(
     return system_class(name).load(path)
 
 
+def build_video(
+    name: str = "atvg", size: str = "lite", *, discriminator: bool = True, **options: object
+) -> ATVGVideo:
+    """The half of a system that makes pictures, with fresh weights.
+
+    Parameters
+    ----------
+    name, size:
+        Which system; ``lite`` or ``full``.
+    discriminator:
+        False: VG-net alone.
+    **options:
+        Settings of :class:`~talkface_lite.systems.atvg_video.ATVGVideoConfig`, and ``recurrence``,
+        ``landmark_attention``, ``pixel_attention``, ``dropout`` of
+        :class:`~talkface_lite.networks.vg_net.VGNetConfig`.
+    """
+    system_class(name)
+    ours = {k: options.pop(k) for k in list(options) if k in VGNetConfig.__dataclass_fields__}
+    judge = RegressionDiscriminatorConfig.of_size(size) if discriminator else None
+    config = ATVGVideoConfig(vg_net=VGNetConfig.of_size(size, **ours), discriminator=judge, **options)
+    return ATVGVideo(config)
+
+
+def shipped_video_weights(name: str = "atvg", size: str = "lite") -> Path:
+    """Where the package keeps the weights that make a system's pictures; the file need not exist."""
+    system_class(name)
+    return Path(str(files("talkface_lite") / "weights" / f"{name}_vg_net_{size}.safetensors"))
+
+
+def load_video(
+    name: str = "atvg", size: str = "lite", *, weights: str | os.PathLike | None = None
+) -> ATVGVideo:
+    """The trained half of a system that makes pictures, in evaluation mode, on the CPU.
+
+    Raises
+    ------
+    InputError
+        When there are no such weights.
+    """
+    path = Path(weights) if weights is not None else shipped_video_weights(name, size)
+    if weights is None and not path.is_file():
+        raise InputError(
+            f"weights of VG-net {size}", "none in the package", "--weights FILES (talkface train makes them)"
+        )
+    return ATVGVideo.load(path)
+
+
 def describe(names: Sequence[str], sizes: Sequence[str] = SIZES) -> dict[str, Any]:
     """Networks with their parameter counts, weights with their origin: ``{name: {size: ...}}``.
 
@@ -116,5 +171,11 @@ def describe(names: Sequence[str], sizes: Sequence[str] = SIZES) -> dict[str, An
                 if path.is_file():
                     record = read_weights(path)[0]["record"]
                     weights.append({"file": path.name, "bytes": path.stat().st_size, "record": record})
+            with torch.device("meta"):
+                networks |= build_video(name, size).parameter_counts()
+            path = shipped_video_weights(name, size)
+            if path.is_file():
+                record = read_weights(path)[0]["record"]
+                weights.append({"file": path.name, "bytes": path.stat().st_size, "record": record})
             about[name][size] = {"networks": networks, "weights": weights}
     return about

@@ -30,7 +30,7 @@ FOLDERS = {
 }
 """Drawn clips of training people."""
 FIRST = TrainingSettings(
-    steps=4500,
+    steps=2800,
     batch_size=8,
     learning_rate=1e-3,
     betas=(0.9, 0.999),
@@ -63,7 +63,7 @@ def main() -> None:
     work = arguments.work
     folders = draw(work)
     torch.manual_seed(FIRST.seed)
-    config = ATVGVideoConfig(vg_net=VGNetConfig.lite())
+    config = ATVGVideoConfig(vg_net=VGNetConfig.lite(), colour_weight=0.3)
     system = ATVGVideo(config)
     options = {"camera": arguments.camera, "mirrored": True}
     first = work / "first" / "weights.safetensors"

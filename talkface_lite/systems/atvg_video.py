@@ -44,6 +44,10 @@ class ATVGVideoConfig:
         β of Eq. 8.
     stop_gradient:
         Whether ᾱ of Eq. 8 carries no gradient, as in the paper.
+    colour_weight:
+        Ours: weight of the plain L1 of the colour before it is mixed with the photograph. Without it a network
+        soon finds that α = 0, a copy of the photograph, is a good film, and then learns to paint very slowly,
+        because what it paints is not seen.
     pixel_weight, score_weight, landmark_weight:
         Factors of the pixel loss, of ``D_s`` and of ``D_p`` in what the generator minimises; the released
         code has 10, 1 and 1.
@@ -56,6 +60,7 @@ class ATVGVideoConfig:
     loss: str = "dynamic"
     base_weight: float = 0.5
     stop_gradient: bool = True
+    colour_weight: float = 0.0
     pixel_weight: float = 10.0
     score_weight: float = 1.0
     landmark_weight: float = 1.0
@@ -65,7 +70,7 @@ class ATVGVideoConfig:
     def __post_init__(self) -> None:
         if self.loss not in PIXEL_LOSSES:
             raise InputError("loss", repr(self.loss), " or ".join(PIXEL_LOSSES))
-        for name in ("base_weight", "pixel_weight", "score_weight", "landmark_weight"):
+        for name in ("base_weight", "colour_weight", "pixel_weight", "score_weight", "landmark_weight"):
             if not getattr(self, name) >= 0:
                 raise InputError(name, getattr(self, name), "0 or more")
 
@@ -179,6 +184,8 @@ class ATVGVideo(System):
                 base_weight=self.config.base_weight,
                 stop_gradient=self.config.stop_gradient,
             )
+        if self.config.colour_weight:
+            loss = loss + self.config.colour_weight * pixel_loss(made.colour, truth, mask)
         return {
             "loss": self.config.pixel_weight * loss,
             "pixel": plain.detach(),
@@ -223,9 +230,7 @@ class ATVGVideo(System):
             When the photograph is not a crop.
         """
         if photo.dtype != np.uint8 or photo.shape != (CROP_SIZE, CROP_SIZE, 3):
-            raise InputError(
-                "photo", f"{photo.dtype} {photo.shape}", f"uint8 ({CROP_SIZE}, {CROP_SIZE}, 3)"
-            )
+            raise InputError("photo", f"{photo.dtype} {photo.shape}", f"uint8 ({CROP_SIZE}, {CROP_SIZE}, 3)")
         was_training = self.training
         self.eval()
         try:

@@ -26,6 +26,10 @@ from talkface_lite.errors import InputError
 SILENCE_PEAK = 1e-3
 """A recording whose largest sample is below this (-60 dBFS) is silence."""
 
+CONTAINERS = ("mov", "matroska", "webm", "avi", "mpeg", "mpegts", "flv", "asf", "ogg", "mxf", "dv", "nut")
+"""ffmpeg's names of the containers that are opened. None of them is a playlist or names other files. Raw
+streams (.h264, .m1v) are left out: they have no time stamps."""
+
 MIN_PICTURE_SIDE = 16
 """Pictures with a shorter side, pixels, cannot hold a face."""
 
@@ -161,7 +165,7 @@ def read_video(path: str | os.PathLike) -> Video:
     path = Path(path)
     if not path.is_file():
         raise InputError(path, "no such file", "a video file")
-    only_local = ["-protocol_whitelist", "file"]
+    only_local = ["-protocol_whitelist", "file", "-format_whitelist", ",".join(CONTAINERS)]
     try:
         reader = imageio_ffmpeg.read_frames(str(path.resolve()), input_params=only_local)
         about = next(reader)

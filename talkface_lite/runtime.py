@@ -45,6 +45,11 @@ def device(name: str | None = None) -> str:
     return chosen
 
 
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def budget() -> str:
     """``"quick"`` or ``"full"``: ``$TALKFACE_BUDGET`` where set, else full on a GPU and quick without one."""
     chosen = os.environ.get("TALKFACE_BUDGET") or ("full" if device().startswith("cuda") else "quick")

@@ -282,3 +282,17 @@ def test_a_full_disk_during_talk(folder, tmp_path, capsys, monkeypatch):
     code = talk(folder, tmp_path / "a" / "b" / "v.mp4")
     refused(capsys, code, "v.mp4: got No space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_prepare_offers_what_the_package_has():
+    from talkface_lite.face_detection import DETECTORS
+    from talkface_lite.recordings.pipeline import RECORDINGS_PER_SHARD
+    from talkface_lite.recordings.prepare import SIZES
+    from talkface_lite.recordings.readers import READERS
+
+    (commands,) = cli._parser()._subparsers._group_actions
+    options = {action.dest: action for action in commands.choices["prepare"]._actions}
+    assert cli.RECORDING_KINDS == options["kind"].choices == tuple(READERS)
+    assert options["per_shard"].default == RECORDINGS_PER_SHARD
+    assert options["size"].choices == SIZES
+    assert options["detector"].choices == DETECTORS

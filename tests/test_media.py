@@ -146,6 +146,13 @@ def test_strange_videos_are_refused(tmp_path, content):
         media.read_video(path)
 
 
+def test_a_script_that_names_another_film_is_refused(tmp_path):
+    media.write_video(tmp_path / "film.mp4", np.zeros((2, 32, 32, 3), np.uint8))
+    (tmp_path / "a.mp4").write_text("ffconcat version 1.0\nfile film.mp4\n")
+    with pytest.raises(InputError, match="expected a video file"):
+        media.read_video(tmp_path / "a.mp4")
+
+
 @pytest.mark.real
 def test_real_grid_clip_is_read_whole(real):
     video = media.read_video(real / "grid" / "s1" / "bbaf2n.mpg")

@@ -28,6 +28,7 @@ from talkface_lite.corpus.face import Identity, Motion, face_points
 from talkface_lite.corpus.visemes import articulation
 from talkface_lite.corpus.voice import VOICES, Room, Voice, grid_sentence, speak
 from talkface_lite.errors import InputError
+from talkface_lite.runtime import cores
 
 FORMAT = "talkface_lite corpus 1"
 SPLITS = ("train", "test")
@@ -239,7 +240,7 @@ def write_corpus(
         temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".part"))
         names = [f"clip-{index:06d}.safetensors" for index in range(clips)]
         jobs = ((temporary / name, clip_seed(seed, index)) for index, name in enumerate(names))
-        _draw_all(jobs, clips, settings, min(workers or _cores(), clips), progress)
+        _draw_all(jobs, clips, settings, min(workers or cores(), clips), progress)
         # by way of sys.modules: the package's front door is above this floor
         version = sys.modules["talkface_lite"].__version__
         about = {"format": FORMAT, "version": version, "clips": clips, "seed": seed, **asdict(settings)}
@@ -313,10 +314,6 @@ def _one_thread() -> None:
 
 def _draw_and_save(path: Path, seed: int, settings: CorpusSettings) -> None:
     draw_clip(seed, **asdict(settings)).save(path)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _draw_number(rng: np.random.Generator, split: str | None) -> int:

@@ -16,17 +16,15 @@ import numpy as np
 
 from talkface_lite.clip import FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME
 from talkface_lite.errors import InputError
+from talkface_lite.face_detection import SMALLEST_FACE
+from talkface_lite.media import CONTAINERS
 from talkface_lite.recordings.ffmpeg import Ffmpeg
 
 LONGEST_S = 3600
 """Longer films are refused, seconds: a wrong time stamp would otherwise ask for years of frames."""
 
-MIN_SIDE, MAX_SIDE = 40, 8192
-"""Sides of a picture, pixels: a smaller one holds no face, a larger one strains the memory."""
-
-CONTAINERS = ("mov", "matroska", "webm", "avi", "mpeg", "mpegts", "flv", "asf", "ogg", "mxf", "dv", "nut")
-"""ffmpeg's names of the containers that are opened. None of them is a playlist or names other files. Raw
-streams (.h264, .m1v) are left out: they have no time stamps."""
+MAX_SIDE = 8192
+"""Longest side of a picture, pixels: a longer one strains the memory."""
 
 TOLERATED_END_S = 0.1
 """A container states its length to about a frame of picture and a packet of sound; less is not missing."""
@@ -61,8 +59,8 @@ class Film:
     ------
     InputError
         When the file is missing, cannot be read, is empty or not a plain file, is not a video in one of
-        :data:`CONTAINERS`, has no picture that can be decoded, is longer than 60 minutes, or has a side under
-        40 or over 8192 pixels.
+        :data:`~talkface_lite.media.CONTAINERS`, has no picture that can be decoded, is longer than 60
+        minutes, or has a side under 40 or over 8192 pixels.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
@@ -184,11 +182,11 @@ class Film:
             raise InputError(self._name, _why_not(log), "a video file")
         self.facts.update(_about(self._name, log))
         width, height = int(header[1]), int(header[2])
-        if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE:
+        if min(width, height) < SMALLEST_FACE or max(width, height) > MAX_SIDE:
             raise InputError(
                 self._name,
                 f"a picture of {width}x{height} pixels",
-                f"sides of {MIN_SIDE} to {MAX_SIDE} pixels",
+                f"sides of {SMALLEST_FACE} to {MAX_SIDE} pixels",
             )
         seconds = self.facts["seconds_stated"]
         if seconds is not None and seconds > LONGEST_S:

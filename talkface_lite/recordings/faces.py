@@ -17,9 +17,7 @@ from talkface_lite.face_boxes import SAME_FACE, Face, overlap, width
 from talkface_lite.face_detection import SMALLEST_FACE, FilmFaces
 from talkface_lite.landmarks import align, warp_crop
 from talkface_lite.recordings.cuts import Change, changes
-from talkface_lite.recordings.smoothing import POINTS_REACH, crop_matrices, smooth
-
-__all__ = ["Gap", "Shot", "crop_matrices", "follow"]
+from talkface_lite.recordings.smoothing import POINTS_REACH, smooth
 
 LONGEST_BRIDGE = 5
 """Frames. So many in a row without a face are filled in where the face is back at about the same place."""

@@ -1,18 +1,45 @@
 """One running ffmpeg: it never outlives the block that reads from it, and never hangs it."""
 
 import os
+import re
 import subprocess
 import tempfile
 import threading
 import time
 from typing import Self
 
+import imageio_ffmpeg
+
 from talkface_lite.errors import InputError
 
 STALL_S = 60.0
 """An ffmpeg that gives nothing for so long is killed, seconds; one 8192-pixel frame takes about one."""
 
+OLDEST = 9
+"""The oldest ffmpeg, its major version, on which the decoding of films is tested."""
+
 _LOG_BYTES = 1 << 23
+
+
+def check_ffmpeg() -> None:
+    """Make sure that the ffmpeg of this machine is new enough.
+
+    Builds between two versions, such as ``N-118193-g5f38c82536``, do not say how new they are; they pass.
+
+    Raises
+    ------
+    InputError
+        When there is no ffmpeg that runs, or it is older than version 9.
+    """
+    expected = f"ffmpeg {OLDEST} or newer (pip install 'imageio-ffmpeg>=0.8')"
+    try:
+        version = imageio_ffmpeg.get_ffmpeg_version()
+    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+        raise InputError("ffmpeg", "none that runs", expected) from error
+    # n9.0.2-17-g2a571b6068, 7.0.2-static, 5.1.6-0+deb12u1; a commit or a date has no dot
+    numbered = re.match(r"n?(\d+)\.", version)
+    if numbered and int(numbered[1]) < OLDEST:
+        raise InputError("ffmpeg", f"version {version}", expected)
 
 
 class Ffmpeg:

@@ -17,11 +17,13 @@ from typing import Any, TextIO
 
 from talkface_lite.clip import CROP_SIZE, Clip, write_atomically
 from talkface_lite.errors import InputError
-from talkface_lite.face_detection import DETECTORS, choose_detector
+from talkface_lite.face_detection import choose_detector
 from talkface_lite.recordings.base import Recording, Rejection
+from talkface_lite.recordings.ffmpeg import check_ffmpeg
 from talkface_lite.recordings.prepare import SIZES, Account, prepare_recording
 from talkface_lite.recordings.readers import read
 from talkface_lite.recordings.summary import FORMAT, Plan, conclude, read_record, shard_path
+from talkface_lite.runtime import cores
 from talkface_lite.shards import write_shard
 
 RECORDINGS_PER_SHARD = 50
@@ -78,16 +80,16 @@ def prepare(
     Raises
     ------
     InputError
-        When a setting is wrong, the folder is missing or holds no recording, ``out`` holds something else,
-        the disk is full, or workers keep dying. What is finished by then stays, and ``resume`` goes on.
+        When a setting is wrong, ffmpeg is older than version 9, the folder is missing or holds no recording,
+        ``out`` holds something else, the disk is full, or workers keep dying. What is finished by then stays,
+        and ``resume`` goes on.
     """
     if size not in SIZES:
         raise InputError("size", size, " or ".join(map(str, SIZES)))
-    if detector not in DETECTORS:
-        raise InputError("detector", repr(detector), " or ".join(DETECTORS))
     for name, value in (("workers", workers), ("per_shard", per_shard)):
         if value is not None and value < 1:
             raise InputError(name, value, "at least 1")
+    check_ffmpeg()
     out = Path(out)
     recordings, left_out = _list(kind, Path(source))
     plan = Plan(
@@ -108,7 +110,7 @@ def prepare(
                 index: (recordings[index * per_shard : (index + 1) * per_shard], out, index, plan)
                 for index in todo
             }
-            for finished, _ in enumerate(_run(jobs, workers or _cores(), dask), start=1):
+            for finished, _ in enumerate(_run(jobs, workers or cores(), dask), start=1):
                 report(len(done) + finished, plan.shards)
             return conclude(out, plan, left_out)
     except OSError as error:
@@ -159,14 +161,14 @@ def _hold(out: Path, plan: Plan, *, resume: bool) -> Iterator[None]:
     out.mkdir(parents=True, exist_ok=True)
     with (out / ".lock").open("w") as lock:
         _lock(lock, out)
-        if known.is_file():
-            _same_plan(known, plan)
-        else:
-            text = json.dumps({"format": FORMAT, **asdict(plan)}, indent=1) + "\n"
-            write_atomically(known, text.encode())
-        for path in out.glob(".*.part"):
-            path.unlink()
         try:
+            if known.is_file():
+                _same_plan(known, plan)
+            else:
+                text = json.dumps({"format": FORMAT, **asdict(plan)}, indent=1) + "\n"
+                write_atomically(known, text.encode())
+            for path in out.glob(".*.part"):
+                path.unlink()
             yield
         finally:
             (out / ".lock").unlink(missing_ok=True)
@@ -300,7 +302,3 @@ def _run_on_dask(jobs: Mapping[int, tuple], address: str) -> Iterator[int]:
         raise InputError("--dask", f"no worker at {address}", "at least one Dask worker") from error
     finally:
         client.close()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

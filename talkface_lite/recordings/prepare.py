@@ -20,7 +20,8 @@ from talkface_lite.errors import InputError
 from talkface_lite.landmarks import apply_transform, warp_crop
 from talkface_lite.recordings.base import Recording, Rejection
 from talkface_lite.recordings.decode import Film, fit_speech
-from talkface_lite.recordings.faces import Gap, Shot, crop_matrices, follow
+from talkface_lite.recordings.faces import Gap, Shot, follow
+from talkface_lite.recordings.smoothing import crop_matrices
 
 SIZES = (128, 256)
 LONGEST_CLIP = 750

@@ -2,6 +2,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from talkface_lite.media import write_video
 from talkface_lite.recordings import summary
 from talkface_lite.recordings.base import Recording
 from talkface_lite.recordings.faces import Gap, Shot
+from talkface_lite.recordings.ffmpeg import check_ffmpeg
 from talkface_lite.recordings.pipeline import prepare
 from talkface_lite.recordings.prepare import (
     Account,
@@ -271,6 +273,38 @@ def test_what_does_not_fit_is_not_mixed(tree, prepared, tmp_path, change, messag
     with pytest.raises(InputError, match=message):
         prepare("grid", settings.pop("source"), prepared[0], **settings)
     assert shards_of(prepared[0]) == before
+
+
+def test_a_refused_resume_leaves_no_lock(tree, prepared):
+    with pytest.raises(InputError, match="size 256"):
+        prepare("grid", tree, prepared[0], size=256, detector="dlib", per_shard=4, resume=True)
+    assert not list(prepared[0].glob(".*"))
+
+
+@pytest.mark.parametrize(
+    "version",
+    [
+        *("9.0", "n9.0.2-17-g2a571b6068-20260930", "10.1-full_build"),
+        *("N-118193-g5f38c82536", "2024-12-04-git-2f95bc3cb3", ""),  # no version, so nothing to refuse
+    ],
+)
+def test_a_new_ffmpeg_and_one_of_unknown_age_will_do(monkeypatch, version):
+    monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_version", lambda: version)
+    check_ffmpeg()
+
+
+@pytest.mark.parametrize("version", ["8.1", "n8.0.1-3-gabcdef", "7.0.2-static", "5.1.6-0+deb12u1"])
+def test_an_old_ffmpeg_is_refused_before_anything_is_written(tree, tmp_path, monkeypatch, version):
+    monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_version", lambda: version)
+    with pytest.raises(InputError, match=rf"^ffmpeg: got version {re.escape(version)}, expected ffmpeg 9 "):
+        prepare("grid", tree, tmp_path / "out", detector="dlib", workers=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_ffmpeg_is_one_line(monkeypatch):
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "nowhere")
+    with pytest.raises(InputError, match="none that runs"):
+        check_ffmpeg()
 
 
 def test_two_at_once_are_refused(tree, prepared):

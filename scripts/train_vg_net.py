@@ -30,7 +30,7 @@ FOLDERS = {
 }
 """Drawn clips of training people."""
 FIRST = TrainingSettings(
-    steps=2800,
+    steps=2600,
     batch_size=8,
     learning_rate=1e-3,
     betas=(0.9, 0.999),
@@ -63,7 +63,7 @@ def main() -> None:
     work = arguments.work
     folders = draw(work)
     torch.manual_seed(FIRST.seed)
-    config = ATVGVideoConfig(vg_net=VGNetConfig.lite(), colour_weight=0.3)
+    config = ATVGVideoConfig(vg_net=VGNetConfig.lite(), colour_weight=0.3, mouth_weight=4.0)
     system = ATVGVideo(config)
     options = {"camera": arguments.camera, "mirrored": True}
     first = work / "first" / "weights.safetensors"
@@ -74,7 +74,7 @@ def main() -> None:
         return
     dataset = PictureDataset.from_folder(folders, window=SECOND_WINDOW, **options)
     system = ATVGVideo(replace(config, discriminator=RegressionDiscriminatorConfig.lite()))
-    system.vg_net.load_state_dict(ATVGVideo.load(first).vg_net.state_dict())
+    system.start_from(first)
     result = train(system, dataset, work / "second", SECOND, resume=True)
     print(json.dumps(result.losses))
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from talkface_lite.clip import ROWS_PER_FRAME, SAMPLES_PER_FRAME, Clip, write_atomically
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import lip_opening
+from talkface_lite.landmarks import lip_opening, normalise
 from talkface_lite.shards import SUFFIX as SHARD_SUFFIX
 from talkface_lite.shards import read_shard
 from talkface_lite.speech import mfcc_windows
@@ -164,9 +164,17 @@ class Dataset:
         return write_atomically(path, to_safetensors(tensors, {"features": json.dumps(about)}))
 
     def statistics(self) -> dict[str, np.ndarray]:
-        """float32 ``mfcc_mean`` and ``mfcc_std``, each ``(12,)``, over all rows of all clips."""
+        """Means and standard deviations over all clips, float32.
+
+        ``mfcc_mean`` and ``mfcc_std`` ``(12,)``; ``landmark_mean`` and ``landmark_std`` ``(136,)`` in the
+        units that networks see.
+        """
         rows = np.concatenate([clip.rows for clip in self.clips]).astype(np.float64)
+        faces = np.concatenate([clip.landmarks for clip in self.clips]).astype(np.float64)
+        faces = normalise(faces).reshape(len(faces), -1)
         return {
+            "landmark_mean": faces.mean(axis=0).astype(np.float32),
+            "landmark_std": np.maximum(faces.std(axis=0), 1e-3).astype(np.float32),
             "mfcc_mean": rows.mean(axis=0).astype(np.float32),
             "mfcc_std": np.maximum(rows.std(axis=0), 1e-3).astype(np.float32),
         }

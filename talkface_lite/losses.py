@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from talkface_lite.clip import N_POINTS
+from talkface_lite.clip import CROP_SIZE, N_POINTS
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import MOUTH
 
@@ -39,6 +39,7 @@ def dynamic_pixel_loss(
     *,
     base_weight: float = 0.5,
     stop_gradient: bool = True,
+    counts: Tensor | None = None,
 ) -> Tensor:
     """Dynamic pixel-wise loss: errors count more where the network says that it paints (ATVGnet, Eq. 8).
 
@@ -59,20 +60,48 @@ def dynamic_pixel_loss(
     stop_gradient:
         Whether ᾱ is α without its gradient, as in the paper. With the gradient the network can lower the
         loss by caring less and not by painting better.
+    counts:
+        Ours: further factors ``(B, T, 1, H, W)``, as :func:`mouth_map` makes them; None counts alike.
 
     Returns
     -------
     Scalar, 0 or more.
     """
     weight = (alpha.detach() if stop_gradient else alpha) + base_weight
-    per_frame = ((frames - truth).abs() * weight).mean(dim=(-3, -2, -1))  # (B, T, 3, H, W) → (B, T)
-    return (per_frame * mask).sum() / mask.sum().clamp(min=1)
+    return pixel_loss(frames, truth, mask, counts=weight if counts is None else weight * counts)
 
 
-def pixel_loss(frames: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+def pixel_loss(frames: Tensor, truth: Tensor, mask: Tensor, *, counts: Tensor | None = None) -> Tensor:
     """Mean absolute difference over existing frames: what Eq. 8 is compared with. Arguments as there."""
-    per_frame = (frames - truth).abs().mean(dim=(-3, -2, -1))  # (B, T, 3, H, W) → (B, T)
+    error = (frames - truth).abs()
+    if counts is not None:
+        error = error * counts
+    per_frame = error.mean(dim=(-3, -2, -1))  # (B, T, 3, H, W) → (B, T)
     return (per_frame * mask).sum() / mask.sum().clamp(min=1)
+
+
+def mouth_map(landmarks: Tensor, size: int = CROP_SIZE, margin: float = 4.0) -> Tensor:
+    """Where the mouth is: a soft ellipse about the 20 mouth points of each frame (ours).
+
+    Parameters
+    ----------
+    landmarks:
+        ``(B, T, 68, 2)``, pixels of the 128×128 crop.
+    size:
+        Side of the map, pixels.
+    margin:
+        How far the ellipse reaches beyond the points, pixels of the crop.
+
+    Returns
+    -------
+    float ``(B, T, 1, size, size)``: 1 in the middle, 0.6 on the ellipse, falling to 0 outside.
+    """
+    mouth = landmarks[..., MOUTH, :]
+    low, high = mouth.amin(dim=-2), mouth.amax(dim=-2)  # (B, T, 2)
+    centre, radius = (low + high) / 2, (high - low) / 2 + margin
+    places = (torch.arange(size, device=landmarks.device) + 0.5) * (CROP_SIZE / size) - 0.5
+    x, y = (((places - centre[..., [i]]) / radius[..., [i]]) ** 2 for i in (0, 1))  # (B, T, size)
+    return torch.exp(-0.5 * (x.unsqueeze(-2) + y.unsqueeze(-1)) ** 2).unsqueeze(-3)
 
 
 LANDMARK_MASKS = ("plain", "released", "lips")

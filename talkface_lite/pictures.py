@@ -89,7 +89,9 @@ class PictureDataset(Dataset):
         for place in self.places:
             if place.shape[1:] != self.places[0].shape[1:]:
                 raise InputError(
-                    place.path, f"pictures of {place.shape[1:3]}", f"{self.places[0].shape[1:3]}, as the first"
+                    place.path,
+                    f"pictures of {place.shape[1:3]}",
+                    f"{self.places[0].shape[1:3]}, as the first",
                 )
 
     @classmethod

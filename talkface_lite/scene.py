@@ -1,14 +1,24 @@
-"""The film of ``talkface talk`` while landmarks are all that speaks: photograph, moving face, sound."""
+"""The film that shows how it is made: the photograph that talks, its landmarks, the sound."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from types import MappingProxyType
 
 import cv2
 import numpy as np
 
-from talkface_lite.clip import CROP_SIZE, Clip
-from talkface_lite.landmarks import GROUPS, apply_transform, draw_landmarks, magnify, smooth_curve, warp_crop
+from talkface_lite.clip import CROP_SIZE, SAMPLES_PER_FRAME
+from talkface_lite.landmarks import (
+    GROUPS,
+    apply_transform,
+    draw_landmarks,
+    invert_transform,
+    magnify,
+    smooth_curve,
+    warp_crop,
+)
+from talkface_lite.paste import Paster
+from talkface_lite.systems.base import Stretch
 
 INK = (16, 18, 24)
 PANEL = (27, 30, 39)
@@ -37,9 +47,16 @@ _SHIFT = 4
 
 
 def talking_scene(
-    image: np.ndarray, matrix: np.ndarray, clip: Clip, *, panel: int = 448, gap: int = 16, strip: int = 72
+    image: np.ndarray,
+    matrix: np.ndarray,
+    speech: np.ndarray,
+    stretches: Iterable[Stretch],
+    *,
+    panel: int = 448,
+    gap: int = 16,
+    strip: int = 72,
 ) -> Iterator[np.ndarray]:
-    """Frames of the film: the photograph with its moving landmarks, the same face as a drawing, the sound.
+    """Frames of the film: the photograph that talks, its landmarks as a drawing, the sound.
 
     Parameters
     ----------
@@ -47,31 +64,34 @@ def talking_scene(
         uint8 RGB ``(H, W, 3)``: the photograph.
     matrix:
         ``(2, 3)``, photograph to aligned crop.
-    clip:
-        Landmarks in the crop, and speech.
+    speech:
+        float32 ``(640·T,)``.
+    stretches:
+        The film as :meth:`talkface_lite.talker.Talker.film` gives it, T frames in all.
     panel, gap, strip:
         Side of a panel, space between things, height of the waveform, pixels.
 
     Yields
     ------
-    uint8 RGB ``(panel + strip + 3·gap, 2·panel + 3·gap, 3)``, one for each frame of the clip.
+    uint8 RGB ``(panel + strip + 3·gap, 2·panel + 3·gap, 3)``, one for each frame.
     """
     # the crop shrinks about a point a little above its middle, so that hair and chin both come into view
     middle = np.array([CROP_SIZE / 2, 0.52 * CROP_SIZE])
     zoom = np.array([[ZOOM, 0, (1 - ZOOM) * middle[0]], [0, ZOOM, (1 - ZOOM) * middle[1]]])
     photo = warp_crop(image, zoom @ np.vstack([matrix, [0, 0, 1]]), panel)
-    points = apply_transform(clip.landmarks, zoom)
+    paster = Paster(photo, invert_transform(magnify(panel / CROP_SIZE) @ np.vstack([zoom, [0, 0, 1]])))
     canvas = np.empty((panel + strip + 3 * gap, 2 * panel + 3 * gap, 3), np.uint8)
     canvas[:] = INK
-    wave = waveform(clip.speech, canvas.shape[1] - 2 * gap, strip)
+    wave = waveform(speech, canvas.shape[1] - 2 * gap, strip)
     left, right = slice(gap, gap + panel), slice(2 * gap + panel, 2 * gap + 2 * panel)
-    for t in range(len(clip)):
-        canvas[gap : gap + panel, left] = draw_landmarks(
-            points[t], panel, image=photo, colours=ON_DARK, thickness=0.9
-        )
-        canvas[gap : gap + panel, right] = _drawn_face(points[t], panel)
-        canvas[2 * gap + panel : 2 * gap + panel + strip, gap:-gap] = _played(wave, (t + 1) / len(clip))
-        yield canvas.copy()
+    n_frames, shown = len(speech) // SAMPLES_PER_FRAME, 0
+    for made in stretches:
+        for landmarks, colour, alpha in zip(apply_transform(made.landmarks, zoom), made.colour, made.alpha):
+            shown += 1
+            canvas[gap : gap + panel, left] = paster.paste(colour, alpha)
+            canvas[gap : gap + panel, right] = _drawn_face(landmarks, panel)
+            canvas[2 * gap + panel : 2 * gap + panel + strip, gap:-gap] = _played(wave, shown / n_frames)
+            yield canvas.copy()
 
 
 def waveform(speech: np.ndarray, width: int, height: int) -> np.ndarray:

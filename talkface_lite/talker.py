@@ -1,7 +1,7 @@
 """A photograph and a recording in, a clip out, for any system."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +16,9 @@ from talkface_lite.face_detection import detect_landmarks
 from talkface_lite.landmarks import align, draw_landmarks, warp_crop
 from talkface_lite.media import read_image, read_speech
 from talkface_lite.runtime import device as choose_device
-from talkface_lite.systems import System, load
+from talkface_lite.systems import ATVG, ATVGVideo, load, load_video, shipped_video_weights
+from talkface_lite.systems.atvg_video import to_pictures
+from talkface_lite.systems.base import Stretch
 
 
 def _hopper() -> np.ndarray:
@@ -107,13 +109,17 @@ class Talker:
     Parameters
     ----------
     system:
-        The system, trained.
+        Speech to landmarks, trained.
+    video:
+        Landmarks to pictures, trained. None: the landmarks speak, drawn on the photograph.
     device:
         Where to compute; None as :func:`talkface_lite.runtime.device` chooses.
     """
 
-    def __init__(self, system: System, *, device: str | None = None) -> None:
-        self.system = system.to(choose_device(device)).eval()
+    def __init__(self, system: ATVG, video: ATVGVideo | None = None, *, device: str | None = None) -> None:
+        device = choose_device(device)
+        self.system = system.to(device).eval()
+        self.video = None if video is None else video.to(device).eval()
 
     @classmethod
     def load(
@@ -121,11 +127,57 @@ class Talker:
         system: str = "atvg",
         *,
         size: str = "lite",
-        weights: str | os.PathLike | None = None,
+        weights: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
         device: str | None = None,
     ) -> Self:
-        """Load a system by name, with the package's weights or those of a file."""
-        return cls(load(system, size, weights=weights), device=device)
+        """Load a system by name, with the package's weights or those of files.
+
+        Parameters
+        ----------
+        system, size:
+            Which.
+        weights:
+            One file: AT-net's, and VG-net's are the package's. Two: AT-net's and VG-net's.
+        device:
+            See above.
+        """
+        files = [weights] if isinstance(weights, str | os.PathLike) else list(weights or [])
+        if len(files) > 2:
+            raise InputError("weights", f"{len(files)} files", "one (AT-net) or two (AT-net, VG-net)")
+        landmarks = load(system, size, weights=files[0] if files else None)
+        video = None
+        if len(files) == 2 or shipped_video_weights(system, size).is_file():
+            video = load_video(system, size, weights=files[1] if len(files) == 2 else None)
+        return cls(landmarks, video, device=device)
+
+    def film(self, portrait: Portrait, speech: np.ndarray) -> Iterator[Stretch]:
+        """The film some frames at a time, in memory that does not grow with the speech.
+
+        Parameters
+        ----------
+        portrait:
+            Who.
+        speech:
+            float32 ``(n,)`` at 16 kHz.
+
+        Raises
+        ------
+        InputError
+            When there are no weights that make pictures.
+        """
+        if self.video is None:
+            raise InputError("weights of VG-net", "none", "a system that makes pictures")
+        landmarks, at = self.system.generate(speech, portrait.landmarks), 0
+        for made in self.video.film(portrait.crop(), portrait.landmarks, landmarks):
+            n = made.frames.shape[1]
+            colour, alpha = (maps[0].float().cpu().numpy() for maps in (made.colour, made.alpha))
+            yield Stretch(
+                landmarks[at : at + n],
+                to_pictures(made.frames[0]),
+                np.ascontiguousarray(colour.transpose(0, 2, 3, 1)),
+                alpha[:, 0],
+            )
+            at += n
 
     def talk(
         self,
@@ -138,9 +190,6 @@ class Talker:
     ) -> Clip:
         """Let the face in a photograph say something.
 
-        So far the landmarks speak: the clip's pictures are the aligned photograph, unmoved, with the moving
-        landmarks drawn on it.
-
         Parameters
         ----------
         photo:
@@ -148,7 +197,7 @@ class Talker:
         speech:
             A file, or float32 ``(n,)`` at 16 kHz.
         seed:
-            Of systems that draw at random; AT-net does not.
+            Of systems that draw at random; ATVGnet does not.
         detector:
             Which face detector.
         convert:
@@ -157,7 +206,8 @@ class Talker:
         Returns
         -------
         Clip
-            ``ceil(n / 640)`` frames in the aligned 128×128 crop.
+            ``ceil(n / 640)`` frames in the aligned 128×128 crop. It holds the whole film; for long speech
+            take :meth:`film`.
 
         Raises
         ------
@@ -168,10 +218,15 @@ class Talker:
             speech = read_speech(speech, convert=convert)
         speech = pad_to_frames(speech)
         portrait = Portrait.of(photo, detector=detector)
-        landmarks = self.system.generate(speech, portrait.landmarks)
-        still = np.broadcast_to(portrait.crop(), (len(landmarks), CROP_SIZE, CROP_SIZE, 3))
+        if self.video is None:
+            landmarks = self.system.generate(speech, portrait.landmarks)
+            still = np.broadcast_to(portrait.crop(), (len(landmarks), CROP_SIZE, CROP_SIZE, 3))
+            frames = draw_landmarks(landmarks, image=still)
+        else:
+            stretches = [(made.landmarks, made.frames) for made in self.film(portrait, speech)]
+            landmarks, frames = (np.concatenate(parts) for parts in zip(*stretches))
         return Clip(
-            frames=draw_landmarks(landmarks, image=still),
+            frames=frames,
             landmarks=landmarks,
             speech=speech,
             identity=portrait.name,

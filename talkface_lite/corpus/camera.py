@@ -67,7 +67,9 @@ class Camera:
             saturation=0.0 if grey else float(np.exp(strength * normal(0, 0.3))),
             light=(float(strength * abs(normal(0, 0.22))), float(uniform() * 2 * np.pi)),
             texture=float(strength * abs(normal(0, 0.022))),
-            blur=float(strength * (1.3 * uniform() if soft < 0.45 else -0.8 * uniform() if soft > 0.8 else 0)),
+            blur=float(
+                strength * (1.3 * uniform() if soft < 0.45 else -0.8 * uniform() if soft > 0.8 else 0)
+            ),
             quality=int(rng.integers(30, 96)) if uniform() < 0.4 * strength else 100,
             seed=int(rng.integers(2**31)),
         )

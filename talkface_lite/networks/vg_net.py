@@ -209,6 +209,11 @@ class VGNet(nn.Module):
     All but the memory of the conv-GRU sees the ``B·T`` frames at once. A convolution of a concatenation is
     the sum of two convolutions, so the photograph's half is computed once and not for every frame.
 
+    Ours: landmarks are standardised per coordinate by two fixed buffers, ``landmark_mean`` and
+    ``landmark_std`` (zeros and ones until :meth:`standardise` is called with the training set's), which
+    travel with the weights. A mouth that opens moves its points by a tenth of what sets one face apart from
+    another, and a layer that starts from both as they are learns of the mouth last.
+
     Parameters
     ----------
     config:
@@ -221,6 +226,8 @@ class VGNet(nn.Module):
         i1, i2, i3, i4, i5 = config.image
         l1, l2 = config.landmark
         d1, d2, d3, d4 = config.decoder
+        self.register_buffer("landmark_mean", torch.zeros(136))
+        self.register_buffer("landmark_std", torch.ones(136))
         self.f_img_middle = nn.Sequential(
             nn.ReflectionPad2d(3),
             conv_block(3, i1, kernel_size=7, padding=0),  # 128×128
@@ -251,6 +258,16 @@ class VGNet(nn.Module):
         if config.pixel_attention:
             self.alpha = nn.Sequential(nn.Conv2d(d4, 1, kernel_size=7, padding=3), nn.Sigmoid())
 
+    def standardise(self, mean: Tensor, std: Tensor) -> None:
+        """Set the fixed mean and standard deviation ``(136,)`` of the landmarks that the network will see."""
+        self.landmark_mean.copy_(mean)
+        self.landmark_std.copy_(std)
+
+    def _shape_of(self, landmarks: Tensor) -> Tensor:
+        """The first half of ``f_lmark``: ``(N, 136)`` → ``(N, l1, 8, 8)``."""
+        standard = (landmarks - self.landmark_mean) / self.landmark_std  # (N, 136)
+        return self.f_lmark_shape(self.f_lmark_map(standard))  # (N, 136) → (N, 1, 8, 8) → (N, l1, 8, 8)
+
     def look(self, photo: Tensor, example: Tensor) -> Photograph:
         """All that depends on the photograph alone.
 
@@ -263,13 +280,19 @@ class VGNet(nn.Module):
         """
         middle = self.f_img_middle(photo)  # (B, 3, 128, 128) → (B, i3, 32, 32)
         deep = self.f_img(middle)  # (B, i3, 32, 32) → (B, i5, 8, 8)
-        shape = self.f_lmark_shape(self.f_lmark_map(example))  # (B, 136) → (B, l1, 8, 8)
+        shape = self._shape_of(example)  # (B, 136) → (B, l1, 8, 8)
         n_image = deep.shape[1]
-        fused = F.conv2d(deep, self.fuse[0].weight[:, :n_image], padding=1)  # (B, i5, 8, 8) → (B, fused, 8, 8)
+        fused = F.conv2d(
+            deep, self.fuse[0].weight[:, :n_image], padding=1
+        )  # (B, i5, 8, 8) → (B, fused, 8, 8)
         return Photograph(photo, middle, fused, shape, self.f_lmark(shape))
 
     def forward(
-        self, photo: Tensor | Photograph, example: Tensor | None, landmarks: Tensor, state: Tensor | None = None
+        self,
+        photo: Tensor | Photograph,
+        example: Tensor | None,
+        landmarks: Tensor,
+        state: Tensor | None = None,
     ) -> tuple[Frames, Tensor]:
         """Frames of the face in the photograph, moved to each of the landmarks.
 
@@ -289,7 +312,7 @@ class VGNet(nn.Module):
         """
         seen = photo if isinstance(photo, Photograph) else self.look(photo, example)
         n_batch, n_frames = landmarks.shape[:2]
-        shape = self.f_lmark_shape(self.f_lmark_map(landmarks.flatten(0, 1)))  # (B·T, 136) → (B·T, l1, 8, 8)
+        shape = self._shape_of(landmarks.flatten(0, 1))  # (B·T, 136) → (B·T, l1, 8, 8)
         moved = self.f_lmark(shape) - each_frame(seen.deep_shape, n_frames)  # (B·T, l2, 8, 8)
         fused = self._fuse(moved, each_frame(seen.fused, n_frames))  # → v″, (B·T, fused, 8, 8)
         memory, state = self._remember(fused.unflatten(0, (n_batch, n_frames)), state)

@@ -30,8 +30,8 @@ LIPS_TOUCH = 1.0
 """Opening of the lips below which a photograph counts as one of a mouth at rest, pixels of the crop: what
 face detectors are uncertain by."""
 
-SILENCE = np.zeros(FRAMES_PER_SECOND * SAMPLES_PER_FRAME, np.float32)
-"""One second, after which AT-net's memory has settled."""
+SILENCE_FRAMES = FRAMES_PER_SECOND
+"""One second of silence, after which AT-net's memory has settled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +143,12 @@ class ATVG(System):
 
     @torch.inference_mode()
     def coefficients(
-        self, speech: np.ndarray, h_p: np.ndarray, *, chunk_frames: int | None = CHUNK_FRAMES
+        self,
+        speech: np.ndarray,
+        h_p: np.ndarray,
+        *,
+        first_frame: int = 0,
+        chunk_frames: int | None = CHUNK_FRAMES,
     ) -> np.ndarray:
         """Speech of any length and one face's coefficients → coefficients over time.
 
@@ -153,13 +158,15 @@ class ATVG(System):
             float32 ``(n,)`` at 16 kHz; a last part of a frame is filled up with silence.
         h_p:
             ``(K,)``.
+        first_frame:
+            Where the memory starts from zeros; what was said before is in the windows only.
         chunk_frames:
             Frames computed at once; the LSTM's state is carried from chunk to chunk, so the result does not
             depend on it. None takes all at once.
 
         Returns
         -------
-        float32 ``(ceil(n / 640), K)``.
+        float32 ``(ceil(n / 640) - first_frame, K)``.
         """
         speech = pad_to_frames(speech)
         n_frames = len(speech) // SAMPLES_PER_FRAME
@@ -168,7 +175,7 @@ class ATVG(System):
         face = torch.as_tensor(h_p, dtype=torch.float32, device=device)[None]
         was_training, state, parts = self.training, None, []
         self.eval()
-        for start in range(0, n_frames, step):
+        for start in range(first_frame, n_frames, step):
             windows = windows_between(speech, start, min(start + step, n_frames))
             h, state = self.at_net(torch.from_numpy(windows).to(device)[None], face, state)
             parts.append(h[0].cpu().numpy())
@@ -218,9 +225,13 @@ class ATVG(System):
         if keep_identity:
             if at_rest is None:
                 at_rest = bool(lip_opening(landmarks) < LIPS_TOUCH)
-            zero = basis.decode(self.coefficients(SILENCE, h_p)[-1], boost) if at_rest else basis.decode(h_p)
+            zero = basis.decode(self._in_silence(h_p), boost) if at_rest else basis.decode(h_p)
             faces = faces + (landmarks - zero)
         return faces.astype(np.float32)
+
+    def _in_silence(self, h_p: np.ndarray) -> np.ndarray:
+        """What AT-net says after a second of silence: ``(K,)`` → ``(K,)``."""
+        return self.coefficients(np.zeros(SILENCE_FRAMES * SAMPLES_PER_FRAME, np.float32), h_p)[-1]
 
 
 def windows_between(speech: np.ndarray, start: int, stop: int) -> np.ndarray:

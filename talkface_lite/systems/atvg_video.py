@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from talkface_lite.clip import CROP_SIZE
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import normalise
-from talkface_lite.losses import dynamic_pixel_loss, landmark_mask, masked_mse, pixel_loss
+from talkface_lite.losses import dynamic_pixel_loss, landmark_mask, masked_mse, mouth_map, pixel_loss
 from talkface_lite.networks.regression_discriminator import (
     RegressionDiscriminator,
     RegressionDiscriminatorConfig,
@@ -45,9 +45,11 @@ class ATVGVideoConfig:
     stop_gradient:
         Whether ᾱ of Eq. 8 carries no gradient, as in the paper.
     colour_weight:
-        Ours: weight of the plain L1 of the colour before it is mixed with the photograph. Without it a network
-        soon finds that α = 0, a copy of the photograph, is a good film, and then learns to paint very slowly,
-        because what it paints is not seen.
+        Ours: weight of the plain L1 of the colour before it is mixed with the photograph. Without it a
+        network soon finds that α = 0, a copy of the photograph, is a good film, and then learns to paint very
+        slowly, because what it paints is not seen.
+    mouth_weight:
+        Ours: how much more a pixel of the true mouth counts in the pixel losses; 0 is the paper's.
     pixel_weight, score_weight, landmark_weight:
         Factors of the pixel loss, of ``D_s`` and of ``D_p`` in what the generator minimises; the released
         code has 10, 1 and 1.
@@ -61,6 +63,7 @@ class ATVGVideoConfig:
     base_weight: float = 0.5
     stop_gradient: bool = True
     colour_weight: float = 0.0
+    mouth_weight: float = 0.0
     pixel_weight: float = 10.0
     score_weight: float = 1.0
     landmark_weight: float = 1.0
@@ -70,7 +73,14 @@ class ATVGVideoConfig:
     def __post_init__(self) -> None:
         if self.loss not in PIXEL_LOSSES:
             raise InputError("loss", repr(self.loss), " or ".join(PIXEL_LOSSES))
-        for name in ("base_weight", "colour_weight", "pixel_weight", "score_weight", "landmark_weight"):
+        for name in (
+            "base_weight",
+            "colour_weight",
+            "mouth_weight",
+            "pixel_weight",
+            "score_weight",
+            "landmark_weight",
+        ):
             if not getattr(self, name) >= 0:
                 raise InputError(name, getattr(self, name), "0 or more")
 
@@ -109,6 +119,11 @@ class ATVGVideo(System):
         }
         return cls(ATVGVideoConfig(**{**config, **built}))
 
+    def prepare(self, statistics: Mapping[str, np.ndarray]) -> None:
+        """Standardise landmarks by the training set's ``landmark_mean`` and ``landmark_std``, ``(136,)``."""
+        names = ("landmark_mean", "landmark_std")
+        self.vg_net.standardise(*(torch.as_tensor(statistics[name]) for name in names))
+
     def optimizers(self, learning_rate: float, betas: tuple[float, float]) -> dict[str, Optimizer]:
         """One Adam for each network."""
         return {
@@ -120,7 +135,7 @@ class ATVGVideo(System):
         """The pixel loss of a batch, without the discriminator; ``"pixel"`` is the plain L1."""
         truth, photo = to_network(batch.pictures), to_network(batch.photograph)
         made, _ = self.vg_net(photo, flat(batch.example), flat(batch.landmarks))
-        return self._pixel_losses(made, truth, batch.mask)
+        return self._pixel_losses(made, truth, batch)
 
     def training_step(
         self,
@@ -152,7 +167,7 @@ class ATVGVideo(System):
         backward(sum(told.values()))
         optimizers["discriminator"].step()
 
-        losses = self._pixel_losses(made, truth, mask)
+        losses = self._pixel_losses(made, truth, batch)
         judge = plain_module(self.discriminator)  # nothing of it is to be shared between devices now
         trainable = [parameter for parameter in judge.parameters() if parameter.requires_grad]
         for parameter in trainable:
@@ -172,9 +187,11 @@ class ATVGVideo(System):
             parameter.requires_grad_(True)
         return {name: loss.detach() for name, loss in (losses | told).items()}
 
-    def _pixel_losses(self, made: Frames, truth: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        plain = pixel_loss(made.frames, truth, mask)
-        loss = plain
+    def _pixel_losses(self, made: Frames, truth: Tensor, batch: PictureBatch) -> dict[str, Tensor]:
+        plain, mask = pixel_loss(made.frames, truth, batch.mask), batch.mask
+        counts = None
+        if self.config.mouth_weight:
+            counts = 1 + self.config.mouth_weight * mouth_map(batch.landmarks)
         if self.config.loss == "dynamic":
             loss = dynamic_pixel_loss(
                 made.frames,
@@ -183,9 +200,12 @@ class ATVGVideo(System):
                 mask,
                 base_weight=self.config.base_weight,
                 stop_gradient=self.config.stop_gradient,
+                counts=counts,
             )
+        else:
+            loss = pixel_loss(made.frames, truth, mask, counts=counts)
         if self.config.colour_weight:
-            loss = loss + self.config.colour_weight * pixel_loss(made.colour, truth, mask)
+            loss = loss + self.config.colour_weight * pixel_loss(made.colour, truth, mask, counts=counts)
         return {
             "loss": self.config.pixel_weight * loss,
             "pixel": plain.detach(),

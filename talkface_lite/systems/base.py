@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -21,6 +21,27 @@ from talkface_lite.errors import InputError
 from talkface_lite.networks.layers import count_parameters
 
 FORMAT = "talkface_lite system 1"
+
+
+class Stretch(NamedTuple):
+    """Some frames of a film that is being made.
+
+    Parameters
+    ----------
+    landmarks:
+        float32 ``(n, 68, 2)``, pixels of the aligned 128×128 crop.
+    frames:
+        uint8 RGB ``(n, 128, 128, 3)``: the face as the network gives it.
+    colour:
+        float32 ``(n, 128, 128, 3)`` in [-1, 1]: what it painted.
+    alpha:
+        float32 ``(n, 128, 128)`` in [0, 1]: where; elsewhere it copied the photograph.
+    """
+
+    landmarks: np.ndarray
+    frames: np.ndarray
+    colour: np.ndarray
+    alpha: np.ndarray
 
 
 class System(nn.Module, ABC):
@@ -120,6 +141,26 @@ class System(nn.Module, ABC):
         except (RuntimeError, TypeError, KeyError) as error:
             raise InputError(path, f"weights that do not fit ({error})", f"a {cls.name} system") from error
         return system.eval()
+
+    def start_from(self, path: str | os.PathLike) -> None:
+        """Take the weights of a file for every network that both have; the others stay as they are.
+
+        Raises
+        ------
+        InputError
+            When the file is missing or broken, is of another system, or a network in it has other widths.
+        """
+        about, tensors = read_weights(path)
+        if about["system"] != self.name:
+            raise InputError(path, f"weights of {about['system']!r}", f"weights of {self.name!r}")
+        for name, network in self.networks().items():
+            found = {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
+            if not found:
+                continue
+            try:
+                network.load_state_dict(found)
+            except RuntimeError as error:
+                raise InputError(path, f"{name} of other widths", f"the {name} asked for") from error
 
 
 def plain_module(module: nn.Module) -> nn.Module:

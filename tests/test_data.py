@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -115,6 +116,12 @@ def test_statistics(dataset):
     statistics = dataset.statistics()
     np.testing.assert_allclose(statistics["mfcc_mean"], rows.mean(0), atol=1e-4)
     np.testing.assert_allclose(statistics["mfcc_std"], rows.std(0), rtol=1e-4)
+    faces = np.concatenate([clip.landmarks for clip in dataset.clips]).reshape(-1, 136)
+    assert statistics["landmark_mean"].dtype == statistics["landmark_std"].dtype == np.float32
+    np.testing.assert_allclose(statistics["landmark_mean"], faces.mean(0) / 64 - 1, atol=1e-5)
+    np.testing.assert_allclose(statistics["landmark_std"], faces.std(0) / 64, rtol=1e-4)
+    still = Dataset([replace(dataset.clips[0], landmarks=np.full((5, 68, 2), 64, np.float32))])
+    assert (still.statistics()["landmark_std"] == np.float32(1e-3)).all()
 
 
 def test_folders_of_clips_and_saved_features_hold_the_same(tmp_path, clips, dataset):

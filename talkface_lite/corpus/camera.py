@@ -31,7 +31,8 @@ class Camera:
     light:
         How much brighter the picture is on one side than in the middle, and the side's direction in radians.
     texture:
-        Standard deviation of pores and grain that stay where they are, in [0, 1] units.
+        How much pores and grain, which stay where they are, brighten and darken: a standard deviation of
+        about 0.84 times this share of the brightness.
     blur:
         Standard deviation of a Gaussian in pixels; negative sharpens.
     quality:
@@ -82,7 +83,10 @@ class Camera:
         level = self.contrast * (level**self.gamma - 0.5) + 0.5 + self.brightness
         table = np.clip(level[:, None] * np.float32(self.balance), 0, 1)[None]
         factor = self._light_and_texture(*frames.shape[1:3])
-        return np.stack([self._picture(frame, table, factor) for frame in frames])
+        filmed = np.empty_like(frames)
+        for i, frame in enumerate(frames):
+            filmed[i] = self._picture(frame, table, factor)
+        return filmed
 
     def _picture(self, frame: np.ndarray, table: np.ndarray, factor: np.ndarray) -> np.ndarray:
         picture = cv2.LUT(frame, table)
@@ -96,8 +100,9 @@ class Camera:
             picture = picture - np.float32(self.blur) * (picture - cv2.GaussianBlur(picture, (0, 0), 1.0))
         picture = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
         if self.quality < 100:
-            _, packed = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
-            picture = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+            options = [cv2.IMWRITE_JPEG_QUALITY, self.quality]
+            _, packed = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
+            picture = cv2.cvtColor(cv2.imdecode(packed, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
         return picture
 
     def _light_and_texture(self, height: int, width: int) -> np.ndarray:

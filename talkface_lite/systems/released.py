@@ -43,7 +43,7 @@ AT_NET_LAYERS: Mapping[str, str] = MappingProxyType(
         "lstm_fc.0": "phi_lmark",  # 256 → h_t
     }
 )
-"""Layers of the released AT-net → ours; what follows the name of a layer (``.0.weight``) is the same in both."""
+"""Layers of the released AT-net → ours; what follows a layer's name (``.0.weight``) is the same in both."""
 
 VG_NET_LAYERS: Mapping[str, str] = MappingProxyType(
     {
@@ -172,7 +172,8 @@ class ReleasedATVG(nn.Module):
 
         Returns
         -------
-        Frames with ``B = 1``, on the weights' device, ``chunk_frames`` at a time.
+        An iterator of :class:`~talkface_lite.networks.vg_net.Frames` with ``B = 1``, on the weights' device,
+        ``chunk_frames`` at a time.
         """
         basis = self.speech_to_shape.shape_pca
         frame = released_frame(example, basis.mean)
@@ -304,8 +305,8 @@ def load_released(
 
 
 def _is_ours_alone(key: str) -> bool:
-    """Buffers that stay as they are: BN's counters, unused here, and the scale of MFCC (mean 0, deviation 1)."""
-    return key.endswith("num_batches_tracked") or key in ("mfcc_mean", "mfcc_std")
+    """Buffers that stay as they are: BN's counters, and what standardises inputs (mean 0, deviation 1)."""
+    return key.endswith("num_batches_tracked") or "." not in key  # the latter belong to no layer
 
 
 def _places(network: nn.Module, layers: Mapping[str, str]) -> dict[str, Place]:

@@ -71,7 +71,7 @@ class PictureDataset(Dataset):
     Raises
     ------
     InputError
-        When there is no clip, or pictures are not all of one size.
+        When there is no clip, a clip has not one picture a frame, or pictures are not all of one size.
     """
 
     def __init__(
@@ -85,8 +85,15 @@ class PictureDataset(Dataset):
         clips = list(clips)
         super().__init__([features for features, _ in clips], window=window)
         self.places = [place for _, place in clips]
+        if not 0 <= camera <= 2:
+            raise InputError("camera", camera, "0 to 2")
         self.camera, self.mirrored = camera, mirrored
-        for place in self.places:
+        for features, place in clips:
+            n_frames, *size = place.shape
+            if n_frames != len(features) or len(size) != 3 or size[2] != 3 or 0 in size:
+                raise InputError(
+                    place.path, f"pictures of shape {place.shape}", f"({len(features)}, height, width, 3)"
+                )
             if place.shape[1:] != self.places[0].shape[1:]:
                 raise InputError(
                     place.path,
@@ -128,7 +135,8 @@ class PictureDataset(Dataset):
             if self.camera and rng.random() < 0.5:
                 both = torch.cat([batch.photograph[i : i + 1], batch.pictures[i]]).numpy()
                 filmed = torch.from_numpy(Camera.draw(rng, self.camera).film(both))
-                batch.photograph[i], batch.pictures[i] = filmed[0], filmed[1:]
+                batch.photograph[i] = filmed[0]
+                batch.pictures[i] = filmed[1:] * batch.mask[i, :, None, None, None]  # padding stays black
             if self.mirrored and rng.random() < 0.5:
                 batch.photograph[i] = batch.photograph[i].flip(-2)
                 batch.pictures[i] = batch.pictures[i].flip(-2)
@@ -164,7 +172,10 @@ def _in_clip_file(path: Path) -> PicturePlace:
         with safe_open(path, framework="np") as file:
             if "frames" not in file.keys():  # noqa: SIM118 - not a dict
                 raise InputError(path, "no pictures", "a clip with pictures (not --no-frames)")
-            shape = tuple(file.get_slice("frames").get_shape())
+            frames = file.get_slice("frames")
+            if frames.get_dtype() != "U8":
+                raise InputError(path, f"pictures of type {frames.get_dtype()}", "U8")
+            shape = tuple(frames.get_shape())
     except SafetensorError as error:
         raise InputError(path, f"an unreadable file ({error})", "a clip file") from error
     with open(path, "rb") as file:

@@ -150,17 +150,22 @@ def picture_places(path: str | os.PathLike) -> Iterator[tuple[str, int, tuple[in
         As :func:`read_shard`; and when a clip has no pictures. The pictures' own checksum is not looked at.
     """
     path = Path(path)
-    with open(path, "rb") as file:
-        for key, members in _groups(file, path):
-            what = f"{path}, clip {key}"
-            if "frames.npy" not in members:
-                raise InputError(what, "no pictures", "a clip with pictures")
-            offset, size = members["json"]
-            file.seek(offset)
-            about = _read_record(what, key, file.read(size))["arrays"].get("frames.npy")
-            offset, size = members["frames.npy"]
-            header, shape = _check_header(file, f"{what}, frames.npy", offset, size, "|u1", about)
-            yield key, offset + len(header), shape
+    if not path.is_file():
+        raise InputError(path, "no such file", "a shard of clips")
+    try:
+        with open(path, "rb") as file:
+            for key, members in _groups(file, path):
+                what = f"{path}, clip {key}"
+                if "frames.npy" not in members:
+                    raise InputError(what, "no pictures", "a clip with pictures")
+                offset, size = members["json"]
+                file.seek(offset)
+                about = _read_record(what, key, file.read(size))["arrays"].get("frames.npy")
+                offset, size = members["frames.npy"]
+                header, shape = _check_header(file, f"{what}, frames.npy", offset, size, "|u1", about)
+                yield key, offset + len(header), shape
+    except OSError as error:
+        raise InputError(path, f"an unreadable file ({error})", "a shard of clips") from error
 
 
 def verify_shard(path: str | os.PathLike, sha256: str) -> None:

@@ -38,6 +38,7 @@ def _say(arguments: argparse.Namespace, text: str) -> None:
 
 
 def corpus(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Draw clips; what ``talkface corpus`` does."""
     from tqdm import tqdm
 
     from talkface_lite.corpus.synthesis import write_corpus
@@ -69,6 +70,7 @@ def corpus(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def prepare(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Turn recordings into shards; what ``talkface prepare`` does."""
     from tqdm import tqdm
 
     from talkface_lite.recordings.pipeline import prepare
@@ -101,6 +103,7 @@ def prepare(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def train(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Train one half of a system; what ``talkface train`` does."""
     import torch
 
     from talkface_lite.training import TrainingSettings, train
@@ -183,6 +186,7 @@ def _whole_or_nothing(out: Path) -> Iterator[None]:
 
 
 def talk(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Make a photograph talk; what ``talkface talk`` does."""
     from tqdm import tqdm
 
     from talkface_lite.clip import FRAMES_PER_SECOND
@@ -250,6 +254,7 @@ def _film(arguments: argparse.Namespace, talker: Any, portrait: Any, speech: Any
 
 
 def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure a system on clips; what ``talkface evaluate`` does."""
     from talkface_lite.data import clip_files, read_clips
     from talkface_lite.evaluation import METRICS, evaluate
     from talkface_lite.systems import load, shipped_weights
@@ -318,6 +323,7 @@ def _cell(value: Mapping[str, float | None]) -> str:
 
 
 def bench(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure this machine; what ``talkface bench`` does."""
     from talkface_lite.bench import bench, table
 
     report = bench(workers=arguments.workers, clips=arguments.clips, repeats=arguments.repeats)
@@ -327,6 +333,7 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def info(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Count parameters, name origins; what ``talkface info`` does."""
     from talkface_lite.systems import describe
 
     systems = [arguments.system] if arguments.system else list(SYSTEM_NAMES)

@@ -19,6 +19,7 @@ from talkface_lite.runtime import device as choose_device
 from talkface_lite.systems import ATVG, ATVGVideo, load, load_video, shipped_video_weights
 from talkface_lite.systems.atvg_video import to_pictures
 from talkface_lite.systems.base import Stretch
+from talkface_lite.systems.released import ReleasedATVG, load_released
 
 
 def _hopper() -> np.ndarray:
@@ -98,6 +99,10 @@ class Portrait:
         return warp_crop(self.image, self.matrix, size)
 
 
+RELEASED_SUFFIXES = (".pth", ".pt", ".pkl", ".tar")
+"""What torch's own files are called; the package's end in .safetensors."""
+
+
 class Talker:
     """A trained system that makes photographs talk.
 
@@ -111,12 +116,19 @@ class Talker:
     system:
         Speech to landmarks, trained.
     video:
-        Landmarks to pictures, trained. None: the landmarks speak, drawn on the photograph.
+        Landmarks to pictures, trained. None: the landmarks speak, drawn on the photograph. The released
+        networks are both.
     device:
         Where to compute; None as :func:`talkface_lite.runtime.device` chooses.
     """
 
-    def __init__(self, system: ATVG, video: ATVGVideo | None = None, *, device: str | None = None) -> None:
+    def __init__(
+        self,
+        system: ATVG | ReleasedATVG,
+        video: ATVGVideo | ReleasedATVG | None = None,
+        *,
+        device: str | None = None,
+    ) -> None:
         device = choose_device(device)
         self.system = system.to(device).eval()
         self.video = None if video is None else video.to(device).eval()
@@ -128,6 +140,7 @@ class Talker:
         *,
         size: str = "lite",
         weights: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
+        basis: Sequence[str | os.PathLike] | None = None,
         device: str | None = None,
     ) -> Self:
         """Load a system by name, with the package's weights or those of files.
@@ -138,12 +151,28 @@ class Talker:
             Which.
         weights:
             One file: AT-net's, and VG-net's are the package's. Two: AT-net's and VG-net's.
+        basis:
+            With the two files that the authors of ATVGnet released: the ``.npy`` files of their mean face and
+            of their basis, see :func:`talkface_lite.systems.released.load_released`.
         device:
             See above.
+
+        Raises
+        ------
+        InputError
+            When a file is missing, broken, or of another network.
         """
         files = [weights] if isinstance(weights, str | os.PathLike) else list(weights or [])
         if len(files) > 2:
             raise InputError("weights", f"{len(files)} files", "one (AT-net) or two (AT-net, VG-net)")
+        released = [path for path in files if Path(path).suffix in RELEASED_SUFFIXES]
+        if basis is not None:
+            if len(files) != 2:
+                raise InputError("weights", f"{len(files)} files", "the two that belong to the basis")
+            both = load_released(*files, mean=basis[0], basis=basis[1])
+            return cls(both, both, device=device)
+        if released:
+            raise InputError(released[0], "released weights alone", "--basis MEAN U beside them")
         landmarks = load(system, size, weights=files[0] if files else None)
         video = None
         if len(files) == 2 or shipped_video_weights(system, size).is_file():
@@ -167,7 +196,7 @@ class Talker:
         """
         if self.video is None:
             raise InputError("weights of VG-net", "none", "a system that makes pictures")
-        landmarks, at = self.system.generate(speech, portrait.landmarks), 0
+        landmarks, at = self._speak(speech, portrait), 0
         for made in self.video.film(portrait.crop(), portrait.landmarks, landmarks):
             n = made.frames.shape[1]
             colour, alpha = (maps[0].float().cpu().numpy() for maps in (made.colour, made.alpha))
@@ -178,6 +207,11 @@ class Talker:
                 alpha[:, 0],
             )
             at += n
+
+    def _speak(self, speech: np.ndarray, portrait: Portrait) -> np.ndarray:
+        if isinstance(self.system, ReleasedATVG):
+            return self.system.speak(speech, portrait.landmarks)
+        return self.system.generate(speech, portrait.landmarks)
 
     def talk(
         self,
@@ -219,7 +253,7 @@ class Talker:
         speech = pad_to_frames(speech)
         portrait = Portrait.of(photo, detector=detector)
         if self.video is None:
-            landmarks = self.system.generate(speech, portrait.landmarks)
+            landmarks = self._speak(speech, portrait)
             still = np.broadcast_to(portrait.crop(), (len(landmarks), CROP_SIZE, CROP_SIZE, 3))
             frames = draw_landmarks(landmarks, image=still)
         else:

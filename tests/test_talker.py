@@ -7,9 +7,11 @@ from talkface_lite.errors import InputError
 from talkface_lite.landmarks import ANCHORS, TEMPLATE
 from talkface_lite.media import write_speech
 from talkface_lite.networks.at_net import ATNetConfig
+from talkface_lite.networks.vg_net import VGNetConfig
 from talkface_lite.scene import talking_scene, waveform
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.systems.atvg import ATVG, ATVGConfig
+from talkface_lite.systems.atvg_video import ATVGVideo, ATVGVideoConfig
 from talkface_lite.talker import PHOTOGRAPHS, Portrait
 
 torch.set_num_threads(1)
@@ -21,6 +23,22 @@ def talker():
     small = ATNetConfig(channels=(2, 2, 2, 2, 2), audio=(8, 8), landmark=(4, 4), hidden=8, layers=1)
     basis = ShapePCA.fit(np.random.default_rng(0).uniform(40, 90, (40, 68, 2)))
     return Talker(ATVG(ATVGConfig(at_net=small), basis), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def filming(talker):
+    """The same with a VG-net that has learnt nothing."""
+    torch.manual_seed(1)
+    small = VGNetConfig(
+        image=(4, 4, 8, 8, 8),
+        landmark=(4, 8),
+        attention=(4, 4),
+        fused=8,
+        memory=8,
+        blocks=1,
+        decoder=(8, 8, 8, 4),
+    )
+    return Talker(talker.system, ATVGVideo(ATVGVideoConfig(vg_net=small)), device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -80,16 +98,50 @@ def test_weights_that_are_not_there():
         Talker.load("atvg", size="full")
 
 
-def test_the_scene_moves_with_the_sound(talker, portrait, speech):
-    clip = talker.talk(portrait, speech)
-    frames = list(talking_scene(portrait.image, portrait.matrix, clip, panel=128, gap=4, strip=20))
+def test_a_film_in_stretches_is_the_clip(filming, portrait, speech):
+    clip = filming.talk(portrait, speech)
+    stretches = list(filming.film(portrait, speech))
+    np.testing.assert_array_equal(np.concatenate([made.frames for made in stretches]), clip.frames)
+    np.testing.assert_array_equal(np.concatenate([made.landmarks for made in stretches]), clip.landmarks)
+    made = stretches[0]
+    assert made.colour.shape == (6, 128, 128, 3)
+    assert made.alpha.shape == (6, 128, 128)
+    photo = portrait.crop() / 127.5 - 1
+    mixed = made.alpha[..., None] * made.colour + (1 - made.alpha[..., None]) * photo
+    np.testing.assert_allclose((mixed + 1) * 127.5, made.frames, atol=0.51)
+
+
+def test_without_weights_for_pictures_there_is_no_film(talker, portrait, speech):
+    with pytest.raises(InputError, match="VG-net"):
+        next(talker.film(portrait, speech))
+
+
+def test_long_speech_comes_in_stretches(filming, portrait, monkeypatch):
+    """Nothing but the landmarks grows with the speech."""
+    sizes = [len(made.frames) for made in filming.film(portrait, np.full(640 * 120, 0.01, np.float32))]
+    assert sum(sizes) == 120
+    assert max(sizes) <= 50
+
+
+def test_three_files_of_weights_are_too_many():
+    with pytest.raises(InputError, match="3 files"):
+        Talker.load("atvg", weights=["a", "b", "c"])
+
+
+def test_the_scene_moves_with_the_sound(filming, portrait, speech):
+    padded = filming.talk(portrait, speech).speech
+    stretches = filming.film(portrait, speech)
+    scene = talking_scene(portrait.image, portrait.matrix, padded, stretches, panel=128, gap=4, strip=20)
+    frames = list(scene)
     assert len(frames) == 6
     assert frames[0].shape == (128 + 20 + 12, 2 * 128 + 12, 3)
     strips = [frame[-24:-4, 4:-4].astype(int) for frame in frames]
     cursor = [int(np.flatnonzero((s == 235).all(axis=(0, 2)))[-1]) for s in strips]
     assert cursor == sorted(cursor)
     assert cursor[-1] == strips[0].shape[1] - 1
-    assert not np.array_equal(frames[0][:128], frames[5][:128])
+    left, right = (slice(4, 132), slice(4, 132)), (slice(4, 132), slice(136, 264))
+    for panel in (left, right):
+        assert not np.array_equal(frames[0][panel], frames[5][panel])
 
 
 def test_waveform():

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -109,6 +109,8 @@ class ReleasedATVG(nn.Module):
     shape_pca:
         The released mean shape and the first six columns of the released basis.
     """
+
+    name: ClassVar[str] = "atvg"
 
     def __init__(self, shape_pca: ShapePCA) -> None:
         super().__init__()

@@ -11,14 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from talkface_lite.clip import Clip
 from talkface_lite.data import Dataset, Features
 from talkface_lite.errors import InputError
 from talkface_lite.losses import masked_mse
 from talkface_lite.networks.at_net import ATNetConfig
+from talkface_lite.networks.regression_discriminator import RegressionDiscriminatorConfig
+from talkface_lite.networks.vg_net import VGNetConfig
+from talkface_lite.pictures import PictureDataset
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.systems.atvg import ATVG, ATVGConfig
+from talkface_lite.systems.atvg_video import ATVGVideo, ATVGVideoConfig
+from talkface_lite.systems.base import plain_module
 from talkface_lite.training import TrainingSettings, train
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,6 +32,20 @@ ROOT = Path(__file__).resolve().parents[1]
 torch.set_num_threads(1)
 
 TINY = ATNetConfig(channels=(2, 2, 2, 2, 2), audio=(8, 8), landmark=(4, 4), hidden=8, layers=2)
+TINY_VIDEO = ATVGVideoConfig(
+    vg_net=VGNetConfig(
+        image=(4, 4, 8, 8, 8),
+        landmark=(4, 8),
+        attention=(4, 4),
+        fused=8,
+        memory=8,
+        blocks=1,
+        decoder=(8, 8, 8, 4),
+    ),
+    discriminator=RegressionDiscriminatorConfig(
+        image=(2, 2, 4, 4), features=8, landmark=(4, 8), hidden=8, layers=2, unused_decoder=True
+    ),
+)
 
 
 def make_dataset(n_clips=4):
@@ -188,6 +208,105 @@ def test_two_processes_equal_one_with_twice_the_batch(tmp_path):
         if name.startswith("system."):
             torch.testing.assert_close(one[name], two[name], atol=1e-5, rtol=1e-4, msg=name)
     assert json.loads((tmp_path / "two" / "record.json").read_text())["windows_seen"] == 3 * 3 * 2
+
+
+VIDEO_SETTINGS = TrainingSettings(steps=6, batch_size=2, checkpoint_every=3, log_every=3)
+
+
+def make_video(seed=0, kind=ATVGVideo):
+    torch.manual_seed(seed)
+    return kind(TINY_VIDEO)
+
+
+def make_pictures(folder):
+    """Three clips of random pictures; one is shorter than a window."""
+    for i, n in enumerate((3, 6, 5)):
+        rng = np.random.default_rng(i)
+        Clip(
+            frames=rng.integers(0, 256, (n, 128, 128, 3), np.uint8),
+            landmarks=rng.uniform(20, 100, (n, 68, 2)).astype(np.float32),
+            speech=rng.uniform(-0.5, 0.5, 640 * n).astype(np.float32),
+        ).save(Path(folder) / f"{i}.safetensors")
+    return PictureDataset.from_folder(folder, window=4, camera=1.0, mirrored=True)
+
+
+def run_video(out, dataset, settings=VIDEO_SETTINGS, resume=False, system=None):
+    return train(system or make_video(), dataset, out, settings, resume=resume, progress=False)
+
+
+def test_a_system_of_two_networks_resumes_bit_for_bit(tmp_path):
+    """Both networks, both optimizers, and the dropout of the steps to come."""
+    dataset = make_pictures(tmp_path / "clips")
+    run_video(tmp_path / "straight", dataset)
+    run_video(tmp_path / "resumed", dataset, replace(VIDEO_SETTINGS, steps=3))
+    half = final_checkpoint(tmp_path / "resumed")
+    run_video(tmp_path / "resumed", dataset, resume=True, system=make_video(seed=99))
+    straight, resumed = final_checkpoint(tmp_path / "straight"), final_checkpoint(tmp_path / "resumed")
+    assert straight.keys() == resumed.keys()
+    for part in ("system.vg_net.", "system.discriminator.", "optimizer.vg_net.", "optimizer.discriminator."):
+        assert any(name.startswith(part) for name in straight)
+    for name in straight:
+        assert torch.equal(straight[name], resumed[name]), name
+    assert not torch.equal(half["system.vg_net.colour.0.weight"], straight["system.vg_net.colour.0.weight"])
+    unused = [name for name in straight if name.startswith("system.discriminator.decoder.")]
+    assert len(unused) == 4
+    for name in unused:
+        assert torch.equal(half[name], straight[name])
+
+
+class Watched(ATVGVideo):
+    """Writes down what each process sees, and what it has learned by then."""
+
+    def training_step(self, batch, *arguments):
+        losses = super().training_step(batch, *arguments)
+        seen = {"seen": batch.landmarks, "loss": losses["loss"]}
+        for network in self.networks().values():
+            seen |= {f"{type(plain_module(network)).__name__}.{k}": v for k, v in parameters_of(network)}
+        folder = Path(os.environ["TALKFACE_TEST_WATCH"])
+        rank = torch.distributed.get_rank()
+        save_file({k: v.detach().contiguous().clone() for k, v in seen.items()}, folder / f"rank-{rank}")
+        return losses
+
+
+def parameters_of(network):
+    return plain_module(network).named_parameters()
+
+
+def test_two_processes_keep_both_networks_alike(tmp_path):
+    """Each process sees other films, and gradients are averaged: so both end in the same parameters."""
+    make_pictures(tmp_path / "clips")
+    script = tmp_path / "two.py"
+    script.write_text(
+        "import sys; sys.modules['torchmetrics'] = None  # slow to import, not used\n"
+        "if __name__ == '__main__':\n"
+        "    import test_training as t\n"
+        f"    dataset = t.PictureDataset.from_folder({str(tmp_path / 'clips')!r}, window=4)\n"
+        "    settings = t.replace(t.VIDEO_SETTINGS, steps=2, devices=2)\n"
+        "    system = t.make_video(kind=t.Watched)\n"
+        f"    t.run_video({str(tmp_path / 'two')!r}, dataset, settings, system=system)\n"
+    )
+    path = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
+    environment = {
+        **os.environ,
+        "PYTHONPATH": path,
+        "OMP_NUM_THREADS": "1",
+        "TALKFACE_TEST_WATCH": str(tmp_path),
+    }
+    done = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = load_file(tmp_path / "rank-0"), load_file(tmp_path / "rank-1")
+    assert not torch.equal(first.pop("seen"), second.pop("seen"))
+    assert not torch.equal(first.pop("loss"), second.pop("loss"))
+    fresh = make_video()
+    for network in fresh.networks().values():
+        for name, parameter in parameters_of(network):
+            name = f"{type(network).__name__}.{name}"
+            assert torch.equal(first[name], second[name]), name
+            assert torch.equal(first[name], parameter) == name.startswith("RegressionDiscriminator.decoder")
+    final = final_checkpoint(tmp_path / "two")
+    assert torch.equal(final["system.vg_net.colour.0.weight"], first["VGNet.colour.0.weight"])
 
 
 def test_learning_rate_schedules():

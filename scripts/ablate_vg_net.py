@@ -32,12 +32,12 @@ TRAIN = {"clips": 400, "seed": 4000, "split": "train", "still_head": True}
 TEST = {"clips": 50, "seed": 5000, "split": "test", "still_head": True}
 WINDOW, BATCH = 8, 4
 WIDTHS = {
-    "image": (12, 20, 32, 48, 64),
+    "image": (16, 16, 32, 48, 64),
     "landmark": (32, 64),
     "attention": (32, 16),
     "fused": 48,
     "memory": 48,
-    "decoder": (48, 32, 20, 12),
+    "decoder": (48, 32, 16, 16),
 }
 JUDGE = RegressionDiscriminatorConfig(
     image=(8, 16, 32, 32), features=32, landmark=(32, 32), hidden=32, layers=2, unused_decoder=False
@@ -49,7 +49,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "l1": {"loss": "l1", **OURS},
     "dynamic": {**OURS},
     "dynamic + discriminator": {"discriminator": JUDGE, **OURS},
-    "dynamic + discriminator, released mask": {"discriminator": JUDGE, "landmark_mask": "released", **OURS},
+    "dynamic + discriminator, released mask": {
+        "discriminator": JUDGE,
+        "landmark_mask": "released",
+        "lip_weight": 100.0,
+        **OURS,
+    },
     "dynamic, no landmark attention": {"vg_net": {"landmark_attention": False}, **OURS},
     "dynamic, no attention at all": {
         "vg_net": {"landmark_attention": False, "pixel_attention": False},

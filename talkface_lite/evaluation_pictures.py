@@ -12,7 +12,7 @@ import numpy as np
 from talkface_lite.clip import CROP_SIZE, Clip
 from talkface_lite.errors import InputError
 from talkface_lite.evaluation import summary
-from talkface_lite.landmarks import MOUTH, magnify
+from talkface_lite.landmarks import MOUTH, apply_transform, invert_transform, magnify
 from talkface_lite.metrics import mouth_landmark_distance, psnr, ssim
 from talkface_lite.systems import ATVG, ATVGVideo
 
@@ -149,13 +149,12 @@ def dlib_in_crop() -> FindPoints:
     from talkface_lite.face_detection import FilmFaces
 
     faces, size = FilmFaces("dlib"), 2 * CROP_SIZE
-    back = np.linalg.inv(np.vstack([magnify(size / CROP_SIZE), [0, 0, 1]]))[:2]
+    back = invert_transform(magnify(size / CROP_SIZE))
 
     def find(picture: np.ndarray) -> np.ndarray | None:
         large = cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC)
         boxes = faces.find(large, small=False)
-        face = faces.first(large, boxes[0]) if len(boxes) else None
-        return None if face is None else face.points @ back[:, :2].T + back[:, 2]
+        return apply_transform(faces.points(large, boxes[0]), back) if len(boxes) else None
 
     return find
 

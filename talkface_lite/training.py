@@ -187,7 +187,8 @@ def _run(
 ) -> None:
     system.train()
     system.to(fabric.device)
-    system.prepare(dataset.statistics())
+    if not system.started:
+        system.prepare(dataset.statistics())
     optimizers = system.optimizers(settings.learning_rate, settings.betas)
     first, seconds_before = _restore(out, system, optimizers, settings)
     plain = system.networks()

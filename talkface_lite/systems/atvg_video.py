@@ -54,7 +54,8 @@ class ATVGVideoConfig:
         Factors of the pixel loss, of ``D_s`` and of ``D_p`` in what the generator minimises; the released
         code has 10, 1 and 1.
     landmark_mask, lip_weight:
-        ``M_p`` of Eq. 9, see :func:`talkface_lite.losses.landmark_mask`.
+        ``M_p`` of Eq. 9, see :func:`talkface_lite.losses.landmark_mask`. The released code has ``"released"``
+        and 100, which the square makes 10,000: so much that the discriminator learns points and nothing else.
     """
 
     vg_net: VGNetConfig = field(default_factory=VGNetConfig)
@@ -68,7 +69,7 @@ class ATVGVideoConfig:
     score_weight: float = 1.0
     landmark_weight: float = 1.0
     landmark_mask: str = "lips"
-    lip_weight: float = 100.0
+    lip_weight: float = 10.0
 
     def __post_init__(self) -> None:
         if self.loss not in PIXEL_LOSSES:

@@ -58,6 +58,9 @@ class System(nn.Module, ABC):
 
     config: Any
 
+    started = False
+    """Whether :meth:`start_from` gave it weights, and with them what :meth:`prepare` would fix anew."""
+
     @abstractmethod
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Every loss term by name; ``"loss"`` is the one that is minimised."""
@@ -145,6 +148,8 @@ class System(nn.Module, ABC):
     def start_from(self, path: str | os.PathLike) -> None:
         """Take the weights of a file for every network that both have; the others stay as they are.
 
+        What the networks standardise their input by comes along, and training leaves it so.
+
         Raises
         ------
         InputError
@@ -161,6 +166,7 @@ class System(nn.Module, ABC):
                 network.load_state_dict(found)
             except RuntimeError as error:
                 raise InputError(path, f"{name} of other widths", f"the {name} asked for") from error
+        self.started = True
 
 
 def plain_module(module: nn.Module) -> nn.Module:

@@ -33,7 +33,7 @@ test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 120 --nb-budget 90
 
 talk: $(READY)
-	$(BIN)/talkface talk --photo hopper --text "The most dangerous phrase is: we have always done it this way." --system atvg --out out/talk.mp4
+	$(BIN)/talkface talk --photo hopper --text "The most dangerous phrase is: we have always done it this way." --system atvg --scene --out out/talk.mp4
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -29,6 +29,13 @@ CHAPTER_STEPS: dict[str, Steps] = {
     "at_net.clips": Steps(quick=40, full=1_000),
     "at_net.training_steps": Steps(quick=80, full=3_000),
     "at_net.test_clips": Steps(quick=12, full=200),
+    "mmcrnn.test_clips": Steps(quick=6, full=60),
+    "mmcrnn.noise_clips": Steps(quick=2, full=20),
+    "mmcrnn.moving_clips": Steps(quick=2, full=60),
+    "dynamic_loss.toy_steps": Steps(quick=100, full=100),
+    "dynamic_loss.head_steps": Steps(quick=40, full=200),
+    "dynamic_loss.clips": Steps(quick=3, full=12),
+    "dynamic_loss.training_steps": Steps(quick=80, full=300),
 }
 """The one table of how much each chapter does; a chapter asks :func:`steps` and never looks at the device."""
 

@@ -1,0 +1,58 @@
+"""The exercises of the chapter on the dynamic pixel loss tell right from wrong from not yet."""
+
+import numpy as np
+import pytest
+
+from talkface_lite.check import Wrong, dynamic_pixel_loss
+
+
+def moves(frames, photo, levels):
+    return (np.abs(frames.astype(int) - photo).max(axis=-1) > levels).mean()
+
+
+def gradient(alpha, colour, photo, truth, beta, stop_gradient):
+    error = alpha * colour + (1 - alpha) * photo - truth
+    through_mix = np.sign(error) * (colour - photo) * (alpha + beta)
+    return through_mix if stop_gradient else through_mix + np.abs(error)
+
+
+def stopped_at_all(alpha, colour, photo, truth, beta, stop_gradient):
+    return gradient(alpha, colour, photo, truth, beta, True)
+
+
+def weight_alone(alpha, colour, photo, truth, beta, stop_gradient):
+    error = np.abs(alpha * colour + (1 - alpha) * photo - truth)
+    return 0 * error if stop_gradient else error
+
+
+RIGHT = {1: moves, 2: lambda beta: beta / (1 + beta), 3: gradient}
+WRONG = [
+    (1, lambda f, p, n: (np.abs(f - p).max(axis=-1) > n).mean(), "uint8"),
+    (1, lambda f, p, n: (np.abs(f.astype(int) - p).max(axis=-1) >= n).mean(), "exactly"),
+    (1, lambda f, p, n: (np.abs(f.astype(int) - p) > n).mean(), "one of its colours"),
+    (1, lambda f, p, n: (np.abs(f.astype(int) - p).mean(axis=-1) > n).mean(), "one of its colours"),
+    (1, lambda f, p, n: np.abs(f.astype(int) - p).max(axis=-1) > n, "one number"),
+    (1, lambda f, p, n: 1 - moves(f, p, n), "6 of 40"),
+    (2, lambda beta: (1 + beta) / beta if beta else 0.0, "how many times better"),
+    (2, lambda beta: beta, "What does α = 0 cost"),
+    (2, lambda beta: 1 / 3, "β = 1"),
+    (3, lambda *given: -gradient(*given), "sign"),
+    (3, stopped_at_all, "the weight add"),
+    (3, weight_alone, "still stands in the mix"),
+    (3, lambda *given: gradient(*given).mean(), "one number for each pixel"),
+]
+
+
+@pytest.mark.parametrize("number", RIGHT)
+def test_right_answers_pass_and_stubs_wait(number, capsys):
+    exercise = getattr(dynamic_pixel_loss, f"exercise_{number}")
+    assert exercise(RIGHT[number])
+    assert f"Exercise {number}: right." in capsys.readouterr().out
+    assert not exercise(lambda *_: None)
+    assert f"Exercise {number}: nothing to check yet." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "answer", "hint"), WRONG)
+def test_wrong_answers_get_a_hint(number, answer, hint):
+    with pytest.raises(Wrong, match=hint):
+        getattr(dynamic_pixel_loss, f"exercise_{number}")(answer)

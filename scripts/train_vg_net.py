@@ -4,7 +4,8 @@ Draws painted clips of training people, voices and sentences, trains VG-net `lit
 weights and the record of their run into the package. The first stage has short windows of many people and
 the dynamic pixel loss alone; the second has the paper's 16 frames and, unless told otherwise, the regression
 discriminator. Each stage leaves its result in RUNS; what is there already is not made again, and a run that
-was stopped goes on. About two hours on two free cores.
+was stopped goes on. About two hours on two free cores. `--ship second` then measures the weights on held-out
+people, voices and sentences, and writes them and the record of their run into the package.
 """
 
 import argparse
@@ -15,10 +16,14 @@ from pathlib import Path
 
 import torch
 
+from talkface_lite.clip import write_atomically
 from talkface_lite.corpus.synthesis import write_corpus
+from talkface_lite.data import read_clips
+from talkface_lite.evaluation_pictures import dlib_in_crop, evaluate_pictures
 from talkface_lite.networks.regression_discriminator import RegressionDiscriminatorConfig
 from talkface_lite.networks.vg_net import VGNetConfig
 from talkface_lite.pictures import PictureDataset
+from talkface_lite.systems import load, shipped_video_weights
 from talkface_lite.systems.atvg_video import ATVGVideo, ATVGVideoConfig
 from talkface_lite.training import TrainingSettings, train
 
@@ -29,6 +34,11 @@ FOLDERS = {
     "train-d": {"clips": 900, "seed": 4003},
 }
 """Drawn clips of training people."""
+TEST_FOLDERS = {
+    "still": {"clips": 50, "seed": 5000, "still_head": True},
+    "moving": {"clips": 50, "seed": 5001},
+}
+"""Drawn clips of people, voices and sentences held out."""
 FIRST = TrainingSettings(
     steps=2600,
     batch_size=8,
@@ -40,7 +50,7 @@ FIRST = TrainingSettings(
     log_every=50,
     checkpoint_every=250,
 )
-SECOND = replace(FIRST, steps=1200, batch_size=4, learning_rate=3e-4)
+SECOND = replace(FIRST, steps=900, batch_size=4, learning_rate=3e-4)
 FIRST_WINDOW, SECOND_WINDOW = 8, 16
 
 
@@ -53,14 +63,41 @@ def draw(work: Path) -> list[Path]:
     return [work / name for name in FOLDERS]
 
 
+def ship(work: Path, stage: str) -> None:
+    """Measure the weights of a stage and write them, with their record, into the package."""
+    run = work / stage
+    record = json.loads((run / "record.json").read_text())
+    if stage == "second":
+        record["started_from"] = json.loads((work / "first" / "record.json").read_text())
+    record["data"] = {"command": f"python scripts/train_vg_net.py --ship {stage}", "train": FOLDERS}
+    record["data"]["test"] = TEST_FOLDERS
+    video, at_net, record["metrics"] = ATVGVideo.load(run / "weights.safetensors"), load("atvg"), {}
+    for head, about in TEST_FOLDERS.items():
+        folder = work / f"test-{head}"
+        if not folder.is_dir():
+            write_corpus(folder, split="test", **about)
+        clips = read_clips(folder, frames=True)
+        record["metrics"][head] = evaluate_pictures(
+            video, clips, system=at_net, find_points=dlib_in_crop(), frame_step=5
+        )
+        print(head, json.dumps(record["metrics"][head]))
+    shipped = shipped_video_weights("atvg", "lite")
+    video.save(shipped, {name: record[name] for name in ("step", "clips", "commit", "device", "settings")})
+    write_atomically(shipped.with_suffix(".json"), (json.dumps(record, indent=1) + "\n").encode())
+
+
 def main() -> None:
-    """Draw, train, leave the weights in the folder of work."""
+    """Draw and train, or measure and ship."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, metavar="RUNS")
     parser.add_argument("--camera", type=float, default=1.0, help="strength of the random camera")
     parser.add_argument("--no-second", action="store_true", help="the first stage alone")
+    parser.add_argument("--ship", choices=("first", "second"), help="measure this stage and ship it")
     arguments = parser.parse_args()
     work = arguments.work
+    if arguments.ship:
+        ship(work, arguments.ship)
+        return
     folders = draw(work)
     torch.manual_seed(FIRST.seed)
     config = ATVGVideoConfig(vg_net=VGNetConfig.lite(), colour_weight=0.3, mouth_weight=4.0)

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from talkface_lite.errors import InputError
-from talkface_lite.networks.layers import conv_block, up_block
+from talkface_lite.networks.layers import Dropout, conv_block, few_maps, up_block
+from talkface_lite.networks.winograd import WideConv2d
 
 RECURRENCES = ("time", "batch", "off")
 
@@ -163,17 +164,17 @@ class ConvGRU(nn.Module):
         memory = []
         for t in range(n_steps):
             state = self.step(inputs[:, t], state)  # (B, 3·n_memory, H, W) → (B, n_memory, H, W)
-            memory.append(state)
-        return torch.stack(memory, dim=1), state  # (B, T, n_memory, H, W)
+            memory.append(state.movedim(1, -1))
+        return torch.stack(memory, dim=1).movedim(-1, 2), state  # (B, T, n_memory, H, W), channels last
 
     def step(self, inputs: Tensor, state: Tensor) -> Tensor:
         """One step: the input's share of the gates ``(B, 3·n_memory, H, W)``, the memory → the memory."""
-        reset_x, update_x, new_x = inputs.chunk(3, dim=1)
-        reset_h, update_h, new_h = self.from_memory(state).chunk(3, dim=1)
-        reset = torch.sigmoid(reset_x + reset_h)
-        update = torch.sigmoid(update_x + update_h)
-        new = torch.tanh(new_x + reset * new_h)
-        return new + update * (state - new)
+        n_gates = 2 * inputs.shape[1] // 3
+        from_memory = self.from_memory(state)  # (B, n_memory, H, W) → (B, 3·n_memory, H, W)
+        gates = (inputs[:, :n_gates] + from_memory[:, :n_gates]).sigmoid_()
+        reset, update = gates.chunk(2, dim=1)
+        new = torch.addcmul(inputs[:, n_gates:], reset, from_memory[:, n_gates:]).tanh_()
+        return torch.lerp(new, state, update)
 
 
 class ResidualBlock(nn.Module):
@@ -182,11 +183,11 @@ class ResidualBlock(nn.Module):
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False),
+            WideConv2d(width, width, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False),
+            Dropout(dropout),
+            WideConv2d(width, width, bias=False),
             nn.BatchNorm2d(width),
         )
 
@@ -266,7 +267,14 @@ class VGNet(nn.Module):
     def _shape_of(self, landmarks: Tensor) -> Tensor:
         """The first half of ``f_lmark``: ``(N, 136)`` → ``(N, l1, 8, 8)``."""
         standard = (landmarks - self.landmark_mean) / self.landmark_std  # (N, 136)
-        return self.f_lmark_shape(self.f_lmark_map(standard))  # (N, 136) → (N, 1, 8, 8) → (N, l1, 8, 8)
+        standard = standard.to(self.f_lmark_map[0].weight.dtype)
+        maps = self.f_lmark_map(standard).to(self._precision)  # (N, 136) → (N, 1, 8, 8)
+        return self.f_lmark_shape(maps)  # (N, 1, 8, 8) → (N, l1, 8, 8)
+
+    @property
+    def _precision(self) -> torch.dtype:
+        """Of the convolutions; a copy for inference reads landmarks and composes frames in a finer one."""
+        return self.fuse[0].weight.dtype
 
     def look(self, photo: Tensor, example: Tensor) -> Photograph:
         """All that depends on the photograph alone.
@@ -278,7 +286,7 @@ class VGNet(nn.Module):
         example:
             ``p_p``, ``(B, 136)``: the landmarks in it, ``(px - 64) / 64``.
         """
-        middle = self.f_img_middle(photo)  # (B, 3, 128, 128) → (B, i3, 32, 32)
+        middle = self.f_img_middle(photo.to(self._precision))  # (B, 3, 128, 128) → (B, i3, 32, 32)
         deep = self.f_img(middle)  # (B, i3, 32, 32) → (B, i5, 8, 8)
         shape = self._shape_of(example)  # (B, 136) → (B, l1, 8, 8)
         n_image = deep.shape[1]
@@ -320,17 +328,14 @@ class VGNet(nn.Module):
         if self.config.landmark_attention:
             attention = self._attend(shape, seen.shape)  # (B·T, l1, 8, 8) → (B·T, 1, 32, 32)
             kept = each_frame(seen.middle, n_frames)  # i′_p, (B·T, d2, 32, 32)
-            middle = kept + attention * (middle - kept)  # Eq. 7
+            middle = torch.lerp(kept, middle, attention.to(middle.dtype))  # Eq. 7
         else:
             attention = middle.new_ones(len(middle), 1, *middle.shape[2:])
         features = self.decode(middle)  # (B·T, d2, 32, 32) → (B·T, d4, 128, 128)
-        colour = self.colour(features).float()  # (B·T, 3, 128, 128)
+        colour, alpha = self._paint(features)  # (B·T, d4, 128, 128) → (B·T, 3 and 1, 128, 128)
+        frames = colour
         if self.config.pixel_attention:
-            alpha = self.alpha(features).float()  # (B·T, 1, 128, 128)
-            image = each_frame(seen.image.float(), n_frames)
-            frames = image + alpha * (colour - image)
-        else:
-            alpha, frames = torch.ones_like(colour[:, :1]), colour
+            frames = torch.lerp(each_frame(seen.image.float(), n_frames), colour, alpha)
         maps = (frames, alpha, colour, attention.float())
         return Frames(*(m.unflatten(0, (n_batch, n_frames)) for m in maps)), state
 
@@ -338,9 +343,9 @@ class VGNet(nn.Module):
         """Eq. 5: the fusing convolution's other half, the photograph's already done, then BN and ReLU."""
         convolution, *rest = self.fuse
         n_image = convolution.in_channels - moved.shape[1]
-        fused = F.conv2d(moved, convolution.weight[:, n_image:], convolution.bias, padding=1)
+        fused = F.conv2d(moved, convolution.weight[:, n_image:], convolution.bias, padding=1) + photograph
         for layer in rest:
-            fused = layer(fused + photograph) if layer is rest[0] else layer(fused)
+            fused = layer(fused)
         return fused
 
     def _attend(self, shape: Tensor, example: Tensor) -> Tensor:
@@ -352,9 +357,21 @@ class VGNet(nn.Module):
         now = F.conv_transpose2d(shape, up.weight[: shape.shape[1]], up.bias, **options)
         then = F.conv_transpose2d(example, up.weight[shape.shape[1] :], **options)
         attention = now + each_frame(then, n_frames)
-        for layer in (*normalise, *rest):
+        *between, last, squash = (*normalise, *rest)
+        for layer in between:
             attention = layer(attention)
-        return attention
+        return squash(few_maps(attention, last.weight, last.bias))
+
+    def _paint(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Colour and α, float, ``(B·T, d4, 128, 128)`` → ``(B·T, 3, 128, 128)`` and ``(B·T, 1, 128, 128)``.
+
+        Both convolutions at once, as they see the same.
+        """
+        heads = [self.colour] + ([self.alpha] if self.config.pixel_attention else [])
+        weight, bias = (torch.cat([getattr(head[0], part) for head in heads]) for part in ("weight", "bias"))
+        maps = few_maps(features, weight, bias).float().split([len(head[0].weight) for head in heads], dim=1)
+        colour, *alpha = [head[1](part) for head, part in zip(heads, maps)]
+        return colour, alpha[0] if alpha else torch.ones_like(colour[:, :1])
 
     def _remember(self, fused: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """The conv-GRU along the axis of the configuration, ``(B, T, fused, 8, 8)`` → memory, last state."""
@@ -369,6 +386,6 @@ class VGNet(nn.Module):
 
 
 def each_frame(per_photo: Tensor, n_frames: int) -> Tensor:
-    """Repeat what belongs to a photograph for each of its frames: ``(B, ...)`` → ``(B·T, ...)``."""
-    repeated = per_photo.unsqueeze(1).expand(-1, n_frames, *per_photo.shape[1:])
-    return repeated.flatten(0, 1)
+    """Repeat what belongs to a photograph for each of its frames: ``(B, C, ...)`` → ``(B·T, C, ...)``."""
+    last = per_photo.movedim(1, -1).unsqueeze(1)  # (B, 1, ..., C): should it be copied, then channels last
+    return last.expand(-1, n_frames, *last.shape[2:]).flatten(0, 1).movedim(-1, 1)

@@ -261,11 +261,10 @@ class ATVGVideo(System):
         was_training = self.training
         self.eval()
         try:
-            weight = next(self.vg_net.parameters())
-            options = {"device": weight.device, "dtype": weight.dtype}
-            image = to_network(torch.tensor(photo)[None].to(weight.device)).to(weight.dtype)
+            device = next(self.vg_net.parameters()).device
+            image = to_network(torch.tensor(photo)[None].to(device))
             points = [np.asarray(p, np.float32) for p in (example[None], landmarks[None])]
-            p_p, p_t = (flat(torch.from_numpy(p)).to(**options) for p in points)
+            p_p, p_t = (flat(torch.from_numpy(p)).to(device) for p in points)
             seen, state = self.vg_net.look(image, p_p), None
             for start in range(0, p_t.shape[1], chunk_frames):
                 made, state = self.vg_net(seen, None, p_t[:, start : start + chunk_frames], state)

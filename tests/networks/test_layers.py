@@ -1,0 +1,49 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from talkface_lite.networks.layers import Dropout, few_maps
+
+torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("side", [1, 3, 7])
+@pytest.mark.parametrize("n_out", [1, 3, 4])
+def test_few_maps_is_the_convolution(side, n_out):
+    torch.manual_seed(0)
+    layer = nn.Conv2d(5, n_out, side, padding=side // 2).double()
+    x = torch.randn(2, 5, 12, 10, dtype=torch.float64, requires_grad=True)
+    results = []
+    for y in (layer(x), few_maps(x, layer.weight, layer.bias)):
+        loss = (y * torch.arange(y.numel()).view_as(y)).sum()
+        results.append((y, *torch.autograd.grad(loss, (x, layer.weight, layer.bias))))
+    for expected, ours in zip(*results):
+        torch.testing.assert_close(ours, expected)
+
+
+def test_few_maps_are_float32_at_least():
+    x, weight, bias = torch.rand(1, 2, 4, 4), torch.rand(1, 2, 3, 3), torch.rand(1)
+    assert few_maps(x.bfloat16(), weight.bfloat16(), bias.bfloat16()).dtype == torch.float32
+    with torch.autocast("cpu", torch.bfloat16):
+        y = few_maps(x, weight, bias)
+    assert y.dtype == torch.float32
+    torch.testing.assert_close(y, F.conv2d(x, weight, bias, padding=1), atol=0.05, rtol=0.01)
+
+
+@pytest.mark.parametrize("p", [0.25, 0.5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_keeps_its_share_and_the_mean(p, dtype):
+    torch.manual_seed(0)
+    x = torch.ones(200, 500, dtype=dtype)
+    y = Dropout(p).train()(x)
+    assert y.dtype == dtype
+    assert sorted(y.unique().tolist()) == [0, pytest.approx(1 / (1 - p), rel=4e-3)]
+    assert (y == 0).double().mean() == pytest.approx(p, abs=0.01)
+
+
+def test_dropout_is_another_each_time_and_none_in_evaluation():
+    layer, x = Dropout(0.5), torch.rand(100)
+    assert not torch.equal(layer(x), layer(x))
+    assert torch.equal(layer.eval()(x), x)
+    assert torch.equal(Dropout(0.0).train()(x), x)

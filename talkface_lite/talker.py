@@ -120,6 +120,8 @@ class Talker:
         networks are both.
     device:
         Where to compute; None as :func:`talkface_lite.runtime.device` chooses.
+    precision:
+        Of the pictures: ``"32"``, ``"bf16"``, or ``"auto"``, bfloat16 where that is fast.
     """
 
     def __init__(
@@ -128,10 +130,11 @@ class Talker:
         video: ATVGVideo | ReleasedATVG | None = None,
         *,
         device: str | None = None,
+        precision: str = "auto",
     ) -> None:
         device = choose_device(device)
         self.system = system.to(device).eval()
-        self.video = None if video is None else video.to(device).eval()
+        self.video = None if video is None else video.to(device).for_inference(precision)
 
     @classmethod
     def load(

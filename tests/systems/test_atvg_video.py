@@ -134,7 +134,9 @@ def test_broken_and_foreign_weights(tmp_path):
 @pytest.mark.parametrize("discriminator", [JUDGE, None])
 def test_a_configuration_survives_json(discriminator):
     """JSON has lists where the configuration has tuples."""
-    config = ATVGVideoConfig(vg_net=VG_NET, discriminator=discriminator, landmark_mask="released")
+    config = ATVGVideoConfig(
+        vg_net=VG_NET, discriminator=discriminator, landmark_mask="released", lip_weight=100.0
+    )
     written = json.loads(json.dumps(asdict(config)))
     assert written["vg_net"]["image"] == [4, 4, 8, 8, 8]
     system = ATVGVideo.from_config(written)
@@ -279,7 +281,7 @@ def assert_close_in_scale(a, b, name):
 
 def test_one_step_written_out(batch):
     """Eq. 9 in turn, with the released code's weights, against the same two updates written out."""
-    ours, reference = (make_system(landmark_mask="released").train() for _ in range(2))
+    ours, reference = (make_system(landmark_mask="released", lip_weight=100.0).train() for _ in range(2))
     for parameter in ours.parameters():  # of a step before
         parameter.grad = torch.full_like(parameter, 100.0) if parameter.requires_grad else None
     losses = ours.training_step(batch, ours.optimizers(1e-3, (0.5, 0.999)))
@@ -445,3 +447,16 @@ def test_shipped_weights(face):
     assert path.stat().st_size < 8e6
     frames = load_video("atvg", "lite").generate(*face)
     assert frames.shape == (7, 128, 128, 3)
+
+
+@pytest.mark.parametrize("precision", ["32", "bf16"])
+def test_the_copy_for_inference_films_the_same(face, precision):
+    system = make_system().eval()
+    before = {name: value.clone() for name, value in system.state_dict().items()}
+    fast = system.for_inference(precision)
+    films = [one.generate(*face).astype(float) for one in (system, fast)]
+    assert np.abs(films[0] - films[1]).max() <= (1 if precision == "32" else 6)
+    assert system.discriminator is not None
+    assert fast.discriminator is None
+    for name, value in system.state_dict().items():
+        assert torch.equal(value, before[name])

@@ -36,6 +36,11 @@ CHAPTER_STEPS: dict[str, Steps] = {
     "dynamic_loss.head_steps": Steps(quick=40, full=200),
     "dynamic_loss.clips": Steps(quick=3, full=12),
     "dynamic_loss.training_steps": Steps(quick=80, full=300),
+    "discriminator.training_clips": Steps(quick=5, full=12),
+    "discriminator.test_clips": Steps(quick=4, full=10),
+    "discriminator.judge_steps": Steps(quick=40, full=60),
+    "discriminator.rival_steps": Steps(quick=150, full=300),
+    "discriminator.fooling_steps": Steps(quick=60, full=120),
 }
 """The one table of how much each chapter does; a chapter asks :func:`steps` and never looks at the device."""
 

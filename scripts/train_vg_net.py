@@ -64,26 +64,40 @@ def draw(work: Path) -> list[Path]:
 
 
 def ship(work: Path, stage: str) -> None:
-    """Measure the weights of a stage and write them, with their record, into the package."""
-    run = work / stage
+    """Measure VG-net of a stage, and write it and the discriminator, with their record, into the package.
+
+    The discriminator is always the second stage's, where there is one: the first has none.
+    """
+    run, second = work / stage, work / "second"
     record = json.loads((run / "record.json").read_text())
+    video = ATVGVideo.load(run / "weights.safetensors")
     if stage == "second":
         record["started_from"] = json.loads((work / "first" / "record.json").read_text())
+    elif (second / "weights.safetensors").is_file():
+        judged = ATVGVideo.load(second / "weights.safetensors")
+        judged.vg_net.load_state_dict(video.vg_net.state_dict())
+        video, record["discriminator"] = judged, json.loads((second / "record.json").read_text())
     record["data"] = {"command": f"python scripts/train_vg_net.py --ship {stage}", "train": FOLDERS}
     record["data"]["test"] = TEST_FOLDERS
-    video, at_net, record["metrics"] = ATVGVideo.load(run / "weights.safetensors"), load("atvg"), {}
-    for head, about in TEST_FOLDERS.items():
-        folder = work / f"test-{head}"
-        if not folder.is_dir():
-            write_corpus(folder, split="test", **about)
-        clips = read_clips(folder, frames=True)
-        record["metrics"][head] = evaluate_pictures(
-            video, clips, system=at_net, find_points=dlib_in_crop(), frame_step=5
-        )
-        print(head, json.dumps(record["metrics"][head]))
+    measured = run / "metrics.json"
+    if not measured.is_file():
+        metrics = {head: measure(work, video, head) for head in TEST_FOLDERS}
+        write_atomically(measured, (json.dumps(metrics, indent=1) + "\n").encode())
+    record["metrics"] = json.loads(measured.read_text())
     shipped = shipped_video_weights("atvg", "lite")
     video.save(shipped, {name: record[name] for name in ("step", "clips", "commit", "device", "settings")})
     write_atomically(shipped.with_suffix(".json"), (json.dumps(record, indent=1) + "\n").encode())
+
+
+def measure(work: Path, video: ATVGVideo, head: str) -> dict:
+    """The table of pictures over held-out people, voices and sentences."""
+    folder = work / f"test-{head}"
+    if not folder.is_dir():
+        write_corpus(folder, split="test", **TEST_FOLDERS[head])
+    clips = read_clips(folder, frames=True)
+    report = evaluate_pictures(video, clips, system=load("atvg"), find_points=dlib_in_crop(), frame_step=5)
+    print(head, json.dumps(report))
+    return report
 
 
 def main() -> None:

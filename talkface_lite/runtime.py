@@ -32,7 +32,7 @@ CHAPTER_STEPS: dict[str, Steps] = {
     "mmcrnn.test_clips": Steps(quick=6, full=60),
     "mmcrnn.noise_clips": Steps(quick=2, full=20),
     "mmcrnn.moving_clips": Steps(quick=2, full=60),
-    "dynamic_loss.toy_steps": Steps(quick=100, full=100),
+    "dynamic_loss.toy_steps": Steps(quick=100, full=200),
     "dynamic_loss.head_steps": Steps(quick=40, full=200),
     "dynamic_loss.clips": Steps(quick=3, full=12),
     "dynamic_loss.training_steps": Steps(quick=80, full=300),

@@ -6,32 +6,32 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from talkface_lite.clip import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, Clip
+from talkface_lite.bench_networks import bench_at_net, bench_training, bench_vg_net, matmul_gflops
+from talkface_lite.clip import SAMPLES_PER_FRAME, Clip
 from talkface_lite.corpus.face import Identity, Motion, face_points
 from talkface_lite.corpus.painter import paint_clip
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
 from talkface_lite.corpus.visemes import articulation
 from talkface_lite.corpus.voice import VOICES, speak
 from talkface_lite.data import Features
-from talkface_lite.networks.at_net import WINDOW, ATNet, ATNetConfig
 from talkface_lite.runtime import device as choose_device
 
 STAGES = ("voice", "visemes", "geometry", "painting", "mfcc", "save")
 SENTENCE = "place blue by u two please"
-CLIP_FRAMES = 75
-"""Frames of the clips that AT-net is timed on: 3 s."""
+SIZES = ("lite", "full")
 
 
-def bench(*, workers: int | None = None, clips: int = 8, repeats: int = 3) -> dict[str, Any]:
-    """Measure everything; about a minute with the defaults on two cores.
+def bench(
+    *, workers: int | None = None, clips: int = 8, repeats: int = 3, training: bool = False
+) -> dict[str, Any]:
+    """Measure everything; about a minute and a half with the defaults on two cores.
 
     Parameters
     ----------
@@ -41,34 +41,38 @@ def bench(*, workers: int | None = None, clips: int = 8, repeats: int = 3) -> di
         Clips drawn in each repeat.
     repeats:
         Times each thing is measured; the median counts.
+    training:
+        Steps of training as well: another two minutes, and 10 GB of memory.
 
     Returns
     -------
     dict
-        ``machine`` (with its measured ``matmul_gflops``), ``corpus`` (``frames_per_s`` with sound, MFCC and
-        saving, the processes already started; ``share_of_time`` of each stage in one process) and ``at_net``
-        (for each size ``clips_per_s``, ``frames_per_s``, ``gflops`` and its share of the machine's).
+        ``machine`` (with its measured ``matmul_gflops``, and those in bfloat16), ``corpus`` (``frames_per_s``
+        with sound, MFCC and saving, the processes already started; ``share_of_time`` of each stage in one
+        process), ``at_net`` (for each size ``clips_per_s``, ``frames_per_s``, ``gflops`` and its share of the
+        machine's) and ``vg_net`` (for each size what
+        :func:`~talkface_lite.bench_networks.bench_vg_net` gives, and under ``training`` what
+        :func:`~talkface_lite.bench_networks.bench_training` does).
     """
-    matmul = matmul_gflops(repeats)
-    return {
+    matmul = {"32": matmul_gflops(repeats), "bf16": matmul_gflops(repeats, dtype=torch.bfloat16)}
+    report = {
         "machine": {
             "processor": platform.processor() or platform.machine(),
             "cores": os.cpu_count(),
             "device": choose_device(),
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
-            "matmul_gflops": round(matmul, 1),
+            "matmul_gflops": round(matmul["32"], 1),
+            "matmul_gflops_bf16": round(matmul["bf16"], 1),
         },
         "corpus": bench_corpus(workers or os.cpu_count() or 1, clips, repeats),
-        "at_net": {size: bench_at_net(size, repeats, matmul) for size in ("lite", "full")},
+        "at_net": {size: bench_at_net(size, repeats, matmul["32"]) for size in SIZES},
+        "vg_net": {size: bench_vg_net(size, repeats, matmul) for size in SIZES},
     }
-
-
-def matmul_gflops(repeats: int, side: int = 1024) -> float:
-    """float32 matrix products of ``side``: the most that a network could reach here, 10⁹ operations/s."""
-    a, b = torch.rand(2, side, side, device=choose_device())
-    seconds = _median_seconds(lambda: a @ b, max(repeats, 5))
-    return 2 * side**3 / seconds / 1e9
+    if training:
+        for size, row in report["vg_net"].items():
+            row["training"] = bench_training(size, min(repeats, 2), matmul)
+    return report
 
 
 def bench_corpus(workers: int, clips: int, repeats: int) -> dict[str, Any]:
@@ -142,57 +146,12 @@ def _stages(seed: int, folder: Path) -> dict[str, float]:
     return {stage: spent / n_frames for stage, spent in seconds.items()}
 
 
-@torch.inference_mode()
-def bench_at_net(size: str, repeats: int, matmul: float) -> dict[str, Any]:
-    """AT-net on one clip of 3 s, MFCC given, float32."""
-    device = choose_device()
-    network = ATNet(ATNetConfig.of_size(size)).to(device).eval()
-    mfcc = torch.rand(1, CLIP_FRAMES, *WINDOW, device=device)
-    h_p = torch.rand(1, network.config.components, device=device)
-    with FlopCounterMode(display=False) as counter:
-        network(mfcc, h_p)
-    operations = counter.get_total_flops() + _lstm_operations(network.config)
-    seconds = _median_seconds(lambda: network(mfcc, h_p), repeats)
-    gflops = operations / seconds / 1e9
-    return {
-        "clips_per_s": round(1 / seconds, 2),
-        "frames_per_s": round(CLIP_FRAMES / seconds, 1),
-        "times_real_time": round(CLIP_FRAMES / FRAMES_PER_SECOND / seconds, 1),
-        "gflop_per_frame": round(operations / CLIP_FRAMES / 1e9, 4),
-        "gflops": round(gflops, 1),
-        "share_of_matmul": round(gflops / matmul, 3),
-        "clip_frames": CLIP_FRAMES,
-    }
-
-
-def _lstm_operations(config: ATNetConfig) -> int:
-    """Multiplications and additions of the LSTM over a clip, which torch's counter does not see."""
-    inputs = config.audio[-1] + config.landmark[-1]
-    sizes = [inputs] + [config.hidden] * (config.layers - 1)
-    return 2 * CLIP_FRAMES * sum(4 * config.hidden * (size + config.hidden) for size in sizes)
-
-
-def _median_seconds(work: Callable[[], object], repeats: int) -> float:
-    def finished() -> None:
-        work()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-
-    finished()
-    seconds = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        finished()
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds)
-
-
 def table(report: Mapping[str, Any]) -> str:
     """The report for people."""
     machine, corpus = report["machine"], report["corpus"]
     lines = [
         f"{machine['processor']}, {machine['cores']} cores, torch {machine['torch']} on {machine['device']}: "
-        f"matrix product {machine['matmul_gflops']:g} GFLOP/s",
+        f"matrix product {machine['matmul_gflops']:g} GFLOP/s, bfloat16 {machine['matmul_gflops_bf16']:g}",
         f"corpus: {corpus['frames_per_s']:g} frames/s with {corpus['workers']} processes, of which "
         + ", ".join(f"{stage} {100 * share:.1f} %" for stage, share in corpus["share_of_time"].items()),
     ]
@@ -201,4 +160,25 @@ def table(report: Mapping[str, Any]) -> str:
             f"AT-net {size}: {row['clips_per_s']:g} clips/s of 3 s, {row['frames_per_s']:g} frames/s, "
             f"{row['gflops']:g} GFLOP/s, {100 * row['share_of_matmul']:.0f} % of the matrix product"
         )
+    for size, row in report["vg_net"].items():
+        lines += _vg_net_lines(size, row)
     return "\n".join(lines)
+
+
+def _vg_net_lines(size: str, row: Mapping[str, Any]) -> list[str]:
+    fast, precision = row["fast"], {"32": "float32", "bf16": "bfloat16"}[row["precision"]]
+    lines = [
+        f"VG-net {size}, {precision}, weights {row['weights']}: {fast['frames_per_s']:g} frames/s, "
+        f"{row['times_frame_by_frame']:g} times frame by frame as released, "
+        f"{row['times_float32']:g} times float32 all at once; {fast['gflops']:g} GFLOP/s, "
+        f"{100 * fast['share_of_matmul']:.0f} % of the matrix product; {row['psnr_db']:g} dB from float32; "
+        + ", ".join(f"{stage} {100 * share:.0f} %" for stage, share in row["share_of_time"].items())
+    ]
+    if "training" in row:
+        step = row["training"]
+        lines.append(
+            f"VG-net {size}, training on {step['batch']} × {step['frames']} frames: "
+            f"{step['frames_per_s']:g} frames/s, {step['times_frame_by_frame']:g} times frame by frame "
+            f"as released; {100 * step['share_of_matmul']:.0f} % of the matrix product"
+        )
+    return lines

@@ -326,7 +326,12 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure this machine; what ``talkface bench`` does."""
     from talkface_lite.bench import bench, table
 
-    report = bench(workers=arguments.workers, clips=arguments.clips, repeats=arguments.repeats)
+    report = bench(
+        workers=arguments.workers,
+        clips=arguments.clips,
+        repeats=arguments.repeats,
+        training=arguments.training,
+    )
     if not arguments.json:
         print(table(report))
     return report

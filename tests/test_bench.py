@@ -1,16 +1,37 @@
 import json
+import time
 
 import pytest
 import torch
 
 from talkface_lite import bench as module
+from talkface_lite import bench_networks
+from talkface_lite.bench_networks import (
+    VG_NET_STAGES,
+    FrameByFrame,
+    alternate,
+    bench_training,
+    bench_vg_net,
+    matmul_gflops,
+    psnr,
+)
+from talkface_lite.errors import InputError
 from talkface_lite.networks.at_net import ATNetConfig
+from talkface_lite.networks.vg_net import VGNet, VGNetConfig
 
 torch.set_num_threads(1)
 
 
+MATMUL = {"32": 100.0, "bf16": 200.0}
+
+
 @pytest.fixture(scope="module")
-def report():
+def vg_net():
+    return bench_vg_net("lite", 2, MATMUL, n_frames=6)
+
+
+@pytest.fixture(scope="module")
+def report(vg_net):
     return {
         "machine": {
             "processor": "p",
@@ -18,10 +39,12 @@ def report():
             "device": "cpu",
             "torch": "t",
             "threads": 1,
-            "matmul_gflops": module.matmul_gflops(1, 128),
+            "matmul_gflops": matmul_gflops(1, 128),
+            "matmul_gflops_bf16": matmul_gflops(1, 128, torch.bfloat16),
         },
         "corpus": module.bench_corpus(workers=1, clips=1, repeats=1),
         "at_net": {"lite": module.bench_at_net("lite", 1, 100.0)},
+        "vg_net": {"lite": vg_net | {"training": bench_training("lite", 1, MATMUL, batch=1, n_frames=2)}},
     }
 
 
@@ -35,10 +58,12 @@ def test_the_report_holds_what_it_says(report):
     assert lite["frames_per_s"] == pytest.approx(75 * lite["clips_per_s"], rel=0.05)
     assert lite["share_of_matmul"] == pytest.approx(lite["gflops"] / 100, abs=2e-3)
     assert report["machine"]["matmul_gflops"] > 0.5
+    assert report["machine"]["matmul_gflops_bf16"] > 0
     json.dumps(report, allow_nan=False)
     text = module.table(report)
     assert "painting" in text
-    assert len(text.splitlines()) == 3
+    assert len(text.splitlines()) == 5
+    assert "times frame by frame as released" in text
 
 
 def test_operations_of_at_net_counted_by_hand(report):
@@ -53,3 +78,130 @@ def test_operations_of_at_net_counted_by_hand(report):
     face = (6 * c.landmark[0] + c.landmark[0] * c.landmark[1]) / 75
     total = 2 * (audio + lstm + c.hidden * 6 + face)
     assert report["at_net"]["lite"]["gflop_per_frame"] == pytest.approx(total / 1e9, rel=0.02)
+
+
+def test_vg_net_three_ways(vg_net):
+    assert vg_net["frames"] == 6
+    assert tuple(vg_net["share_of_time"]) == VG_NET_STAGES
+    assert sum(vg_net["share_of_time"].values()) == pytest.approx(1, abs=1e-3)
+    assert all(share > 0 for share in vg_net["share_of_time"].values())
+    assert vg_net["psnr_db"] > 35
+    for way in ("fast", "float32", "frame_by_frame"):
+        row = vg_net[way]
+        assert row["gflops"] == pytest.approx(row["frames_per_s"] * vg_net["gflop_per_frame"], rel=0.05)
+        rate = MATMUL[vg_net["precision"] if way == "fast" else "32"]
+        assert row["share_of_matmul"] == pytest.approx(row["gflops"] / rate, abs=2e-3)
+    assert vg_net["times_frame_by_frame"] > 1
+
+
+def test_operations_of_vg_net_counted_by_hand(vg_net):
+    """Two for each weight at each place, once a film and once a frame."""
+    c = VGNetConfig.lite()
+    (i1, i2, i3, i4, i5), (l1, l2), (a1, a2), (d1, d2, d3, d4) = c.image, c.landmark, c.attention, c.decoder
+    shape = 136 * 64 + 9 * (1 * l1) * 64  # a weight of a transposed convolution works at each place before it
+    frame = shape + 9 * (l1 * l2 * 64 + l2 * c.fused * 64 + 3 * c.memory * (c.fused + c.memory) * 64)
+    frame += 9 * (2 * c.blocks * c.memory**2 * 64 + c.memory * d1 * 64 + d1 * d2 * 256)
+    frame += 9 * (l1 * a1 * 64 + a1 * a2 * 256 + a2 * 1024)
+    frame += 9 * (l1 * a1 * 64)  # the example's half, too small to be kept
+    frame += 9 * (d2 * d3 * 1024 + d3 * d4 * 4096) + 49 * d4 * 4 * 128**2
+    once = 49 * 3 * i1 * 128**2 + 9 * (i1 * i2 * 64**2 + i2 * i3 * 32**2 + i3 * i4 * 16**2 + i4 * i5 * 64)
+    once += shape + 9 * (l1 * l2 * 64 + i5 * c.fused * 64)
+    assert vg_net["gflop_per_frame"] == pytest.approx(2 * (frame + once / 6) / 1e9, rel=5e-3)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_frame_by_frame_is_the_same_network(training):
+    """In training the normalisations see other frames together, so there with one frame."""
+    torch.manual_seed(0)
+    network = VGNet(VGNetConfig.lite()).train(training)
+    released = bench_networks._released(network)
+    assert isinstance(released, FrameByFrame)
+    assert released.training == training
+    n_frames = 1 if training else 3
+    photo, points = torch.rand(2, 3, 128, 128) * 2 - 1, torch.randn(2, n_frames, 136)
+    with torch.no_grad():
+        expected, state = network(photo, points[:, 0], points)
+        made, last = released(photo, points[:, 0], points)
+        for a, b in zip((*made, last), (*expected, state)):
+            torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+        if not training:
+            seen = released.look(photo, points[:, 0])
+            _, state = released(seen, None, points[:, :1])
+            later, _ = released(seen, None, points[:, 1:], state)
+            torch.testing.assert_close(later.frames, made.frames[:, 1:])
+
+
+def test_stages_leave_the_network_as_it_was():
+    network = VGNet(VGNetConfig.lite()).eval()
+    parts = torch.rand(1, 3, 128, 128), torch.rand(1, 136), torch.rand(1, 2, 136)
+    with torch.inference_mode():
+        bench_networks.vg_net_stages(network, *parts, repeats=1)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
+
+
+def test_a_slow_stage_is_seen(monkeypatch):
+    network = VGNet(VGNetConfig.lite()).eval()
+    step = network.conv_gru.step
+    monkeypatch.setattr(network.conv_gru, "step", lambda *a: time.sleep(0.5) or step(*a))
+    parts = torch.rand(1, 3, 128, 128), torch.rand(1, 136), torch.rand(1, 2, 136)
+    with torch.inference_mode():
+        shares = bench_networks.vg_net_stages(network, *parts, repeats=1)
+    assert shares["memory"] > 0.5
+
+
+def test_training(report):
+    row = report["vg_net"]["lite"]["training"]
+    assert (row["batch"], row["frames"]) == (1, 2)
+    ratio = row["frames_per_s"] / row["frames_per_s_frame_by_frame"]
+    assert row["times_frame_by_frame"] == pytest.approx(ratio, rel=0.1, abs=0.06)
+    operations = row["gflops"] / row["frames_per_s"] / 3
+    assert operations == pytest.approx(0.5 + 0.22 / 2, rel=0.1)  # a frame, and half a photograph
+
+
+def test_ways_take_turns_and_the_first_does_not_count(monkeypatch):
+    turns, clock = [], iter(range(100))
+    monkeypatch.setattr(bench_networks, "_now", lambda: next(clock))
+    seconds = alternate({"a": lambda: turns.append("a"), "b": lambda: turns.append("b")}, 2)
+    assert turns == ["a", "b"] * 3
+    assert seconds == {"a": [1, 1], "b": [1, 1]}
+
+
+def test_times_is_the_median_of_the_turns():
+    """A turn that another program disturbed changes nothing."""
+    assert bench_networks._times([2, 2, 50], [1, 1, 5]) == 2
+
+
+def test_psnr():
+    assert psnr(torch.full((4,), 0.2), torch.zeros(4)) == pytest.approx(20)
+
+
+def test_without_weights_they_are_random_and_it_says_so(monkeypatch):
+    def none(**options):
+        raise InputError("weights", "none", "some")
+
+    monkeypatch.setattr(bench_networks, "load_video", none)
+    state = torch.get_rng_state()
+    (network, weights), (again, _) = (bench_networks._vg_net("lite") for _ in range(2))
+    assert weights == "random, seed 0"
+    assert torch.equal(network.colour[0].weight, again.colour[0].weight)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_bench_measures_each_part(monkeypatch):
+    monkeypatch.setattr(module, "bench_corpus", lambda *a: "corpus")
+    monkeypatch.setattr(module, "bench_at_net", lambda size, *a: size)
+    monkeypatch.setattr(module, "bench_vg_net", lambda size, *a: {"size": size})
+    monkeypatch.setattr(module, "bench_training", lambda size, repeats, matmul: repeats)
+    report = module.bench(repeats=3)
+    assert list(report) == ["machine", "corpus", "at_net", "vg_net"]
+    assert report["vg_net"] == {size: {"size": size} for size in ("lite", "full")}
+    report = module.bench(repeats=3, training=True)
+    assert report["vg_net"]["full"] == {"size": "full", "training": 2}
+
+
+def test_the_film_is_a_drawn_clip_over_and_over():
+    photo, example, landmarks = bench_networks._film(200)
+    assert photo.shape == (1, 3, 128, 128)
+    assert landmarks.shape == (1, 200, 136)
+    assert torch.equal(landmarks[:, 0], example)
+    assert (landmarks[0] == example).all(-1).sum() >= 2

@@ -373,7 +373,8 @@ def test_bench_prints_one_object(monkeypatch, capsys):
 
     monkeypatch.setattr(bench, "bench", lambda **options: options)
     assert cli.main(["bench", "--json", "--workers", "2"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"workers": 2, "clips": 8, "repeats": 3}
+    expected = {"workers": 2, "clips": 8, "repeats": 3, "training": False}
+    assert json.loads(capsys.readouterr().out) == expected
 
 
 def test_a_full_disk_during_talk(folder, tmp_path, capsys, monkeypatch):

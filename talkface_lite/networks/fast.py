@@ -20,9 +20,9 @@ def for_inference(network: VGNet, precision: str = "auto") -> VGNet:
 
     - Each batch normalisation becomes part of the convolution before it.
     - Weights and maps in bfloat16 where that is fast, channels last. Frames, α and colour stay float32.
-    - On a CPU, wide residual blocks become matrix products with fewer multiplications
-      (:mod:`~talkface_lite.networks.winograd`), and the memory's convolution keeps its weights in the order
-      in which the processor reads them.
+    - On a CPU without AMX, wide residual blocks become matrix products with fewer multiplications, see
+      :mod:`~talkface_lite.networks.winograd`.
+    - On a CPU, the memory's convolution keeps its weights in the order in which the processor reads them.
 
     Parameters
     ----------
@@ -105,7 +105,9 @@ class SigmoidTanh(nn.Module):
 
 
 class WideBlocks(nn.Module):
-    """Residual blocks, folded, whose maps stay in the order of :func:`~...winograd.to_tiles` throughout.
+    """Folded residual blocks whose maps stay in tiles from the first to the last.
+
+    See :func:`~talkface_lite.networks.winograd.to_tiles`.
 
     Parameters
     ----------

@@ -138,12 +138,14 @@ class Products(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, values: Tensor, weight: Tensor) -> Tensor:
+        """``(points², tiles²·N, n_in)``, ``(points², n_out, n_in)`` → ``(points², tiles²·N, n_out)``."""
         ctx.save_for_backward(values, weight)
         return torch.bmm(values, weight.mT)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """The gradient of the products → those of the values and of the weights."""
         values, weight = ctx.saved_tensors
         return torch.bmm(gradient, weight), torch.bmm(gradient.mT, values)
 

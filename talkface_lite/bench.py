@@ -42,7 +42,7 @@ def bench(
     repeats:
         Times each thing is measured; the median counts.
     training:
-        Steps of training as well: another two minutes, and 10 GB of memory.
+        Steps of training as well: another two minutes, and 5 GB of memory.
 
     Returns
     -------

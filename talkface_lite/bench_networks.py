@@ -29,7 +29,7 @@ AT_NET_FRAMES = 75
 TRAINING_BATCH, TRAINING_FRAMES = 4, 16
 """What a step of training is timed on: films, and frames of each, the paper's."""
 VG_NET_STAGES = ("look", "landmarks and attention", "memory", "decode_middle", "decode and heads")
-"""Where VG-net's time goes: the photograph, Eqs. 5 and 6, the conv-GRU, what follows up to 32×32, the rest."""
+"""Where VG-net's time goes: the photograph, Eqs. 5 and 6, the conv-GRU, from there to 32×32, the rest."""
 
 
 def matmul_gflops(repeats: int, side: int = 1024, dtype: torch.dtype = torch.float32) -> float:

@@ -218,7 +218,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--repeats", metavar="R", type=_positive, default=3, help="the median counts (default 3)"
     )
-    bench.add_argument("--training", action="store_true", help="steps of training too: minutes, 10 GB")
+    bench.add_argument("--training", action="store_true", help="steps of training too: minutes, 5 GB")
 
     info = command("info", commands.info, "Networks with their parameter counts, weights with their origin.")
     info.add_argument("--system", metavar="S", choices=SYSTEM_NAMES)

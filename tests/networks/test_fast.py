@@ -235,6 +235,14 @@ def test_packing_happened_here():
         assert packed._packed is not first
 
 
+def test_weights_that_change_are_packed_anew():
+    packed, x = PackedConv2d(nn.Conv2d(16, 24, 3, padding=1)), torch.rand(1, 16, 8, 8)
+    with torch.inference_mode():
+        before = packed(x)
+        packed._apply(lambda tensor: 2 * tensor)  # what .to() and the like go through
+        torch.testing.assert_close(packed(x), 2 * before)
+
+
 def test_wide_blocks_are_residual_blocks():
     network = make()
     expected = network.decode_middle[:3]

@@ -22,10 +22,10 @@ from talkface_lite.corpus.visemes import articulation
 from talkface_lite.corpus.voice import VOICES, speak
 from talkface_lite.data import Features
 from talkface_lite.runtime import device as choose_device
+from talkface_lite.systems import SIZES
 
 STAGES = ("voice", "visemes", "geometry", "painting", "mfcc", "save")
 SENTENCE = "place blue by u two please"
-SIZES = ("lite", "full")
 
 
 def bench(

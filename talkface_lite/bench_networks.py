@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from talkface_lite.clip import FRAMES_PER_SECOND
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
 from talkface_lite.errors import InputError
+from talkface_lite.metrics import psnr
 from talkface_lite.networks.at_net import WINDOW, ATNet, ATNetConfig
 from talkface_lite.networks.fast import fast_precision, for_inference
 from talkface_lite.networks.vg_net import Frames, Photograph, VGNet, VGNetConfig
@@ -180,7 +181,7 @@ def bench_vg_net(
         **rates,
         "times_frame_by_frame": _times(seconds["frame_by_frame"], seconds["fast"]),
         "times_float32": _times(seconds["float32"], seconds["fast"]),
-        "psnr_db": round(psnr(*frames), 1),
+        "psnr_db": round(psnr(*(part.cpu().numpy() for part in frames), data_range=2), 1),
         "share_of_time": {stage: round(share, 4) for stage, share in shares.items()},
     }
 
@@ -223,11 +224,6 @@ def _operations(network: FrameByFrame, photo: Tensor, example: Tensor, landmarks
 def _times(slow: list[float], fast: list[float]) -> float:
     """How many times faster, the median of the turns."""
     return round(statistics.median(a / b for a, b in zip(slow, fast)), 2)
-
-
-def psnr(ours: Tensor, reference: Tensor) -> float:
-    """Peak signal-to-noise ratio of values in [-1, 1], dB."""
-    return float(10 * torch.log10(4 / F.mse_loss(ours, reference)))
 
 
 def vg_net_stages(

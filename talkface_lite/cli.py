@@ -141,6 +141,20 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--camera", metavar="X", type=float, default=0.0, help="vg-net: vary light and colour (default 0: no)"
     )
+    train.add_argument(
+        "--colour-weight",
+        metavar="X",
+        type=float,
+        default=0.0,
+        help="vg-net: plain L1 of the colour (default 0)",
+    )
+    train.add_argument(
+        "--mouth-weight",
+        metavar="X",
+        type=float,
+        default=0.0,
+        help="vg-net: how much more the mouth counts (default 0)",
+    )
     train.add_argument("--mirrored", action="store_true", help="vg-net: mirror half of the windows")
     train.add_argument(
         "--start-from", metavar="F", type=Path, help="weights to begin with, of the same networks"

@@ -143,8 +143,13 @@ def _to_train(arguments: argparse.Namespace) -> tuple[Any, Any]:
     if loss is not None and LOSSES[loss] != part:
         raise InputError("--loss", loss, " or ".join(name for name, of in LOSSES.items() if of == part))
     foreign = {
-        "at-net": {"--no-discriminator": arguments.no_discriminator, "--camera": arguments.camera}
-        | {"--mirrored": arguments.mirrored},
+        "at-net": {
+            "--no-discriminator": arguments.no_discriminator,
+            "--camera": arguments.camera,
+            "--colour-weight": arguments.colour_weight,
+            "--mouth-weight": arguments.mouth_weight,
+            "--mirrored": arguments.mirrored,
+        },
         "vg-net": {"--no-lstm": arguments.no_lstm, "--mfcc-shift": arguments.mfcc_shift},
     }
     for option, given in foreign[part].items():
@@ -161,6 +166,8 @@ def _to_train(arguments: argparse.Namespace) -> tuple[Any, Any]:
             arguments.size,
             discriminator=not arguments.no_discriminator,
             loss=loss or "dynamic",
+            colour_weight=arguments.colour_weight,
+            mouth_weight=arguments.mouth_weight,
         )
         dataset = PictureDataset.from_folder(
             arguments.data, window=arguments.window, camera=arguments.camera, mirrored=arguments.mirrored
@@ -211,8 +218,6 @@ def talk(arguments: argparse.Namespace) -> dict[str, Any]:
     n_frames = len(speech) * FRAMES_PER_SECOND // SAMPLE_RATE
     with _whole_or_nothing(arguments.out):
         frames: Iterator[Any] = _film(arguments, talker, portrait, speech)
-        if not arguments.no_mark:
-            frames = _marked(frames)
         frames = tqdm(frames, total=n_frames, unit="frame", delay=1, **_BAR)
         write_video(arguments.out, frames, speech, metadata=provenance(arguments.system, portrait.name))
     seconds = n_frames / FRAMES_PER_SECOND
@@ -226,31 +231,24 @@ def talk(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _marked(frames: Iterator[Any]) -> Iterator[Any]:
-    from talkface_lite.paste import Mark
-
-    mark = None
-    for frame in frames:
-        mark = mark or Mark(*frame.shape[:2])
-        yield mark(frame)
-
-
 def _film(arguments: argparse.Namespace, talker: Any, portrait: Any, speech: Any) -> Iterator[Any]:
     """The pictures of the film, one at a time: the face, the whole photograph, or the scene."""
-    from talkface_lite.paste import Paster, crop_canvas
+    from talkface_lite.paste import Mark, Paster, crop_canvas
     from talkface_lite.scene import talking_scene
 
-    stretches = talker.film(portrait, speech)
+    stretches, marked = talker.film(portrait, speech), not arguments.no_mark
     if arguments.scene:
-        yield from talking_scene(portrait.image, portrait.matrix, speech, stretches)
+        yield from talking_scene(portrait.image, portrait.matrix, speech, stretches, marked=marked)
         return
     image, matrix = portrait.image, portrait.matrix
     if not arguments.paste_back:
         image, matrix = crop_canvas(image, matrix, FACE_SIDE)
     paster = Paster(image, matrix)
+    mark = Mark(*image.shape[:2]) if marked else None
     for made in stretches:
         for colour, alpha in zip(made.colour, made.alpha):
-            yield paster.paste(colour, alpha)
+            frame = paster.paste(colour, alpha)
+            yield mark(frame) if mark else frame
 
 
 def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:

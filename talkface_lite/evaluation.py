@@ -103,7 +103,11 @@ def measure(generated: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def summary(values: np.ndarray, rng: np.random.Generator) -> dict[str, float | None]:
-    """Median over clips and its 95 % bootstrap interval, four decimals; None where there is no value."""
+    """Median over clips and its 95 % bootstrap interval, four decimals; None where there is no value.
+
+    Infinite values, the PSNR of equal pictures, are none: they have no interval.
+    """
+    values = np.where(np.isfinite(values), values, np.nan)
     kept = values[~np.isnan(values)]
     median = float(np.median(kept)) if len(kept) else float("nan")
     low, high = bootstrap_interval(values, rng)

@@ -63,7 +63,7 @@ def evaluate_pictures(
         ``clips``, ``frames``, and for ``with_truth`` (true landmarks), ``with_at_net`` and ``copy_photo``:
         for each of :data:`PICTURE_METRICS` the ``median`` over clips and its 95 % bootstrap interval.
         ``mouth_gain`` of the films: their mouth PSNR over the copy's, clip by clip, likewise. ``lmd`` is left
-        out without ``find_points``.
+        out without ``find_points``. None where no clip has a finite value, as the PSNR of equal pictures.
 
     Raises
     ------
@@ -94,7 +94,8 @@ def evaluate_pictures(
         raise InputError("clips", "none", "at least one clip")
     copied = np.array(values["copy_photo"]["mouth_psnr"])
     for name in values.keys() - {"copy_photo"}:
-        values[name]["mouth_gain"] = list(np.array(values[name]["mouth_psnr"]) - copied)
+        with np.errstate(invalid="ignore"):  # both infinite
+            values[name]["mouth_gain"] = list(np.array(values[name]["mouth_psnr"]) - copied)
     report: dict[str, Any] = {"clips": n_clips, "frames": n_frames, "frame_step": frame_step}
     for name, metrics in values.items():
         report[name] = {metric: summary(np.array(got), rng) for metric, got in metrics.items()}

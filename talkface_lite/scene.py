@@ -17,7 +17,7 @@ from talkface_lite.landmarks import (
     smooth_curve,
     warp_crop,
 )
-from talkface_lite.paste import Paster
+from talkface_lite.paste import Mark, Paster
 from talkface_lite.systems.base import Stretch
 
 INK = (16, 18, 24)
@@ -52,6 +52,7 @@ def talking_scene(
     speech: np.ndarray,
     stretches: Iterable[Stretch],
     *,
+    marked: bool = True,
     panel: int = 448,
     gap: int = 16,
     strip: int = 72,
@@ -68,6 +69,8 @@ def talking_scene(
         float32 ``(640·T,)``.
     stretches:
         The film as :meth:`talkface_lite.talker.Talker.film` gives it, T frames in all.
+    marked:
+        Whether the photograph that talks says that it is generated.
     panel, gap, strip:
         Side of a panel, space between things, height of the waveform, pixels.
 
@@ -80,6 +83,7 @@ def talking_scene(
     zoom = np.array([[ZOOM, 0, (1 - ZOOM) * middle[0]], [0, ZOOM, (1 - ZOOM) * middle[1]]])
     photo = warp_crop(image, zoom @ np.vstack([matrix, [0, 0, 1]]), panel)
     paster = Paster(photo, invert_transform(magnify(panel / CROP_SIZE) @ np.vstack([zoom, [0, 0, 1]])))
+    mark = Mark(panel, panel) if marked else None
     canvas = np.empty((panel + strip + 3 * gap, 2 * panel + 3 * gap, 3), np.uint8)
     canvas[:] = INK
     wave = waveform(speech, canvas.shape[1] - 2 * gap, strip)
@@ -88,7 +92,8 @@ def talking_scene(
     for made in stretches:
         for landmarks, colour, alpha in zip(apply_transform(made.landmarks, zoom), made.colour, made.alpha):
             shown += 1
-            canvas[gap : gap + panel, left] = paster.paste(colour, alpha)
+            talking = paster.paste(colour, alpha)
+            canvas[gap : gap + panel, left] = mark(talking) if mark else talking
             canvas[gap : gap + panel, right] = _drawn_face(landmarks, panel)
             canvas[2 * gap + panel : 2 * gap + panel + strip, gap:-gap] = _played(wave, shown / n_frames)
             yield canvas.copy()

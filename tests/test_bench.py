@@ -13,7 +13,6 @@ from talkface_lite.bench_networks import (
     bench_training,
     bench_vg_net,
     matmul_gflops,
-    psnr,
 )
 from talkface_lite.errors import InputError
 from talkface_lite.networks.at_net import ATNetConfig
@@ -169,10 +168,6 @@ def test_ways_take_turns_and_the_first_does_not_count(monkeypatch):
 def test_times_is_the_median_of_the_turns():
     """A turn that another program disturbed changes nothing."""
     assert bench_networks._times([2, 2, 50], [1, 1, 5]) == 2
-
-
-def test_psnr():
-    assert psnr(torch.full((4,), 0.2), torch.zeros(4)) == pytest.approx(20)
 
 
 def test_without_weights_they_are_random_and_it_says_so(monkeypatch):

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from small_networks import SMALL_VG_NET
 
 from talkface_lite import cli, commands
 from talkface_lite.clip import Clip
 from talkface_lite.media import read_video, write_image, write_speech
 from talkface_lite.networks.at_net import ATNetConfig
-from talkface_lite.networks.vg_net import VGNetConfig
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.systems.atvg import ATVG, ATVGConfig
 from talkface_lite.systems.atvg_video import ATVGVideo, ATVGVideoConfig
@@ -39,16 +39,7 @@ def folder(tmp_path_factory):
     small = ATNetConfig(channels=(2, 2, 2, 2, 2), audio=(8, 8), landmark=(4, 4), hidden=8, layers=1)
     basis = ShapePCA.fit(np.random.default_rng(0).uniform(40, 90, (40, 68, 2)))
     ATVG(ATVGConfig(at_net=small), basis).save(folder / "small.safetensors")
-    small = VGNetConfig(
-        image=(4, 4, 8, 8, 8),
-        landmark=(4, 8),
-        attention=(4, 4),
-        fused=8,
-        memory=8,
-        blocks=1,
-        decoder=(8, 8, 8, 4),
-    )
-    ATVGVideo(ATVGVideoConfig(vg_net=small)).save(folder / "video.safetensors")
+    ATVGVideo(ATVGVideoConfig(vg_net=SMALL_VG_NET)).save(folder / "video.safetensors")
     write_speech(folder / "good.wav", sound())
     (folder / "empty.wav").write_bytes(b"")
     soundfile.write(folder / "no-samples.wav", np.zeros(0, np.float32), 16_000)
@@ -166,6 +157,7 @@ def test_a_film_says_what_it_is(folder, tmp_path):
         (["--weights", "{small}", "{small}"], ["weights of 'atvg'", "'atvg_video'"]),
         (["--weights", "{video}"], ["weights of 'atvg_video'", "'atvg'"]),
         (["--weights", "{small}", "{video}", "{video}"], ["3 files"]),
+        (["--weights", "at.pth", "vg.pth"], ["at.pth", "--basis"]),
         (["--weights", "{small}", "{video}", "--basis", "{small}", "{small}"], ["small.safetensors"]),
         (["--paste-back", "--scene"], ["not allowed"]),
     ],
@@ -272,11 +264,14 @@ def test_the_half_that_paints(folder, tmp_path, capsys):
     drawing = ["corpus", str(corpus), "--clips", "1", "--seed", "5", "--text", "Hi.", "--workers", "1"]
     assert cli.main(drawing) == 0
     training = ["train", "atvg", "--part", "vg-net", "--data", str(corpus), "--steps", "1", "--window", "2"]
-    training += ["--batch-size", "2", "--mirrored", "--camera", "1", "--json", "--out"]
+    training += ["--batch-size", "2", "--mirrored", "--camera", "1", "--colour-weight", "0.3"]
+    training += ["--json", "--out"]
     capsys.readouterr()
     assert cli.main([*training, str(run)]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["parameters"].keys() == {"vg_net", "discriminator"}
+    assert report["config"]["colour_weight"] == 0.3
+    assert report["config"]["mouth_weight"] == 0
     weights = str(run / "weights.safetensors")
     more = ["--no-discriminator", "--loss", "l1", "--start-from", weights]
     assert cli.main([*training, str(tmp_path / "more"), *more]) == 0
@@ -299,6 +294,8 @@ def test_the_half_that_paints(folder, tmp_path, capsys):
         (["--part", "vg-net", "--loss", "mouth"], ["--loss", "mouth", "dynamic or l1"]),
         (["--part", "vg-net", "--no-lstm"], ["--no-lstm", "--part at-net"]),
         (["--camera", "1"], ["--camera", "--part vg-net"]),
+        (["--colour-weight", "1"], ["--colour-weight", "--part vg-net"]),
+        (["--part", "vg-net", "--mouth-weight", "-1"], ["mouth_weight", "-1", "0 or more"]),
         (["--part", "vg-net"], ["no pictures"]),
     ],
 )
@@ -396,9 +393,16 @@ def test_prepare_offers_what_the_package_has():
     from talkface_lite.recordings.pipeline import RECORDINGS_PER_SHARD
     from talkface_lite.recordings.prepare import SIZES
     from talkface_lite.recordings.readers import READERS
+    from talkface_lite.systems import SYSTEMS
+    from talkface_lite.systems.atvg import LOSSES
+    from talkface_lite.systems.atvg_video import PIXEL_LOSSES
 
-    (commands,) = cli._parser()._subparsers._group_actions
-    options = {action.dest: action for action in commands.choices["prepare"]._actions}
+    assert tuple(system.name for system in SYSTEMS) == commands.SYSTEM_NAMES
+    part_of = dict.fromkeys(LOSSES, "at-net") | dict.fromkeys(PIXEL_LOSSES, "vg-net")
+    assert part_of == commands.LOSSES
+
+    (parsers,) = cli._parser()._subparsers._group_actions
+    options = {action.dest: action for action in parsers.choices["prepare"]._actions}
     assert cli.RECORDING_KINDS == options["kind"].choices == tuple(READERS)
     assert options["per_shard"].default == RECORDINGS_PER_SHARD
     assert options["size"].choices == SIZES

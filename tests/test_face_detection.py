@@ -253,6 +253,9 @@ def test_a_face_of_a_film_has_the_points_of_the_photograph(collins):
     eyes = np.linalg.norm(points[45] - points[36])
     assert face.points.dtype == np.float32
     assert np.linalg.norm(face.points - points, axis=-1).mean() < 0.012 * eyes
+    at_once = faces.points(collins, box)
+    assert at_once.dtype == np.float32
+    assert np.linalg.norm(at_once - points, axis=-1).mean() < 0.012 * eyes
     moved = np.roll(collins, (9, -14), (0, 1))
     again = faces.again(moved, face)
     assert np.linalg.norm(again.points - (-14, 9) - points, axis=-1).mean() < 0.015 * eyes

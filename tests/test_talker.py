@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from small_networks import SMALL_VG_NET
 
 from talkface_lite import Talker
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import ANCHORS, TEMPLATE
 from talkface_lite.media import write_speech
 from talkface_lite.networks.at_net import ATNetConfig
-from talkface_lite.networks.vg_net import VGNetConfig
 from talkface_lite.scene import talking_scene, waveform
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.systems.atvg import ATVG, ATVGConfig
@@ -29,16 +29,7 @@ def talker():
 def filming(talker):
     """The same with a VG-net that has learnt nothing."""
     torch.manual_seed(1)
-    small = VGNetConfig(
-        image=(4, 4, 8, 8, 8),
-        landmark=(4, 8),
-        attention=(4, 4),
-        fused=8,
-        memory=8,
-        blocks=1,
-        decoder=(8, 8, 8, 4),
-    )
-    return Talker(talker.system, ATVGVideo(ATVGVideoConfig(vg_net=small)), device="cpu")
+    return Talker(talker.system, ATVGVideo(ATVGVideoConfig(vg_net=SMALL_VG_NET)), device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +130,22 @@ def test_the_scene_moves_with_the_sound(filming, portrait, speech):
     cursor = [int(np.flatnonzero((s == 235).all(axis=(0, 2)))[-1]) for s in strips]
     assert cursor == sorted(cursor)
     assert cursor[-1] == strips[0].shape[1] - 1
+    bare = next(
+        talking_scene(
+            portrait.image,
+            portrait.matrix,
+            padded,
+            filming.film(portrait, speech),
+            marked=False,
+            panel=128,
+            gap=4,
+            strip=20,
+        )
+    )
+    marked = np.argwhere((bare != frames[0]).any(-1))
+    assert len(marked) > 20
+    assert marked.min(axis=0)[0] > 4 + 64  # in the lower half of the photograph that talks
+    assert (marked.max(axis=0) < [132, 132]).all()
     left, right = (slice(4, 132), slice(4, 132)), (slice(4, 132), slice(136, 264))
     for panel in (left, right):
         assert not np.array_equal(frames[0][panel], frames[5][panel])

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from small_networks import SMALL_VG_NET
 
 from talkface_lite.clip import Clip
 from talkface_lite.data import Dataset, Features
@@ -19,7 +20,6 @@ from talkface_lite.errors import InputError
 from talkface_lite.losses import masked_mse
 from talkface_lite.networks.at_net import ATNetConfig
 from talkface_lite.networks.regression_discriminator import RegressionDiscriminatorConfig
-from talkface_lite.networks.vg_net import VGNetConfig
 from talkface_lite.pictures import PictureDataset
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.systems.atvg import ATVG, ATVGConfig
@@ -33,15 +33,7 @@ torch.set_num_threads(1)
 
 TINY = ATNetConfig(channels=(2, 2, 2, 2, 2), audio=(8, 8), landmark=(4, 4), hidden=8, layers=2)
 TINY_VIDEO = ATVGVideoConfig(
-    vg_net=VGNetConfig(
-        image=(4, 4, 8, 8, 8),
-        landmark=(4, 8),
-        attention=(4, 4),
-        fused=8,
-        memory=8,
-        blocks=1,
-        decoder=(8, 8, 8, 4),
-    ),
+    vg_net=SMALL_VG_NET,
     discriminator=RegressionDiscriminatorConfig(
         image=(2, 2, 4, 4), features=8, landmark=(4, 8), hidden=8, layers=2, unused_decoder=True
     ),

@@ -212,8 +212,8 @@ class VGNet(nn.Module):
 
     Ours: landmarks are standardised per coordinate by two fixed buffers, ``landmark_mean`` and
     ``landmark_std`` (zeros and ones until :meth:`standardise` is called with the training set's), which
-    travel with the weights. A mouth that opens moves its points by a tenth of what sets one face apart from
-    another, and a layer that starts from both as they are learns of the mouth last.
+    travel with the weights. In these units a mouth that speaks moves its points by about 0.02, and a layer
+    that starts from that learns of it last.
 
     Parameters
     ----------

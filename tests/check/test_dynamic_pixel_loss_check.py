@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from exercises import hints, passes_and_waits
 
-from talkface_lite.check import Wrong, dynamic_pixel_loss
+from talkface_lite.check import dynamic_pixel_loss
 
 
 def moves(frames, photo, levels):
@@ -45,14 +46,9 @@ WRONG = [
 
 @pytest.mark.parametrize("number", RIGHT)
 def test_right_answers_pass_and_stubs_wait(number, capsys):
-    exercise = getattr(dynamic_pixel_loss, f"exercise_{number}")
-    assert exercise(RIGHT[number])
-    assert f"Exercise {number}: right." in capsys.readouterr().out
-    assert not exercise(lambda *_: None)
-    assert f"Exercise {number}: nothing to check yet." in capsys.readouterr().out
+    passes_and_waits(dynamic_pixel_loss, number, RIGHT[number], capsys)
 
 
 @pytest.mark.parametrize(("number", "answer", "hint"), WRONG)
 def test_wrong_answers_get_a_hint(number, answer, hint):
-    with pytest.raises(Wrong, match=hint):
-        getattr(dynamic_pixel_loss, f"exercise_{number}")(answer)
+    hints(dynamic_pixel_loss, number, answer, hint)

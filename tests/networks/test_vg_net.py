@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from small_networks import SMALL_VG_NET
 from torch.nn import functional as F
 
 from talkface_lite.errors import InputError
@@ -10,21 +11,11 @@ from talkface_lite.networks.vg_net import ConvGRU, VGNet, VGNetConfig, each_fram
 
 torch.set_num_threads(1)
 
-TINY = VGNetConfig(
-    image=(4, 4, 8, 8, 8),
-    landmark=(4, 8),
-    attention=(4, 4),
-    fused=8,
-    memory=8,
-    blocks=1,
-    decoder=(8, 8, 8, 4),
-)
-
 
 def make(seed=0, **changes):
     """Random weights; normalisation of layers and landmarks that does something."""
     torch.manual_seed(seed)
-    network = VGNet(replace(TINY, **changes))
+    network = VGNet(replace(SMALL_VG_NET, **changes))
     for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.running_mean.normal_(0, 0.3)
@@ -282,7 +273,7 @@ def test_standardising_equals_standardised_landmarks():
     network.standardise(torch.zeros(136), torch.ones(136))
     made = film(network, photo, (example - mean) / std, (landmarks - mean) / std)
     torch.testing.assert_close(made.frames, expected.frames, atol=1e-6, rtol=0)
-    fresh = VGNet(TINY)
+    fresh = VGNet(SMALL_VG_NET)
     assert not fresh.landmark_mean.any()
     assert (fresh.landmark_std == 1).all()
     assert {"landmark_mean", "landmark_std"} <= network.state_dict().keys()

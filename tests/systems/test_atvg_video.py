@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from small_networks import SMALL_VG_NET
 from torch.nn import functional as F
 
 from talkface_lite.data import Features
@@ -12,7 +13,6 @@ from talkface_lite.errors import InputError
 from talkface_lite.landmarks import TEMPLATE
 from talkface_lite.losses import mouth_map
 from talkface_lite.networks.regression_discriminator import RegressionDiscriminatorConfig
-from talkface_lite.networks.vg_net import VGNetConfig
 from talkface_lite.pictures import PictureDataset, PicturePlace
 from talkface_lite.systems import build_video, describe, load_video, shipped_video_weights
 from talkface_lite.systems.atvg import ATVG
@@ -20,16 +20,7 @@ from talkface_lite.systems.atvg_video import ATVGVideo, ATVGVideoConfig, flat, t
 
 torch.set_num_threads(1)
 
-VG_NET = VGNetConfig(
-    image=(4, 4, 8, 8, 8),
-    landmark=(4, 8),
-    attention=(4, 4),
-    fused=8,
-    memory=8,
-    blocks=1,
-    decoder=(8, 8, 8, 4),
-    dropout=0.0,
-)
+VG_NET = replace(SMALL_VG_NET, dropout=0.0)
 JUDGE = RegressionDiscriminatorConfig(
     image=(2, 2, 4, 4), features=8, landmark=(4, 8), hidden=8, layers=2, unused_decoder=True
 )

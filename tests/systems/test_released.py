@@ -21,6 +21,7 @@ from talkface_lite.shape_pca import ATVGNET_BOOST, ShapePCA
 from talkface_lite.systems import released as released_module
 from talkface_lite.systems.atvg_video import to_pictures
 from talkface_lite.systems.released import LARGEST_FILE, load_released, released_frame
+from talkface_lite.talker import Portrait, Talker
 
 torch.set_num_threads(1)
 
@@ -640,3 +641,19 @@ def test_shape_files_of_other_layouts(cheap_files, shape_files, tmp_path, kind):
 
 def test_omega_is_the_demos():
     assert ATVGNET_BOOST == (1, 2.2, 2.4, 2.6, 2.8, 3)
+
+
+def test_talker_films_with_released_files(
+    at_state, vg_state, shape_files, released, photo, face, speech, tmp_path
+):
+    torch.save(at_state, tmp_path / "at.pth")
+    torch.save(vg_state, tmp_path / "vg.pth")
+    files = [tmp_path / "at.pth", tmp_path / "vg.pth"]
+    talker = Talker.load("atvg", weights=files, basis=list(shape_files.values()), device="cpu")
+    portrait = Portrait(image=photo, landmarks=face, matrix=np.eye(2, 3), name="somebody")
+    clip = talker.talk(portrait, speech)
+    landmarks, frames = released.generate(clip.speech, portrait.crop(), face)
+    np.testing.assert_allclose(clip.landmarks, landmarks, atol=1e-3)
+    assert np.abs(clip.frames.astype(int) - frames).mean() < 1
+    with pytest.raises(InputError, match="1 files"):
+        Talker.load("atvg", weights=files[:1], basis=list(shape_files.values()))

@@ -1,0 +1,13 @@
+"""Networks small enough to run in every test that does not ask what they have learnt."""
+
+from talkface_lite.networks.vg_net import VGNetConfig
+
+SMALL_VG_NET = VGNetConfig(
+    image=(4, 4, 8, 8, 8),
+    landmark=(4, 8),
+    attention=(4, 4),
+    fused=8,
+    memory=8,
+    blocks=1,
+    decoder=(8, 8, 8, 4),
+)

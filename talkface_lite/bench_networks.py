@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim import Optimizer
 from torch.utils.flop_counter import FlopCounterMode
 
 from talkface_lite.clip import FRAMES_PER_SECOND
@@ -24,6 +25,7 @@ from talkface_lite.networks.vg_net import Frames, Photograph, VGNet, VGNetConfig
 from talkface_lite.runtime import device as choose_device
 from talkface_lite.systems import load_video
 from talkface_lite.systems.atvg_video import CHUNK_FRAMES, flat, to_network
+from talkface_lite.systems.base import adam
 
 AT_NET_FRAMES = 75
 """Frames of the clips that AT-net is timed on: 3 s."""
@@ -301,15 +303,20 @@ def bench_training(
     with torch.inference_mode():
         operations = 3 * batch * _operations(released, photo[:1], points[:1, 0], points[:1])
     ways = {}
-    for way, network, mixed in (("frame_by_frame", released, False), ("ours", ours, precision == "bf16")):
-        adam = torch.optim.Adam(network.train().parameters(), lr=2e-4, betas=(0.5, 0.999))
+    rate, betas = 2e-4, (0.5, 0.999)
+    theirs = torch.optim.Adam(released.train().parameters(), rate, betas)
+    trained = {
+        "frame_by_frame": (released, theirs, False),
+        "ours": (ours.train(), adam(ours, rate, betas), precision == "bf16"),
+    }
+    for way, (network, optimizer, mixed) in trained.items():
 
-        def step(network: VGNet = network, adam: torch.optim.Adam = adam, mixed: bool = mixed) -> None:
+        def step(network: nn.Module = network, optimizer: Optimizer = optimizer, mixed: bool = mixed) -> None:
             with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=mixed):
                 made, _ = network(photo, points[:, 0], points)
-            adam.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             F.l1_loss(made.frames, truth).backward()
-            adam.step()
+            optimizer.step()
 
         ways[way] = step
     seconds = alternate(ways, repeats)

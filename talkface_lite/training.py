@@ -332,9 +332,13 @@ def _restore(
 
 def _restore_optimizer(optimizer: Optimizer, prefix: str, tensors: Mapping[str, Tensor]) -> None:
     state: dict[int, dict[str, Tensor]] = {}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for name, value in tensors.items():
         if name.startswith(prefix):
             index, key = name.removeprefix(prefix).split(".", 1)
+            like = parameters[int(index)]
+            if value.shape == like.shape:  # a fused optimizer walks along memory, so all must lie alike
+                value = torch.empty_like(like, device="cpu").copy_(value)
             state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 

@@ -22,7 +22,7 @@ from talkface_lite.networks.regression_discriminator import (
 )
 from talkface_lite.networks.vg_net import Frames, VGNet, VGNetConfig
 from talkface_lite.streaming import PictureBatch
-from talkface_lite.systems.base import System, plain_module
+from talkface_lite.systems.base import System, adam, plain_module
 
 PIXEL_LOSSES = ("dynamic", "l1")
 
@@ -129,10 +129,7 @@ class ATVGVideo(System):
 
     def optimizers(self, learning_rate: float, betas: tuple[float, float]) -> dict[str, Optimizer]:
         """One Adam for each network."""
-        return {
-            name: torch.optim.Adam(network.parameters(), lr=learning_rate, betas=betas)
-            for name, network in self.networks().items()
-        }
+        return {name: adam(network, learning_rate, betas) for name, network in self.networks().items()}
 
     def losses(self, batch: PictureBatch) -> dict[str, Tensor]:
         """The pixel loss of a batch, without the discriminator; ``"pixel"`` is the plain L1."""

@@ -79,7 +79,7 @@ class System(nn.Module, ABC):
 
     def optimizers(self, learning_rate: float, betas: tuple[float, float]) -> dict[str, Optimizer]:
         """One Adam over everything; a system with adversaries gives one for each side."""
-        return {"adam": torch.optim.Adam(self.parameters(), lr=learning_rate, betas=betas)}
+        return {"adam": adam(self, learning_rate, betas)}
 
     def training_step(
         self,
@@ -167,6 +167,11 @@ class System(nn.Module, ABC):
             except RuntimeError as error:
                 raise InputError(path, f"{name} of other widths", f"the {name} asked for") from error
         self.started = True
+
+
+def adam(network: nn.Module, learning_rate: float, betas: tuple[float, float]) -> Optimizer:
+    """Adam over everything in a network, in one pass over memory: ``m``, ``v`` and the weights at once."""
+    return torch.optim.Adam(network.parameters(), lr=learning_rate, betas=betas, fused=True)
 
 
 def plain_module(module: nn.Module) -> nn.Module:

@@ -14,9 +14,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
+from talkface_lite.ablation import Ablation
 from talkface_lite.clip import write_atomically
 from talkface_lite.corpus.synthesis import write_corpus
 from talkface_lite.data import read_clips
@@ -42,7 +42,8 @@ WIDTHS = {
 JUDGE = RegressionDiscriminatorConfig(
     image=(8, 16, 32, 32), features=32, landmark=(32, 32), hidden=32, layers=2, unused_decoder=False
 )
-METRICS = ("psnr", "ssim", "mouth_gain")
+METRICS = {"psnr": 2, "ssim": 4, "mouth_gain": 2}
+"""With the digits of the table that is printed."""
 
 PLAIN: dict[str, Any] = {}
 OURS: dict[str, Any] = {"colour_weight": 0.3, "mouth_weight": 4.0}
@@ -124,9 +125,8 @@ def main() -> None:
     }
     if not arguments.no_ship:
         write_atomically(ABLATION, (json.dumps(table, indent=1) + "\n").encode())
-    for name in VARIANTS:
-        gains = [one["test-still"]["mouth_gain"] for one in results if one["variant"] == name]
-        print(f"{name:24} mouth gain {np.mean(gains):6.2f} dB, {min(gains):.2f} to {max(gains):.2f}")
+    if len(arguments.seeds) > 1:
+        print(Ablation(table, results).table({name: name for name in VARIANTS}, "dynamic", METRICS))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -19,6 +20,11 @@ from talkface_lite.figures import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+def shipped_ablation(name: str) -> Path:
+    """Where the package keeps the results of an ablation; the file need not exist."""
+    return Path(str(files("talkface_lite") / "ablations" / f"{name}.json"))
 
 
 class Mean(NamedTuple):
@@ -86,6 +92,11 @@ class Ablation:
             return cls(about, about.pop("results"))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(path, type(error).__name__, "a JSON file with results") from None
+
+    @classmethod
+    def shipped(cls, name: str) -> Self:
+        """The one that the package holds: ``"vg_net"``."""
+        return cls.read(shipped_ablation(name))
 
     @property
     def seeds(self) -> tuple[int, ...]:

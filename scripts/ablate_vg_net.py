@@ -14,19 +14,25 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
+import numpy as np
 import torch
 
+from talkface_lite import figures
 from talkface_lite.ablation import Ablation, shipped_ablation
 from talkface_lite.clip import write_atomically
-from talkface_lite.corpus.synthesis import write_corpus
+from talkface_lite.corpus.synthesis import draw_clip, write_corpus
 from talkface_lite.data import read_clips
 from talkface_lite.evaluation_pictures import evaluate_pictures
+from talkface_lite.landmarks import lip_opening
 from talkface_lite.networks.regression_discriminator import RegressionDiscriminatorConfig
 from talkface_lite.networks.vg_net import VGNetConfig
 from talkface_lite.pictures import PictureDataset
-from talkface_lite.systems.atvg_video import ATVGVideo, ATVGVideoConfig
+from talkface_lite.systems.atvg_video import ATVGVideo, ATVGVideoConfig, to_pictures
 from talkface_lite.training import TrainingSettings, train
 
+SHEET = Path(__file__).resolve().parents[1] / "book" / "_static" / "vg-net-painters.jpg"
+PAINTERS = ("dynamic", "mouth weight", "colour weight", "discriminator", "no attention")
 TRAIN = {"clips": 400, "seed": 4000, "split": "train", "still_head": True}
 TEST = {"clips": 50, "seed": 5000, "split": "test", "still_head": True}
 WINDOW, BATCH = 8, 4
@@ -58,11 +64,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
 """`dynamic` is the paper's pixel loss and nothing else; each of the others changes one thing of it."""
 
 
+def folder(work: Path, name: str, seed: int) -> Path:
+    """Where a run leaves its weights and its result."""
+    return work / "ablation" / f"{name}-{seed}".replace(" ", "_")
+
+
 def run(job: tuple[str, int, Path, int]) -> dict[str, Any]:
     """Train and measure one variant under one seed."""
     name, seed, work, steps = job
     torch.set_num_threads(1)
-    out = work / "ablation" / f"{name}-{seed}".replace(" ", "_").replace(",", "").replace("'", "")
+    out = folder(work, name, seed)
     result = out / "result.json"
     if result.is_file():
         return json.loads(result.read_text())
@@ -94,11 +105,27 @@ def run(job: tuple[str, int, Path, int]) -> dict[str, Any]:
     return values
 
 
+def sheet(work: Path, seed: int) -> None:
+    """What each kind of network paints and where, for the widest mouth of one held-out clip."""
+    clip = draw_clip(1005, split="test", still_head=True)
+    widest = int(lip_opening(clip.landmarks).argmax())
+    rows = {}
+    for name in PAINTERS:
+        video = ATVGVideo.load(folder(work, name, seed) / "weights.safetensors")
+        film = video.film(clip.frames[0], clip.landmarks[0], clip.landmarks[: widest + 1])
+        *_, last = (tuple(part[0, -1] for part in (made.frames, made.colour, made.alpha)) for made in film)
+        alpha = (plt.get_cmap("cividis")(last[2][0].float().numpy())[..., :3] * 255).astype(np.uint8)
+        rows[name] = np.stack([clip.frames[widest], *(to_pictures(part) for part in last[:2]), alpha])
+    figures.use_house_style()
+    figure = figures.show_frames(rows, indices=range(4), titles=["truth", "film", "painted", "α"], width=4.6)
+    figure.savefig(SHEET, dpi=150, pil_kwargs={"quality": 88})
+
+
 def main() -> None:
-    """Draw, train, measure, write the table."""
+    """Draw, train, measure, write the table and the sheet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, metavar="RUNS")
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--no-ship", action="store_true", help="leave the package's table as it is")
     arguments = parser.parse_args()
@@ -110,16 +137,19 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         results = list(pool.map(run, jobs))
+    record = json.loads((folder(work, "dynamic", arguments.seeds[0]) / "record.json").read_text())
     table = {
         "command": f"python scripts/ablate_vg_net.py --work RUNS --steps {arguments.steps}",
         "train": TRAIN,
         "test": TEST,
         "steps": arguments.steps,
         "frames_a_step": WINDOW * BATCH,
+        **{key: record[key] for key in ("commit", "device", "torch")},
         "results": results,
     }
     if not arguments.no_ship:
         write_atomically(shipped_ablation("vg_net"), (json.dumps(table, indent=1) + "\n").encode())
+        sheet(work, arguments.seeds[0])
     if len(arguments.seeds) > 1:
         print(Ablation(table, results).table({name: name for name in VARIANTS}, "dynamic", METRICS))
 

@@ -114,7 +114,7 @@ def main() -> None:
         return
     folders = draw(work)
     torch.manual_seed(FIRST.seed)
-    config = ATVGVideoConfig(vg_net=VGNetConfig.lite(), colour_weight=0.3, mouth_weight=4.0)
+    config = ATVGVideoConfig(vg_net=VGNetConfig.lite(), mouth_weight=4.0)
     system = ATVGVideo(config)
     options = {"camera": arguments.camera, "mirrored": True}
     first = work / "first" / "weights.safetensors"

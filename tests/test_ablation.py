@@ -88,3 +88,16 @@ def test_read_and_refuse(ablation, tmp_path):
     partial = Ablation({}, ablation.results[:-1])
     with pytest.raises(InputError, match="runs of 'without'"):
         partial.values("without", "psnr")
+
+
+def test_the_shipped_ablation_is_whole():
+    shipped = Ablation.shipped("vg_net")
+    assert shipped.seeds == (0, 1, 2)
+    variants = {run["variant"] for run in shipped.results}
+    assert {"dynamic", "l1", "discriminator", "no landmark attention", "recurrence off"} <= variants
+    for variant in variants:
+        for test in ("test-still", "grid"):
+            assert np.isfinite(shipped.values(variant, "mouth_gain", test)).all()
+    assert shipped.about["steps"] > 1000
+    with pytest.raises(InputError):
+        Ablation.shipped("none")

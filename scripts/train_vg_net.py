@@ -75,8 +75,10 @@ def ship(work: Path, stage: str) -> None:
         record["started_from"] = json.loads((work / "first" / "record.json").read_text())
     elif (second / "weights.safetensors").is_file():
         judged = ATVGVideo.load(second / "weights.safetensors")
-        judged.vg_net.load_state_dict(video.vg_net.state_dict())
-        video, record["discriminator"] = judged, json.loads((second / "record.json").read_text())
+        both = ATVGVideo(replace(video.config, discriminator=judged.config.discriminator))
+        both.vg_net.load_state_dict(video.vg_net.state_dict())
+        both.discriminator.load_state_dict(judged.discriminator.state_dict())
+        video, record["discriminator"] = both.eval(), json.loads((second / "record.json").read_text())
     record["data"] = {"command": f"python scripts/train_vg_net.py --ship {stage}", "train": FOLDERS}
     record["data"]["test"] = TEST_FOLDERS
     measured = run / "metrics.json"

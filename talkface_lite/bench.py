@@ -162,6 +162,9 @@ def table(report: Mapping[str, Any]) -> str:
         )
     for size, row in report["vg_net"].items():
         lines += _vg_net_lines(size, row)
+    if "talk" in report:
+        talk = report["talk"]
+        lines.append(f"photograph and 10 s of sound to the finished film: {talk['frames_per_s']:g} frames/s")
     return "\n".join(lines)
 
 

@@ -50,7 +50,8 @@ class ATVGVideoConfig:
         Ours, and of no help: weight of the plain L1 of the colour before it is mixed with the photograph.
         With α near zero, as it soon is, what is painted is not seen and hardly learns, and this term would
         have it learn. It learns a whole face, and the mouth last: in the ablation that the package holds
-        (``Ablation.shipped("vg_net")``) no network with it had begun to speak when all without it had.
+        (``Ablation.shipped("vg_net")``) no network with it had begun to speak when those that lacked it, and
+        were the same otherwise, all had.
     mouth_weight:
         Ours: how much more a pixel of the true mouth counts in the pixel losses; 0 is the paper's. In the
         same ablation 4 more than doubled what the film gains over a copy at the mouth.

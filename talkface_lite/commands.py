@@ -1,10 +1,7 @@
 """What each command of ``talkface`` does; :mod:`talkface_lite.cli` reads its words."""
 
 import argparse
-import statistics
 import sys
-import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,9 +22,6 @@ LOSSES: Mapping[str, str] = MappingProxyType(
     {"paper": "at-net", "whitened": "at-net", "mouth": "at-net", "dynamic": "vg-net", "l1": "vg-net"}
 )
 """Which half each loss is for."""
-
-FACE_SIDE = 256
-"""Side of the film of a face alone, pixels."""
 
 _BAR: Mapping[str, Any] = MappingProxyType(
     {"file": None, "leave": False, "mininterval": 0.5, "disable": None}
@@ -197,16 +191,11 @@ def _whole_or_nothing(out: Path) -> Iterator[None]:
 
 def talk(arguments: argparse.Namespace) -> dict[str, Any]:
     """Make a photograph talk; what ``talkface talk`` does."""
-    report = _talk(arguments)
-    _say(arguments, f"{arguments.out}: {report['frames']} frames, {report['seconds']:.1f} s")
-    return report
-
-
-def _talk(arguments: argparse.Namespace) -> dict[str, Any]:
     from tqdm import tqdm
 
     from talkface_lite.clip import FRAMES_PER_SECOND
     from talkface_lite.data import pad_to_frames
+    from talkface_lite.film import pictures
     from talkface_lite.media import read_speech, write_video
     from talkface_lite.paste import provenance
     from talkface_lite.talker import Portrait, Talker
@@ -226,36 +215,19 @@ def _talk(arguments: argparse.Namespace) -> dict[str, Any]:
     portrait = Portrait.of(arguments.photo, detector=arguments.detector)
     n_frames = len(speech) * FRAMES_PER_SECOND // SAMPLE_RATE
     with _whole_or_nothing(arguments.out):
-        frames: Iterator[Any] = _film(arguments, talker, portrait, speech)
+        view = "scene" if arguments.scene else "photograph" if arguments.paste_back else "face"
+        frames = pictures(talker, portrait, speech, view=view, marked=not arguments.no_mark)
         frames = tqdm(frames, total=n_frames, unit="frame", delay=1, **_BAR)
         write_video(arguments.out, frames, speech, metadata=provenance(arguments.system, portrait.name))
+    seconds = n_frames / FRAMES_PER_SECOND
+    _say(arguments, f"{arguments.out}: {n_frames} frames, {seconds:.1f} s")
     return {
         "out": str(arguments.out),
         "frames": n_frames,
-        "seconds": n_frames / FRAMES_PER_SECOND,
+        "seconds": seconds,
         "system": arguments.system,
         "marked": not arguments.no_mark,
     }
-
-
-def _film(arguments: argparse.Namespace, talker: Any, portrait: Any, speech: Any) -> Iterator[Any]:
-    """The pictures of the film, one at a time: the face, the whole photograph, or the scene."""
-    from talkface_lite.paste import Mark, Paster, crop_canvas
-    from talkface_lite.scene import talking_scene
-
-    stretches, marked = talker.film(portrait, speech), not arguments.no_mark
-    if arguments.scene:
-        yield from talking_scene(portrait.image, portrait.matrix, speech, stretches, marked=marked)
-        return
-    image, matrix = portrait.image, portrait.matrix
-    if not arguments.paste_back:
-        image, matrix = crop_canvas(image, matrix, FACE_SIDE)
-    paster = Paster(image, matrix)
-    mark = Mark(*image.shape[:2]) if marked else None
-    for made in stretches:
-        for colour, alpha in zip(made.colour, made.alpha):
-            frame = paster.paste(colour, alpha)
-            yield mark(frame) if mark else frame
 
 
 def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -337,34 +309,9 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
         repeats=arguments.repeats,
         training=arguments.training,
     )
-    report["talk"] = _bench_talk(arguments.repeats)
     if not arguments.json:
         print(table(report))
     return report
-
-
-def _bench_talk(repeats: int) -> dict[str, Any]:
-    """From a photograph and 10 s of sound to the finished file, all in this process: the median."""
-    import numpy as np
-
-    from talkface_lite.corpus.voice import speak
-    from talkface_lite.media import write_speech
-
-    with tempfile.TemporaryDirectory() as folder:
-        sound, film = Path(folder) / "speech.wav", Path(folder) / "film.mp4"
-        said = speak("Where are we going, and how shall we know?", "felicity").speech
-        write_speech(sound, np.resize(said, 10 * SAMPLE_RATE))
-        arguments = argparse.Namespace(photo="hopper", detector="auto", speech=sound, convert=False, out=film)
-        vars(arguments).update(system="atvg", size="lite", weights=None, basis=None)
-        vars(arguments).update(scene=False, paste_back=False, no_mark=False)
-        _talk(arguments)  # what is loaded and compiled once
-        seconds = []
-        for _ in range(repeats):
-            began = time.perf_counter()
-            frames = _talk(arguments)["frames"]
-            seconds.append(time.perf_counter() - began)
-    median = statistics.median(seconds)
-    return {"frames": frames, "seconds": round(median, 3), "frames_per_s": round(frames / median, 1)}
 
 
 def info(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -44,6 +44,7 @@ def report(vg_net):
         "corpus": module.bench_corpus(workers=1, clips=1, repeats=1),
         "at_net": {"lite": module.bench_at_net("lite", 1, 100.0)},
         "vg_net": {"lite": vg_net | {"training": bench_training("lite", 1, MATMUL, batch=1, n_frames=2)}},
+        "talk": {"frames": 250, "seconds": 2.0, "frames_per_s": 125.0},
     }
 
 
@@ -61,8 +62,10 @@ def test_the_report_holds_what_it_says(report):
     json.dumps(report, allow_nan=False)
     text = module.table(report)
     assert "painting" in text
-    assert len(text.splitlines()) == 5
+    assert len(text.splitlines()) == 6
     assert "times frame by frame as released" in text
+    assert text.endswith("finished film: 125 frames/s")
+    assert module.table(report | {"talk": {"missing": "no detector"}}).endswith("film: no detector")
 
 
 def test_operations_of_at_net_counted_by_hand(report):
@@ -189,11 +192,38 @@ def test_bench_measures_each_part(monkeypatch):
     monkeypatch.setattr(module, "bench_at_net", lambda size, *a: size)
     monkeypatch.setattr(module, "bench_vg_net", lambda size, *a: {"size": size})
     monkeypatch.setattr(module, "bench_training", lambda size, repeats, matmul: repeats)
+    monkeypatch.setattr(module, "bench_talk", lambda repeats: repeats)
     report = module.bench(repeats=3)
-    assert list(report) == ["machine", "corpus", "at_net", "vg_net"]
+    assert list(report) == ["machine", "corpus", "at_net", "vg_net", "talk"]
+    assert report["talk"] == 3
     assert report["vg_net"] == {size: {"size": size} for size in ("lite", "full")}
     report = module.bench(repeats=3, training=True)
     assert report["vg_net"]["full"] == {"size": "full", "training": 2}
+
+    def no_detector(repeats):
+        raise InputError("detector", "none", "dlib")
+
+    monkeypatch.setattr(module, "bench_talk", no_detector)
+    report = module.bench(repeats=3)
+    assert report["talk"] == {"missing": "detector: got none, expected dlib"}
+    assert report["corpus"] == "corpus"
+
+
+def test_whole_films_are_timed_and_the_first_is_not_counted(monkeypatch):
+    clock = iter([0.0, 2.0, 10.0, 15.0, 20.0, 24.0, 30.0, 34.5])
+    written = []
+
+    def write(path, pictures, speech):
+        written.append(list(pictures))
+        assert len(speech) == 160_000
+
+    monkeypatch.setattr(module.Talker, "load", lambda system: f"talker of {system}")
+    monkeypatch.setattr(module.Portrait, "of", lambda name: name)
+    monkeypatch.setattr(module, "pictures", lambda talker, portrait, speech: [talker, portrait])
+    monkeypatch.setattr(module, "write_video", write)
+    monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
+    assert module.bench_talk(3) == {"frames": 250, "seconds": 4.5, "frames_per_s": 55.6}
+    assert written == [["talker of atvg", "hopper"]] * 4
 
 
 def test_the_film_is_a_drawn_clip_over_and_over():

@@ -369,31 +369,9 @@ def test_bench_prints_one_object(monkeypatch, capsys):
     from talkface_lite import bench
 
     monkeypatch.setattr(bench, "bench", lambda **options: options)
-    monkeypatch.setattr(commands, "_bench_talk", lambda repeats: f"{repeats} films")
     assert cli.main(["bench", "--json", "--workers", "2"]) == 0
-    expected = {"workers": 2, "clips": 8, "repeats": 3, "training": False, "talk": "3 films"}
+    expected = {"workers": 2, "clips": 8, "repeats": 3, "training": False}
     assert json.loads(capsys.readouterr().out) == expected
-
-
-def test_bench_times_whole_films(monkeypatch):
-    """Ten seconds of sound, the command's own way to a file, and the first film not counted."""
-    from talkface_lite.media import read_speech
-
-    ways, clock = [], iter([0.0, 2.0, 10.0, 15.0, 20.0, 24.0])
-    asked = vars(cli._parser().parse_args(["talk", "--photo", "hopper", "--text", "Hi.", "--out", "v.mp4"]))
-
-    def talked(arguments):
-        given = vars(arguments)
-        assert len(read_speech(given["speech"])) == 160_000
-        for name in given.keys() - {"speech", "out", "photo"}:
-            assert given[name] == asked[name], name
-        ways.append(given["photo"])
-        return {"frames": 250}
-
-    monkeypatch.setattr(commands, "_talk", talked)
-    monkeypatch.setattr(commands.time, "perf_counter", lambda: next(clock))
-    assert commands._bench_talk(3) == {"frames": 250, "seconds": 4.0, "frames_per_s": 62.5}
-    assert ways == ["hopper"] * 4
 
 
 def test_a_full_disk_during_talk(folder, tmp_path, capsys, monkeypatch):

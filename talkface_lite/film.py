@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from talkface_lite.errors import InputError
 from talkface_lite.paste import Mark, Paster, crop_canvas
 from talkface_lite.scene import talking_scene
 from talkface_lite.talker import Portrait, Talker
@@ -36,7 +37,14 @@ def pictures(
     Yields
     ------
     uint8 RGB ``(H, W, 3)``, T of them.
+
+    Raises
+    ------
+    InputError
+        For another view.
     """
+    if view not in VIEWS:
+        raise InputError("view", repr(view), " or ".join(VIEWS))
     stretches = talker.film(portrait, speech)
     if view == "scene":
         yield from talking_scene(portrait.image, portrait.matrix, speech, stretches, marked=marked)

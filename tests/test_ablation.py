@@ -18,7 +18,7 @@ def ablation():
         for variant, gain in {
             "without": 5.0,
             "with": 5.5 + 0.01 * seed,
-            "noise": 5.0 + 3 * (seed - 1),
+            "noise": 5.5 + 3 * (seed - 1),
         }.items():
             measures = {"mouth_gain": gain + bonus, "psnr": 30.0}
             runs.append({"variant": variant, "seed": seed, "test-still": measures, "grid": {"psnr": 20.0}})

@@ -4,7 +4,9 @@ import torch
 from small_networks import SMALL_VG_NET
 
 from talkface_lite import Talker
+from talkface_lite.data import pad_to_frames
 from talkface_lite.errors import InputError
+from talkface_lite.film import VIEWS, pictures
 from talkface_lite.landmarks import ANCHORS, TEMPLATE
 from talkface_lite.media import write_speech
 from talkface_lite.networks.at_net import ATNetConfig
@@ -117,6 +119,21 @@ def test_long_speech_comes_in_stretches(filming, portrait, monkeypatch):
 def test_three_files_of_weights_are_too_many():
     with pytest.raises(InputError, match="3 files"):
         Talker.load("atvg", weights=["a", "b", "c"])
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_is_marked_unless_asked_not_to_be(filming, portrait, speech, view):
+    said = pad_to_frames(speech)
+    marked, bare = (
+        np.stack(list(pictures(filming, portrait, said, view=view, marked=marked)))
+        for marked in (True, False)
+    )
+    assert len(marked) == len(said) // 640
+    sides = {"face": (256, 256), "photograph": portrait.image.shape[:2], "scene": (568, 944)}
+    assert marked.shape[1:3] == sides[view]
+    assert (marked != bare).any(axis=(1, 2, 3)).all()
+    with pytest.raises(InputError, match="face or photograph or scene"):
+        next(pictures(filming, portrait, said, view="profile"))
 
 
 def test_the_scene_moves_with_the_sound(filming, portrait, speech):

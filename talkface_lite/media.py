@@ -20,8 +20,9 @@ import soundfile
 import soxr
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from talkface_lite.clip import FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME, write_atomically
+from talkface_lite.clip import FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME
 from talkface_lite.errors import InputError
+from talkface_lite.files import write_atomically
 
 SILENCE_PEAK = 1e-3
 """A recording whose largest sample is below this (-60 dBFS) is silence."""

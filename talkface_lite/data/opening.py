@@ -39,7 +39,7 @@ class TrainingData(Protocol):
 
 def open_dataset(
     source: Folders, needs: Needs | None = None, settings: DataSettings | None = None
-) -> Dataset | "StreamedDataset":
+) -> TrainingData:
     """Open clips for training.
 
     Parameters

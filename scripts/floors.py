@@ -1,7 +1,7 @@
 """Draw the floors of the house from the import contract: `python scripts/floors.py`.
 
-Reads the layers in `pyproject.toml` and writes `book/_static/floors.svg`, the picture in CONTRIBUTING.md. A test
-holds the picture to the contract.
+Reads the layers in `pyproject.toml` and writes `book/_static/floors.svg`, the picture in CONTRIBUTING.md. A
+test holds the picture to the contract.
 """
 
 import tomllib

@@ -16,6 +16,7 @@ from talkface_lite.data.needs import DataSettings
 from talkface_lite.errors import InputError
 from talkface_lite.networks.regression_discriminator import RegressionDiscriminatorConfig
 from talkface_lite.systems import part_class, system_class
+from talkface_lite.systems.config import of_size
 from talkface_lite.systems.part import Part
 from talkface_lite.systems.training_settings import TrainingSettings
 
@@ -42,9 +43,13 @@ class Stage:
     start_from: str = ""
     shipped_otherwise: Mapping[str, Any] = field(default_factory=dict)
 
+    def config_of(self, kind: type[Part], size: str = "lite") -> Any:
+        """The whole configuration of the part."""
+        return of_size(kind.config_class, size, **self.config)
+
     def part(self, kind: type[Part], size: str = "lite") -> Part:
         """The part with fresh weights; seed before."""
-        return kind.of_size(size, **self.config)
+        return kind(self.config_of(kind, size))
 
     def changed(self, data: Mapping[str, Any] | None = None, **config: Any) -> Self:
         """The same with some settings of the part, or of the data, changed."""

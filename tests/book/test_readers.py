@@ -116,6 +116,15 @@ def test_the_documented_command_brings_all_that_chapters_and_checks_import():
     assert {module for module in needed if not providers(module) & brought} == set()
 
 
+def test_the_pinned_environment_holds_all_that_any_extra_asks_for():
+    pinned = {
+        normalised(line.split("==")[0])
+        for line in (ROOT / "requirements.txt").read_text().splitlines()
+        if "==" in line
+    }
+    assert asked_for("book", "test") - pinned == set()
+
+
 def test_the_package_imports_nothing_that_only_its_chapters_ask_for():
     """But for what it imports late and can do without: dlib, a photograph, a player in a notebook."""
     bare = asked_for()

@@ -102,7 +102,7 @@ def whole_number(value: object, what: str) -> int:
     except TypeError:
         pass
     try:
-        number = float(value)
+        number = math.nan if isinstance(value, str) or np.ndim(value) else float(value)
     except (TypeError, ValueError):
         number = math.nan
     if not number.is_integer():

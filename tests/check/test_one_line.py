@@ -4,11 +4,13 @@ import subprocess
 import sys
 
 import nbformat
+import numpy as np
 import pytest
+from exercises import KINDS, WHOLE
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from talkface_lite.check import Wrong, verify
+from talkface_lite.check import Wrong, array_from, verify, whole_number
 from talkface_lite.check.how_to_read_and_run import exercise_1
 
 WRONG = """
@@ -54,3 +56,38 @@ def test_a_fault_of_the_readers_own_code_keeps_its_traceback():
 def test_what_the_function_gives_is_not_the_function():
     with pytest.raises(Wrong, match=r"Give the function itself, not what it returns; you gave 3 \(int\)"):
         verify(1, 3, lambda answer: None)
+
+
+@pytest.mark.parametrize("kind", WHOLE.values(), ids=WHOLE)
+def test_a_whole_number_is_taken_from_every_type(kind):
+    number = whole_number(kind(-3), "a lag")
+    assert number == -3
+    assert type(number) is int
+
+
+@pytest.mark.parametrize("value", [2.5, np.nan, np.inf, "3", None, [3], np.array([3]), 3j, object()])
+def test_what_is_no_whole_number_is_a_hint_of_one_line(value):
+    with pytest.raises(Wrong, match=r"^A lag is a whole number; yours is .+\.$") as hint:
+        whole_number(value, "a lag")
+    assert len(str(hint.value)) < 120
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_numbers_are_taken_from_every_type(kind):
+    got = array_from(kind([[1, 2], [3, 4]]), "the table", shape=(2, 2))
+    np.testing.assert_array_equal(got, [[1.0, 2.0], [3.0, 4.0]])
+    assert got.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ([[1, 2], [3]], "^The table should be numbers; you give"),
+        ("1 2", "should be numbers"),
+        ({"a": 1}, "should be numbers"),
+        ([1, 2], r"^The shape is \(2,\); the table should have \(2, 2\)\.$"),
+    ],
+)
+def test_what_are_no_numbers_is_a_hint(value, hint):
+    with pytest.raises(Wrong, match=hint):
+        array_from(value, "the table", shape=(2, 2))

@@ -113,9 +113,7 @@ def test_the_docstring_is_the_help():
     assert "Never" not in str(paragraphs(Config))
 
 
-@pytest.mark.parametrize(
-    "words", [["--weight", "much"], ["--most", "1.5"], ["--kind", "c"], ["--width", "3"]]
-)
+@pytest.mark.parametrize("words", ["--weight much", "--most 1.5", "--kind c", "--width 3"])
 def test_wrong_values(words):
     with pytest.raises((argparse.ArgumentError, SystemExit)) as caught:
         parse(*words.split())

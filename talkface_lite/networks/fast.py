@@ -53,6 +53,8 @@ def for_inference(network: VGNet, precision: str = "auto") -> VGNet:
         blocks, rest = fast.decode_middle[:n_blocks], fast.decode_middle[n_blocks:]
         fast.decode_middle = nn.Sequential(WideBlocks(blocks), *rest)
     if precision == "bf16":
+        fast.f_img_middle = nn.Sequential(Cast(torch.bfloat16), *fast.f_img_middle)
+        fast.f_lmark_shape = nn.Sequential(Cast(torch.bfloat16), *fast.f_lmark_shape)
         for module in fast.modules():  # the landmarks stay float32: what moves in a mouth is small in them
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | WinogradConv2d):
                 module.bfloat16()
@@ -102,6 +104,18 @@ class SigmoidTanh(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Any shape → the same."""
         return (2 * x).sigmoid_().mul_(2).sub_(1)
+
+
+class Cast(nn.Module):
+    """To another precision."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape → the same."""
+        return x.to(self.dtype)
 
 
 class WideBlocks(nn.Module):

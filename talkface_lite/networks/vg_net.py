@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from talkface_lite.errors import InputError
-from talkface_lite.networks.layers import Dropout, at_once, conv_block, up_block
+from talkface_lite.networks.layers import ConvOfStack, Dropout, at_once, conv_block, each_frame, up_block
 from talkface_lite.networks.winograd import WideConv2d
 
 RECURRENCES = ("time", "batch", "off")
@@ -139,7 +139,7 @@ class Photograph(NamedTuple):
 class ConvGRU(nn.Module):
     """A gated recurrent unit whose products are 3×3 convolutions of dilation 2.
 
-    ``r, z = σ(W x + U h)``, ``n = tanh(W_n x + r ⊙ U_n h)``, ``h′ = n + z ⊙ (h - n)``. The input's
+    ``r, z = σ(W x + U h)``, ``n = tanh(W_n x + r ⊙ U_n h)``, ``h′ = (1 - z) ⊙ n + z ⊙ h``. The input's
     convolutions are done for all steps at once; only those of the memory walk through time.
 
     Parameters
@@ -259,7 +259,11 @@ class VGNet(nn.Module):
                 nn.Conv2d(a2, 1, kernel_size=3, padding=1),
                 nn.Sigmoid(),
             )
-        self.fuse = conv_block(i5 + l2, config.fused)
+        self.fuse = nn.Sequential(
+            ConvOfStack(i5 + l2, config.fused, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm2d(config.fused),
+            nn.ReLU(),
+        )
         self.conv_gru = ConvGRU(config.fused, config.memory)
         self.decode_middle = nn.Sequential(
             *(ResidualBlock(config.memory, config.dropout) for _ in range(config.blocks)),
@@ -325,16 +329,16 @@ class VGNet(nn.Module):
         """
         seen = photo if isinstance(photo, Photograph) else self.look(photo, example)
         n_batch, n_frames = landmarks.shape[:2]
-        middle, deep, shape_p, deep_shape_p = (each_frame(part, n_frames) for part in seen[1:])
-        shape_t, deep_shape_t = self.read(landmarks.flatten(0, 1))  # (B·T, 136) → (B·T, l1 and l2, 8, 8)
+        per_photo = (seen.middle, seen.shape, seen.deep_shape)
+        middle, shape_p, deep_p = (each_frame(part, n_frames) for part in per_photo)  # (B, ...) → (B·T, ...)
+        shape_t, deep_t = self.read(landmarks.flatten(0, 1))  # (B·T, 136) → (B·T, l1 and l2, 8, 8)
 
-        # Eq. 5
-        v2 = torch.cat((deep, deep_shape_t - deep_shape_p), dim=1)  # (B·T, i5 + l2, 8, 8)
-        fused = self.fuse(v2).unflatten(0, (n_batch, n_frames))  # → (B, T, fused, 8, 8)
-        memory, state = self.remember(fused, state)  # → (B, T, memory, 8, 8)
+        # Eq. 5; the photograph's part has no time
+        v2 = self.fuse((seen.deep, deep_t - deep_p))  # (B, i5, 8, 8) ⊕ (B·T, l2, 8, 8) → (B·T, fused, 8, 8)
+        memory, state = self.remember(v2.unflatten(0, (n_batch, n_frames)), state)  # → (B, T, memory, 8, 8)
         crnn = self.decode_middle(memory.flatten(0, 1))  # (B·T, memory, 8, 8) → (B·T, d2, 32, 32)
         # Eq. 6
-        att = self.attention(torch.cat((shape_t, shape_p), dim=1))  # (B·T, 2·l1, 8, 8) → (B·T, 1, 32, 32)
+        att = self.attention(torch.cat((shape_t, shape_p), dim=1))  # (B·T, l1 + l1, 8, 8) → (B·T, 1, 32, 32)
         # Eq. 7
         v1 = crnn * att + middle * (1 - att)  # (B·T, d2, 32, 32)
 
@@ -354,9 +358,3 @@ class VGNet(nn.Module):
         memory, _ = self.conv_gru(fused.flatten(0, 1).unsqueeze(1))
         memory = memory.squeeze(1).unflatten(0, fused.shape[:2])
         return memory, memory[:, -1]
-
-
-def each_frame(per_photo: Tensor, n_frames: int) -> Tensor:
-    """Repeat what belongs to a photograph for each of its frames: ``(B, C, ...)`` → ``(B·T, C, ...)``."""
-    last = per_photo.movedim(1, -1).unsqueeze(1)  # (B, 1, ..., C): should it be copied, then channels last
-    return last.expand(-1, n_frames, *last.shape[2:]).flatten(0, 1).movedim(-1, 1)

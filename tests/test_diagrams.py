@@ -136,6 +136,8 @@ def test_the_chapters_diagrams_can_be_read(chapter):
     assert sum(m.parameters for m in measure(network, boxes, given).values()) == trainable  # nothing left out
     figure.canvas.draw()
     page = figure.get_window_extent()
+    arrows = [p for p in figure.axes[0].patches if type(p) is PathPatch]
+    lines = [arrow.get_path().transformed(arrow.get_transform()) for arrow in arrows]
     said = [t for t in figure.axes[0].texts if t.get_text()]
     assert min(t.get_fontsize() for t in said) >= 7.5
     extents = [t.get_window_extent() for t in said]
@@ -145,3 +147,6 @@ def test_the_chapters_diagrams_can_be_read(chapter):
     for (a, one), (b, other) in itertools.combinations(zip(said, extents), 2):
         overlap = min(one.x1, other.x1) - max(one.x0, other.x0), min(one.y1, other.y1) - max(one.y0, other.y0)
         assert min(overlap) < 6, f"{a.get_text()} lies on {b.get_text()}"  # dots of 200 an inch
+    for text, extent in zip(said, extents):
+        crossed = [line for line in lines if line.intersects_bbox(extent.padded(-3), filled=False)]
+        assert not crossed, f"an arrow crosses {text.get_text()}"

@@ -3,10 +3,6 @@ import time
 
 import pytest
 import torch
-
-from talkface_lite.errors import InputError
-from talkface_lite.measuring import bench as module
-from talkface_lite.measuring import bench_networks
 from talkface_lite.measuring.bench_networks import (
     VG_NET_STAGES,
     FrameByFrame,
@@ -15,6 +11,10 @@ from talkface_lite.measuring.bench_networks import (
     bench_vg_net,
     matmul_gflops,
 )
+
+from talkface_lite.errors import InputError
+from talkface_lite.measuring import bench as module
+from talkface_lite.measuring import bench_networks
 from talkface_lite.networks.at_net import ATNetConfig
 from talkface_lite.networks.vg_net import VGNet, VGNetConfig
 

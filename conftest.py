@@ -86,7 +86,9 @@ class NotebookRuns:
         if self.running is None or self.running.file is not item.parent:
             self.running = Transcribed(item.parent)
         self.running.cell = item.cell_num
-        item.output_timeout = chapter_store.CELL_TIMEOUT  # nbval's five seconds are a busy machine's, not a fault
+        item.output_timeout = (
+            chapter_store.CELL_TIMEOUT
+        )  # nbval's five seconds are a busy machine's, not a fault
         result = yield
         self.running.passed += 1
         return result
@@ -97,7 +99,9 @@ class NotebookRuns:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         if is_cell(item) and call.when == "call":
-            seconds = item.parent.duration_of_cells = getattr(item.parent, "duration_of_cells", 0) + call.duration
+            seconds = item.parent.duration_of_cells = (
+                getattr(item.parent, "duration_of_cells", 0) + call.duration
+            )
             used = kernel_cpu_seconds(item.parent.kernel)
             report.user_properties.append((CPU, used))
             if self.running is not None:

@@ -43,7 +43,11 @@ def _of_the_package(root: Path) -> bytes:
     """Digest of all that chapters are computed with, under ``root``."""
     parts = hashlib.sha256(sys.version.encode())
     files = [root / "requirements.txt", root / "book" / "references.bib"]
-    files += sorted(path for path in (root / "talkface_lite").rglob("*") if "__pycache__" not in path.parts)
+    files += sorted(
+        path
+        for path in (root / "talkface_lite").rglob("*")
+        if "__pycache__" not in path.parts
+    )
     for path in filter(Path.is_file, files):
         parts.update(f"\0{path.relative_to(root).as_posix()}\0".encode())
         parts.update(hashlib.sha256(path.read_bytes()).digest())
@@ -56,7 +60,9 @@ def _of_the_package(root: Path) -> bytes:
 def digest(root: Path, notebook: Path) -> str:
     """Hexadecimal digest of a notebook and of all that it is computed with."""
     parts = hashlib.sha256(_of_the_package(root))
-    parts.update(notebook.relative_to(root).as_posix().encode() + b"\0" + notebook.read_bytes())
+    parts.update(
+        notebook.relative_to(root).as_posix().encode() + b"\0" + notebook.read_bytes()
+    )
     return parts.hexdigest()
 
 
@@ -64,7 +70,9 @@ def _place(root: Path, notebook: Path) -> Path:
     return root / STORE / notebook.relative_to(root)
 
 
-def save(root: Path, notebook: Path, executed: NotebookNode, record: Record, key: str) -> None:
+def save(
+    root: Path, notebook: Path, executed: NotebookNode, record: Record, key: str
+) -> None:
     """Keep ``executed``; ``key`` is the digest of ``notebook`` taken *before* it was executed."""
     place = _place(root, notebook)
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +97,9 @@ def load(root: Path, notebook: Path) -> tuple[NotebookNode, Record] | None:
 def last_seconds(root: Path, notebook: Path) -> float:
     """How long it took when it was last executed, from whatever sources; infinite where that is not known."""
     try:
-        return float(json.loads(_place(root, notebook).read_text())["metadata"][RECORD]["seconds"])
+        return float(
+            json.loads(_place(root, notebook).read_text())["metadata"][RECORD]["seconds"]
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return float("inf")
 
@@ -97,7 +107,12 @@ def last_seconds(root: Path, notebook: Path) -> float:
 def cpu_seconds(pid: int) -> float:
     """CPU seconds that a process, and the children it has waited for, have used."""
     used = psutil.Process(pid).cpu_times()
-    return used.user + used.system + getattr(used, "children_user", 0) + getattr(used, "children_system", 0)
+    return (
+        used.user
+        + used.system
+        + getattr(used, "children_user", 0)
+        + getattr(used, "children_system", 0)
+    )
 
 
 def execute(root: Path, notebook: Path, by: str) -> Record:
@@ -133,7 +148,9 @@ def execute_all(
     """Execute chapters that are not in the store, the longest first; yields each when it is done or has failed."""
     waiting = [notebook for notebook in notebooks if load(root, notebook) is None]
     waiting.sort(key=lambda notebook: last_seconds(root, notebook), reverse=True)
-    with ThreadPoolExecutor(max(1, side_by_side)) as pool:  # each thread waits for its kernel's process
+    with ThreadPoolExecutor(
+        max(1, side_by_side)
+    ) as pool:  # each thread waits for its kernel's process
         runs = {pool.submit(execute, root, notebook, by): notebook for notebook in waiting}
         for run in as_completed(runs):
             yield runs[run], run.exception() or run.result()
@@ -151,7 +168,9 @@ class Transcript:
         self._keeper.reset_execution_trackers()
         self._keeper.kc = client
         self._index: int | None = None
-        self._code = [k for k, cell in enumerate(self.notebook.cells) if cell.cell_type == "code"]
+        self._code = [
+            k for k, cell in enumerate(self.notebook.cells) if cell.cell_type == "code"
+        ]
 
     def take(self, code_cell: int, message: dict) -> None:
         """Take a message of the kernel about the code cell with this number, counted without texts."""

@@ -29,9 +29,16 @@ def execute_missing(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> 
         if isinstance(outcome, Exception):
             failures.append(f"{name}: {outcome}")
         else:
-            LOGGER.info("executed %s: %.1f s, %.1f CPU s", name, outcome.seconds, outcome.cpu_seconds)
+            LOGGER.info(
+                "executed %s: %.1f s, %.1f CPU s",
+                name,
+                outcome.seconds,
+                outcome.cpu_seconds,
+            )
     if failures:
-        raise ExtensionError("chapters that could not be executed:\n\n" + "\n\n".join(failures))
+        raise ExtensionError(
+            "chapters that could not be executed:\n\n" + "\n\n".join(failures)
+        )
 
 
 def hand_over(app: Sphinx, docname: str, content: list[str]) -> None:
@@ -41,7 +48,9 @@ def hand_over(app: Sphinx, docname: str, content: list[str]) -> None:
         return
     stored = chapter_store.load(Path(app.srcdir).resolve(), path)
     if stored is None:
-        raise ExtensionError(f"{docname} changed while the book was being built: build it again")
+        raise ExtensionError(
+            f"{docname} changed while the book was being built: build it again"
+        )
     notebook, record = stored
     content[0] = nbformat.writes(notebook)
     NbMetadataCollector.set_exec_data(

@@ -1,10 +1,10 @@
 """Pytest options of the whole repository: the budget of each notebook, its outputs, and the pages to check.
 
-nbval gives every cell a test and a time limit, but nothing to a whole notebook. ``--nb-budget SECONDS`` reports how
-long each took; a busy machine is slow and not wrong, so nothing fails by it. ``--nb-cpu-budget SECONDS`` fails the
-run when the kernel of a notebook used more CPU than this. ``--nb-keep`` leaves each executed notebook where ``make
-book`` takes it from. ``--pages DIR`` lets the tests of the pages check the book that was built there, and
-``--require-browser`` fails where those that need Chromium would skip.
+nbval gives every cell a test and a time limit, but nothing to a whole notebook. ``--nb-budget SECONDS``
+reports how long each took; a busy machine is slow and not wrong, so nothing fails by it. ``--nb-cpu-budget
+SECONDS`` fails the run when the kernel of a notebook used more CPU time than this. ``--nb-keep`` leaves each
+executed notebook where ``make book`` takes it from. ``--pages DIR`` lets the tests of pages check the book
+that was built there, and ``--require-browser`` fails where those that need Chromium would skip.
 """
 
 import sys
@@ -73,7 +73,7 @@ class NotebookBudget:
 
 
 class NotebookRuns:
-    """Where the cells run: their kernel's CPU time, and all that it answers, kept when every cell has passed."""
+    """Where the cells run: their kernel's CPU time, and all that it answers, kept when every cell passed."""
 
     def __init__(self, keep: bool) -> None:
         self.keep = keep
@@ -86,9 +86,8 @@ class NotebookRuns:
         if self.running is None or self.running.file is not item.parent:
             self.running = Transcribed(item.parent)
         self.running.cell = item.cell_num
-        item.output_timeout = (
-            chapter_store.CELL_TIMEOUT
-        )  # nbval's five seconds are a busy machine's, not a fault
+        # nbval waits five seconds for a cell's output: on a busy machine that is no fault
+        item.output_timeout = chapter_store.CELL_TIMEOUT
         result = yield
         self.running.passed += 1
         return result
@@ -99,13 +98,11 @@ class NotebookRuns:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         if is_cell(item) and call.when == "call":
-            seconds = item.parent.duration_of_cells = (
-                getattr(item.parent, "duration_of_cells", 0) + call.duration
-            )
             used = kernel_cpu_seconds(item.parent.kernel)
             report.user_properties.append((CPU, used))
-            if self.running is not None:
-                self.running.seconds, self.running.cpu_seconds = seconds, used
+            if self.running is not None and self.running.file is item.parent:
+                self.running.seconds += call.duration
+                self.running.cpu_seconds = used
         return report
 
     @pytest.hookimpl(tryfirst=True)

@@ -1,7 +1,7 @@
-"""Fetch the scripts that pages load, from npm, into ``book/_static/vendor``; the book needs no other machine then.
+"""Fetch the scripts that pages load, from npm into ``book/_static/vendor``: pages need no other machine then.
 
-``python scripts/vendor.py`` (needs ``npm``) fetches the versions named here again and compares what comes with the
-digests named here. To take a newer version, change both; ``tests/book/test_offline.py`` holds the digests.
+``python scripts/vendor.py`` (needs ``npm``) fetches these versions again and compares what comes with the
+digests here. To take a newer version, change both; ``tests/book/test_offline.py`` holds the digests.
 """
 
 import hashlib
@@ -46,9 +46,16 @@ PACKAGES = (
         "html-manager",
         {
             "dist/embed.js": "8f6d2d3f856d8595d1841dec3019d99bbe74d331f2a5178c2a33bfec729e3d6a",
-            "dist/1551f4f60c37af51121f.woff2": "9834b82ad26e2a37583d22676a12dd2eb0fe7c80356a2114d0db1aa8b3899537",
-            "dist/7a3337626410ca2f4071.woff2": "e42a88444448ac3d60549cc7c1ff2c8a9cac721034c073d80a14a44e79730cca",
-            "dist/d878b0a6a1144760244f.woff2": "8ea8791754915a898a3100e63e32978a6d1763be6df8e73a39d3a90d691cdeef",
+            # icons: Font Awesome Free, its fonts under the SIL Open Font License 1.1
+            "dist/1551f4f60c37af51121f.woff2": (
+                "9834b82ad26e2a37583d22676a12dd2eb0fe7c80356a2114d0db1aa8b3899537"
+            ),
+            "dist/7a3337626410ca2f4071.woff2": (
+                "e42a88444448ac3d60549cc7c1ff2c8a9cac721034c073d80a14a44e79730cca"
+            ),
+            "dist/d878b0a6a1144760244f.woff2": (
+                "8ea8791754915a898a3100e63e32978a6d1763be6df8e73a39d3a90d691cdeef"
+            ),
             "dist/embed.js.LICENSE.txt": "aed2008aae8123157c4ae564883166b1af7bab928d504a1fa7de1f67aec11268",
         },
     ),

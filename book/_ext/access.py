@@ -12,7 +12,10 @@ from sphinx.builders.html import StandaloneHTMLBuilder
 MENDS = (
     # a name that hides what the line says: "Show code cell source"
     (re.compile(r'<summary aria-label="Toggle hidden content">'), "<summary>"),
-    (re.compile(r'(<button class="btn search-button-field[^>]*?) aria-label="Search"'), r"\1"),
+    (
+        re.compile(r'(<button class="btn search-button-field[^>]*?) aria-label="Search"'),
+        r"\1",
+    ),
     (re.compile(r'(<i class="theme-switch [^>]*?)\s+title="[^"]*"'), r"\1"),
     # arrows without a name; the sidebar, which is no landmark
     (
@@ -24,11 +27,16 @@ MENDS = (
         '<div id="pst-primary-sidebar" class="bd-sidebar-primary bd-sidebar" role="region" aria-label="Book">',
     ),
     # the corner of a table is no header
-    (re.compile(r'<th class="([^"]*)"\s*>\s*(?:<p>\s*</p>)?\s*</th>'), r'<td class="\1"></td>'),
+    (
+        re.compile(r'<th class="([^"]*)"\s*>\s*(?:<p>\s*</p>)?\s*</th>'),
+        r'<td class="\1"></td>',
+    ),
     (re.compile(r"<th>\s*</th>"), "<td></td>"),
     # a box to tick belongs to its sentence
     (
-        re.compile(r'(<input class="task-list-item-checkbox"[^>]*>)(.*?)(?=</p>|</li>)', re.DOTALL),
+        re.compile(
+            r'(<input class="task-list-item-checkbox"[^>]*>)(.*?)(?=</p>|</li>)', re.DOTALL
+        ),
         r"<label>\1\2</label>",
     ),
     # a picture with its own box, which scrolls on a narrow screen while the caption stays

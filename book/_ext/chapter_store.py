@@ -5,6 +5,7 @@ it executed in ``_build/executed``, with a digest of the notebook, of the packag
 and of the Python that ran it. A chapter is taken from there only while all of these are the same.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -177,10 +178,8 @@ class Transcript:
         index = self._code[code_cell]
         if index != self._index:
             self._index, self._keeper.clear_before_next_output = index, False
-        try:
+        with contextlib.suppress(CellExecutionComplete):
             self._keeper.process_message(message, self.notebook.cells[index], index)
-        except CellExecutionComplete:
-            pass
 
     def finished(self, language: dict) -> NotebookNode:
         """The executed notebook; ``language`` is the kernel's ``language_info``."""

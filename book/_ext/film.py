@@ -43,7 +43,9 @@ class Film(SphinxDirective):
             height=self.options["height"],
         )
         figure = nodes.figure("", nodes.raw("", player, format="html"))
-        still = nodes.image(uri=f"_static/{self.arguments[0]}-film.jpg", alt=self.options["alt"])
+        still = nodes.image(
+            uri=f"_static/{self.arguments[0]}-film.jpg", alt=self.options["alt"]
+        )
         figure += addnodes.only("", still, expr="latex")
         caption = nodes.Element()
         self.state.nested_parse(self.content, self.content_offset, caption)

@@ -1,4 +1,4 @@
-"""Headless Chromium with the network off, and what it sees on a page: formulas, errors, requests, players, access."""
+"""Headless Chromium with the network off, and what it sees on a page."""
 
 import os
 import re
@@ -50,7 +50,8 @@ PLAYERS = """async patience => {
   const media = [...document.querySelectorAll('video, audio')];
   for (const [k, player] of media.entries()) {
     const what = `${player.tagName.toLowerCase()} ${k + 1} of ${media.length}`;
-    if (!player.controls && !player.parentElement.querySelector('button:not([hidden])')) still.push(`${what} has no controls`);
+    if (!player.controls && !player.parentElement.querySelector('button:not([hidden])'))
+      still.push(`${what} has no controls`);
     player.pause(); player.muted = true; player.loop = false; player.currentTime = 0;
     try { await player.play(); } catch (error) { still.push(`${what}: ${error.name}`); continue; }
     await until(() => player.currentTime > 0 || player.ended, `${what} does not advance`);
@@ -110,8 +111,8 @@ def running(program: str) -> Iterator[Browser]:
         browser.close()
 
 
-def look(browser: Browser, path: Path) -> Seen:
-    """Open a page from its file, at the width of a desktop and of a phone, in light and dark."""
+def look(browser: Browser, path: Path, axe: bool = True) -> Seen:
+    """Open a page from its file, at the width of a desktop and of a phone, in light and (axe) dark."""
     seen, errors, requests = Seen(), [], []
     context = browser.new_context(viewport=DESKTOP, reduced_motion="reduce")
     context.set_default_timeout(PATIENCE)
@@ -142,10 +143,11 @@ def look(browser: Browser, path: Path) -> Seen:
         "widgets": page.evaluate(WIDGETS),
         "players": players["still"],
     }
-    seen.violations = violations(page)
-    page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    seen.violations += violations(page, only=("color-contrast",), without=("pre",))
-    page.evaluate("document.documentElement.dataset.theme = 'light'")
+    if axe:
+        seen.violations = violations(page)
+        page.evaluate("document.documentElement.dataset.theme = 'dark'")
+        seen.violations += violations(page, only=("color-contrast",), without=("pre",))
+        page.evaluate("document.documentElement.dataset.theme = 'light'")
     page.set_viewport_size(PHONE)
     page.wait_for_timeout(100)
     seen.problems["cut off on a phone"] = page.evaluate(CUT)
@@ -155,7 +157,9 @@ def look(browser: Browser, path: Path) -> Seen:
     return seen
 
 
-def violations(page: Page, only: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> list[tuple[str, str, str]]:
+def violations(
+    page: Page, only: tuple[str, ...] = (), without: tuple[str, ...] = ()
+) -> list[tuple[str, str, str]]:
     """What axe finds: rule, selector and HTML of each element."""
     options: dict[str, object] = {"resultTypes": ["violations"], "preload": False, "iframes": False}
     if only:

@@ -35,7 +35,7 @@ MENDS = (
     # a box to tick belongs to its sentence
     (
         re.compile(
-            r'(<input class="task-list-item-checkbox"[^>]*>)(.*?)(?=</p>|</li>)', re.DOTALL
+            r'(?<!<label>)(<input class="task-list-item-checkbox"[^>]*>)(.*?)(?=</p>|</li>)', re.DOTALL
         ),
         r"<label>\1\2</label>",
     ),

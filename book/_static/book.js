@@ -52,6 +52,13 @@ function nameWidgets() {
     const handle = widget.querySelector('[role="slider"]');
     if (label && handle) handle.setAttribute("aria-label", label);
   }
+  for (const widget of document.querySelectorAll(".widget-subarea:not(.noted):has([role='slider'])")) {
+    widget.classList.add("noted");
+    const note = document.createElement("p");
+    note.className = "widget-note";
+    note.textContent = "On a page the sliders move and the picture stays: it is drawn anew only where the notebook runs.";
+    widget.append(note);
+  }
   for (const picture of document.querySelectorAll(".jupyter-widgets img:not([alt])"))
     picture.alt = "What the sliders above it were set to when this page was made; the text says what it shows.";
 }

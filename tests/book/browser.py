@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,6 +156,18 @@ def look(browser: Browser, path: Path, axe: bool = True) -> Seen:
     seen.problems["requests that leave"] = requests
     context.close()
     return seen
+
+
+def look_at_all(program: str, pages: list[tuple[Path, bool]], side_by_side: int = 2) -> dict[Path, Seen]:
+    """Look at pages, in several Chromiums; each page comes with whether axe reads it."""
+
+    def share(start: int) -> dict[Path, Seen]:
+        with running(program) as browser:
+            return {path: look(browser, path, axe) for path, axe in pages[start::side_by_side]}
+
+    with ThreadPoolExecutor(side_by_side) as pool:
+        shares = list(pool.map(share, range(side_by_side)))
+    return {path: shares[k % side_by_side][path] for k, (path, _) in enumerate(pages)}
 
 
 def violations(

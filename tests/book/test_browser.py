@@ -18,13 +18,18 @@ THEMES: tuple[tuple[str, str, str], ...] = ()
 
 
 @pytest.fixture(scope="module")
-def browser(request) -> Browser:
-    program = chromium.find()
-    if program is None:
+def program(request) -> str:
+    found = chromium.find()
+    if found is None:
         reason = "no Chromium is installed, so no page was opened (Debian: apt-get install chromium)"
         if request.config.getoption("--require-browser"):
             pytest.fail(reason)
         pytest.skip(reason)
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser(program) -> Browser:
     with chromium.running(program) as running:
         yield running
 
@@ -37,15 +42,13 @@ def folder(request) -> Path:
 
 
 @pytest.fixture(scope="module")
-def seen(browser, folder) -> dict[str, chromium.Seen]:
+def seen(program, folder) -> dict[str, chromium.Seen]:
     pages = [path for path in sorted(folder.rglob("*.html")) if "_static" not in path.parts]
     pages = [path for path in pages if 'http-equiv="refresh"' not in path.read_text(encoding="utf-8").lower()]
     assert len(pages) > 20, "hardly a page was built"
     # axe reads every coloured word: the listings of the package's source are spared it, and nothing else
-    return {
-        path.relative_to(folder).as_posix(): chromium.look(browser, path, axe="_modules" not in path.parts)
-        for path in pages
-    }
+    looks = chromium.look_at_all(program, [(path, "_modules" not in path.parts) for path in pages])
+    return {path.relative_to(folder).as_posix(): seen for path, seen in looks.items()}
 
 
 def of_kind(seen: dict[str, chromium.Seen], kind: str) -> list[str]:

@@ -51,14 +51,15 @@ def seen(program, folder) -> dict[str, chromium.Seen]:
     return {path.relative_to(folder).as_posix(): seen for path, seen in looks.items()}
 
 
-def of_kind(seen: dict[str, chromium.Seen], kind: str) -> list[str]:
-    return [f"{page}: {problem}" for page, one in seen.items() for problem in one.problems[kind]]
+def of_kind(seen: dict[str, chromium.Seen], kind: str) -> str:
+    """A line for each problem, so that a failure names them all."""
+    return "\n".join(f"{page}: {problem}" for page, one in seen.items() for problem in one.problems[kind])
 
 
 def test_every_formula_is_typeset(seen):
     assert sum(one.formulas for one in seen.values()) > 100
-    assert of_kind(seen, "raw formulas") == []
-    assert of_kind(seen, "formulas with an error") == []
+    assert not of_kind(seen, "raw formulas"), of_kind(seen, "raw formulas")
+    assert not of_kind(seen, "formulas with an error"), of_kind(seen, "formulas with an error")
 
 
 @pytest.mark.parametrize(
@@ -66,12 +67,12 @@ def test_every_formula_is_typeset(seen):
     ["requests that leave", "errors in the console", "widgets", "cut off on a phone"],
 )
 def test_pages_have_no(seen, kind):
-    assert of_kind(seen, kind) == []
+    assert not of_kind(seen, kind), of_kind(seen, kind)
 
 
 def test_every_player_plays(seen):
     assert sum(one.players for one in seen.values()) > 5
-    assert of_kind(seen, "players") == []
+    assert not of_kind(seen, "players"), of_kind(seen, "players")
 
 
 def ours(violations: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
@@ -83,8 +84,8 @@ def ours(violations: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
 
 
 def test_axe_finds_no_violation_of_ours(seen):
-    found = {page: ours(one.violations) for page, one in seen.items()}
-    assert {page: violations for page, violations in found.items() if violations} == {}
+    found = [f"{page}: {violation}" for page, one in seen.items() for violation in ours(one.violations)]
+    assert not found, "\n".join(found)
 
 
 def test_the_film_of_the_front_page_repeats_can_be_paused_and_waits_where_less_motion_is_wanted(

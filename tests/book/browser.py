@@ -30,7 +30,8 @@ FORMULAS = r"""() => {
   const raw = all.filter(e => !e.querySelector('mjx-container')).map(e => short(e.textContent));
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let node = walk.nextNode(); node; node = walk.nextNode())
-    if (!node.parentElement.closest('pre, code, script, style, textarea, mjx-container, .math, noscript')
+    if (!node.parentElement.closest('script, style, textarea, mjx-container, .math, noscript')
+        && !(node.parentElement.closest('pre, code') && !node.parentElement.closest('.cell_output'))
         && /\\\(|\\\[|\\begin\{|\$[^$\s][^$\n]{0,80}\$/.test(node.data)) raw.push(short(node.data));
   const wrong = [...document.querySelectorAll('mjx-container')].filter(
     e => e.querySelector('[data-mjx-error], [data-mml-node="merror"], mjx-merror'))

@@ -154,6 +154,7 @@ def test_a_good_page_has_no_problem(browser, tmp_path):
     ("kind", "body"),
     [
         ("raw formulas", "<table><tr><td>$D_p$</td></tr></table>"),
+        ("raw formulas", '<div class="cell_output"><pre>of $p_p$ 0.4</pre></div>'),
         ("raw formulas", r'<p class="mathjax_ignore"><span class="math tex2jax_ignore">\(x\)</span></p>'),
         (
             "formulas with an error",

@@ -3,12 +3,16 @@
 import hashlib
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import access
 import chapter_map
+import cv2
 import pytest
 import yaml
+
+from talkface_lite.media import read_video
 
 ROOT = Path(__file__).resolve().parents[2]
 VENDOR = ROOT / "book" / "_static" / "vendor"
@@ -81,6 +85,29 @@ def test_the_front_page_has_the_map_and_names_no_chapter_as_coming_itself():
     assert sorted(listed) == sorted(
         chapter["file"] for part in chapters if part["caption"] != "Appendix" for chapter in part["chapters"]
     )
+
+
+def test_the_front_page_opens_with_a_film_that_is_small_and_has_a_still_and_a_text():
+    page = (ROOT / "book" / "index.md").read_text()
+    assert re.search(r"```\{film\} front\n(?::.*\n)*:alt: .{80,}\n", page)
+    film, still = (ROOT / "book" / "_static" / name for name in ("front.mp4", "front-film.jpg"))
+    assert 20_000 < film.stat().st_size < 300_000
+    video = read_video(film)
+    assert len(video.frames) > 50
+    assert cv2.imread(str(still)).shape == video.frames.shape[1:]
+
+
+def test_continuous_integration_installs_and_requires_the_browser_and_holds_the_budget():
+    script = (ROOT / ".ci" / "run").read_text()
+    assert "apt-get install -yqq --no-install-recommends chromium" in script
+    for target in ("test", "book"):
+        assert re.search(rf"^make {target} STRICT=.*--require-browser", script, re.MULTILINE)
+    assert re.search(r"^make test STRICT=.*--nb-cpu-budget \d+", script, re.MULTILINE)
+    makefile = (ROOT / "Makefile").read_text()
+    for target in ("test", "book"):
+        assert re.search(
+            rf"^{target}:.*\n(?:\t.*\n)*\t.*pytest.*(?:\\\n.*)?\$\(STRICT\)", makefile, re.MULTILINE
+        )
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,8 @@ MENDS = (
     # a box to tick belongs to its sentence
     (
         re.compile(
-            r'(?<!<label>)(<input class="task-list-item-checkbox"[^>]*>)(.*?)(?=</p>|</li>)', re.DOTALL
+            r'(?<!<label>)(<input class="task-list-item-checkbox"[^>]*>)(.*?)(?=</p>|</li>)',
+            re.DOTALL,
         ),
         r"<label>\1\2</label>",
     ),

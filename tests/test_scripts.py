@@ -271,9 +271,9 @@ def test_an_unknown_part_ends_with_exit_code_2(tmp_path):
 
 def test_a_wrong_word_is_one_line_too(capsys, tmp_path):
     with pytest.raises(SystemExit) as caught:
-        train.main(["atvg", "at-net", "--work", str(tmp_path), "--no-lstm"])
+        train.main(["atvg", "at-net", "--work", str(tmp_path), "--no-memory"])
     assert caught.value.code == 2
-    assert capsys.readouterr().err == "train.py: unrecognized arguments: --no-lstm (see --help)\n"
+    assert capsys.readouterr().err == "train.py: unrecognized arguments: --no-memory (see --help)\n"
     with pytest.raises(InputError, match="no recording of speech"):
         common.sounds_in(tmp_path)
 

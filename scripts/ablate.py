@@ -96,8 +96,8 @@ def table_of(
     record = json.loads((folder(arguments, base, comparison.seeds[0]) / "record.json").read_text())
     told = {}
     for key, names in (("train", comparison.train), ("test", comparison.tests.values())):
-        (name,) = names
-        told[key] = {word: value for word, value in CORPORA[name].about().items() if word in TOLD}
+        drawn = {name: {word: CORPORA[name].about()[word] for word in TOLD} for name in names}
+        told[key] = drawn if len(drawn) > 1 else next(iter(drawn.values()))
     return {
         "command": f"python scripts/ablate.py {arguments.system} {arguments.part} --work RUNS",
         **told,

@@ -24,8 +24,6 @@ from talkface_lite.files import held, write_json
 from talkface_lite.measuring.ablation import shipped_ablation
 from talkface_lite.systems.part import shipped_weights
 
-LONGEST_LINE = 100
-
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
@@ -54,7 +52,7 @@ class Step:
     @property
     def command(self) -> str:
         """As it would be typed."""
-        return f"python {self.script} {' '.join(self.words)}"
+        return " ".join(("python", self.script, *self.words))
 
     def run(self, *, apart: bool) -> None:
         """Run it, in a process of its own or in this one.
@@ -84,12 +82,15 @@ def steps(work: Path, *, tiny: bool = False, recordings: Path | None = None) -> 
     weights, ablations = package / "weights", package / "ablations"
     more = ("--tiny",) if tiny else ()
 
+    def to(flag: str, folder: Path) -> tuple[str, ...]:
+        return (flag, str(folder)) if tiny else ()
+
     basis = weights / "shape_pca.safetensors"
     few = ("--clips", "8") if tiny else ()
     yield Step(
         name="shape basis",
         script="scripts/fit_shape_pca.py",
-        words=("--out", str(basis), *few),
+        words=(*to("--out", basis), *few),
         makes=(basis,),
         recorded=120,
     )
@@ -99,14 +100,14 @@ def steps(work: Path, *, tiny: bool = False, recordings: Path | None = None) -> 
         yield Step(
             name=" ".join(filter(None, (system, part, variant))),
             script="scripts/train.py",
-            words=(system, part, *chosen, "--work", str(work), "--ship", "--into", str(weights), *more),
+            words=(system, part, *chosen, "--work", str(work), "--ship", *to("--into", weights), *more),
             makes=(made, made.with_suffix(".json")),
             recorded=_of_record(made.name),
         )
     for (system, part), comparison in ABLATIONS.items():
         sheet = static / f"{part}-{comparison.sheet[0]}.jpg" if comparison.sheet else None
         table = ablations / shipped_ablation(comparison.name).name
-        places = ("--into", str(ablations), "--pictures", str(static))
+        places = (*to("--into", ablations), *to("--pictures", static))
         alone = ("--workers", "1") if tiny else ()
         yield Step(
             name=f"{system} {part} ablation",
@@ -122,7 +123,7 @@ def _pictures(weights: Path, static: Path, tiny: bool, recordings: Path | None) 
     yield Step(
         name="front picture",
         script="book/_ext/front.py",
-        words=("--out", str(static), *(("--no-film",) if tiny else ())),
+        words=("--out", str(static), "--no-film") if tiny else (),
         makes=(static / "front.jpg",),
         recorded=30,
     )
@@ -201,7 +202,7 @@ def table(found: Sequence[Step], log: Log) -> str:
     for step in found:
         done = "yes" if log.done(step) else "no"
         times = f"{clock(log.seconds(step)):>10}{clock(step.recorded):>10}"
-        lines.append(f"{step.name:28}{done:>6}{times}  {step.command}"[:LONGEST_LINE])
+        lines.append(f"{step.name:28}{done:>6}{times}  {step.command}")
     here = sum(filter(None, (log.seconds(step) for step in found)))
     recorded = sum(filter(None, (step.recorded for step in found)))
     return "\n".join([*lines, f"{'in all':34}{clock(here):>10}{clock(recorded):>10}"])

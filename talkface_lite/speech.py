@@ -167,8 +167,8 @@ def window_reach(frame: int, *, rows: int = 28, settings: MFCCSettings = PSF) ->
     Returns
     -------
     ``(start, stop)``, ``start`` included and ``stop`` not; either may lie outside the recording. For 28 rows
-    of :data:`~talkface_lite.recipes.PSF` it is ``(640 frame - 2041, 640 frame + 2680)``: 27 hops, one analysis
-    window of 400 and the one sample that pre-emphasis looks back.
+    of :data:`~talkface_lite.recipes.PSF` it is ``(640 frame - 2041, 640 frame + 2680)``: 27 hops, one
+    analysis window of 400 and the one sample that pre-emphasis looks back.
 
     Raises
     ------

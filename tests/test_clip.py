@@ -24,7 +24,10 @@ def fields(n_frames: int = 3, **changed) -> dict:
 
 def test_round_trip_keeps_every_field(tmp_path):
     clip = Clip(**fields())
-    loaded = Clip.load(clip.save(tmp_path / "deep" / "a.clip"))
+    # as text, too: a path need not be a Path
+    path = clip.save(str(tmp_path / "more" / "than one" / "folder deep" / "a.clip"))
+    assert path == tmp_path / "more" / "than one" / "folder deep" / "a.clip"
+    loaded = Clip.load(str(path))
     for name in ("frames", "landmarks", "speech"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(clip, name))
     assert (loaded.words, loaded.phonemes) == (clip.words, clip.phonemes)
@@ -119,3 +122,8 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_written_file_can_be_read_by_others(tmp_path):
+    # a temporary file is its owner's alone
+    assert write_atomically(tmp_path / "a", b"").stat().st_mode & 0o777 == 0o644

@@ -86,6 +86,29 @@ def test_batch_equals_one_by_one():
     )
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint8, np.float32, np.float64])
+def test_points_given_as_integers_are_not_cut_to_whole_pixels(kind):
+    given = np.rint(face(np.random.default_rng(10), 2)).astype(kind)
+    exact = given.astype(np.float64)
+    turn = np.array([[0.3, -0.1, 0.25], [0.1, 0.3, 0.5]])
+    moved = lm.apply_transform(given, turn)
+    assert moved.dtype == (kind if kind == np.float32 else np.float64)
+    assert np.allclose(moved, exact @ turn[:, :2].T + turn[:, 2], atol=1e-4)
+    for ours, wanted in zip(lm.align(given), lm.align(exact)):
+        assert np.allclose(ours, wanted)
+    assert np.allclose(
+        lm.similarity_transform(given[:, :21], exact[:, 9:30]),
+        lm.similarity_transform(exact[:, :21], exact[:, 9:30]),
+    )
+    assert np.allclose(lm.normalise(given), exact / 64 - 1)
+    assert np.allclose(lm.denormalise(lm.normalise(given)), exact, atol=1e-4)
+    assert np.allclose(
+        lm.mouth_centred(given), exact[:, 48:] - exact[:, 48:].mean(1, keepdims=True), atol=1e-4
+    )
+    assert np.array_equal(lm.draw_landmarks(given, 64), lm.draw_landmarks(exact, 64))
+    assert np.allclose(lm.smooth_curve(given[0]), lm.smooth_curve(exact[0]))
+
+
 def test_align_undoes_place_size_and_roll():
     rng = np.random.default_rng(2)
     faces = face(rng, 6)

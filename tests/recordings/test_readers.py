@@ -58,6 +58,26 @@ def test_grid_takes_no_alignment_of_another_speaker(tmp_path):
     assert recordings["s2/a.mpg"].words == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Größe", "Größe"),
+        ("誰か", "誰か"),
+        ("with space", "with space"),
+        ("two\nlines", r"two\nlines"),
+        ("bell\a", r"bell\x07"),
+        ("\u202eesrever", r"\u202eesrever"),
+        ("\udcff", r"\udcff"),
+    ],
+)
+def test_names_are_shown_as_people_write_them_and_the_rest_is_spelled_out(tmp_path, name, shown):
+    assert text.printable(name) == shown
+    _, rejections = listed("grid", plant(tmp_path, {f"s1/{name}.mpg": "", f"s1/{name}.align": "no numbers"}))
+    assert [rejection.file for rejection in rejections] == [f"s1/{name}.align"]
+    assert rejections[0].reason.startswith(f"s1/{shown}.align, line 1: got ")
+    assert rejections[0].reason.endswith(f"s1/{shown}.mpg is listed without words")
+
+
 def test_one_speaker_of_grid(tmp_path):
     root = plant(tmp_path / "s7", {"a.mpg": "", "align/a.align": "0 1000 bin\n"})
     recordings, _ = listed("grid", root)

@@ -23,7 +23,7 @@ def face(opening: float = 0.0) -> np.ndarray:
     points[17:22], points[22:27] = np.linspace((30, 40), (54, 38), 5), np.linspace((74, 38), (98, 40), 5)
     points[ANCHORS] = TEMPLATE
     outer, inner = np.linspace(np.pi, -np.pi, 13)[:12], np.linspace(np.pi, -np.pi, 9)[:8]
-    points[48:60] = np.stack([64 + 16 * np.cos(outer), 95 - (5 + opening / 2) * np.sin(outer)], -1)
+    points[48:60] = np.stack([64 + 16 * np.cos(outer), 95 - (9 + opening / 2) * np.sin(outer)], -1)
     points[60:] = np.stack([64 + 11 * np.cos(inner), 95 - (1 + opening / 2) * np.sin(inner)], -1)
     return points
 
@@ -127,7 +127,7 @@ def test_the_drawing_follows_the_landmarks():
     for place, colour in [
         ((64, 112), (41, 46, 58)), ((40, 80), (41, 46, 58)), ((64, 42), (41, 46, 58)),
         (face()[36:42].mean(0), (52, 72, 92)), (face()[42:48].mean(0), (52, 72, 92)),
-        ((64, 95), (14, 10, 12)), ((64, 103), (110, 58, 44)), ((64, 87), (110, 58, 44)),
+        ((64, 95), (14, 10, 12)), ((64, 105), (110, 58, 44)), ((64, 85), (110, 58, 44)),
     ]:  # fmt: skip
         x, y = np.rint(there(place)).astype(int)
         assert close(panel[y - 1 : y + 2, x - 1 : x + 2], colour, 25).any(), place

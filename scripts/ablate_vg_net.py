@@ -19,16 +19,16 @@ import numpy as np
 import torch
 
 from talkface_lite import figures
-from talkface_lite.ablation import Ablation, shipped_ablation
-from talkface_lite.clip import write_atomically
 from talkface_lite.corpus.synthesis import draw_clip, write_corpus
-from talkface_lite.data import read_clips
-from talkface_lite.evaluation_pictures import evaluate_pictures
+from talkface_lite.data.dataset import read_clips
+from talkface_lite.data.pictures import PictureDataset
+from talkface_lite.files import write_atomically
 from talkface_lite.landmarks import lip_opening
+from talkface_lite.measuring.ablation import Ablation, shipped_ablation
+from talkface_lite.measuring.pictures import evaluate_pictures
 from talkface_lite.networks.regression_discriminator import RegressionDiscriminatorConfig
 from talkface_lite.networks.vg_net import VGNetConfig
-from talkface_lite.pictures import PictureDataset
-from talkface_lite.systems.atvg_video import ATVGVideo, ATVGVideoConfig, to_pictures
+from talkface_lite.systems.atvg.vg_net import ATVGVideo, ATVGVideoConfig, to_pictures
 from talkface_lite.training import TrainingSettings, train
 
 SHEET = Path(__file__).resolve().parents[1] / "book" / "_static" / "vg-net-painters.jpg"

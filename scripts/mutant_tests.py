@@ -47,7 +47,9 @@ def tests_for(root: Path, files: Iterable[str], most: int) -> list[str]:
     for file in files:
         wanted, own = {module_name(file)}, Path(file).relative_to(Path(file).parts[0])
         stem = own.parent.name if own.stem == "__init__" else own.stem
-        mirror = {root / "tests" / own.with_name(f"test_{stem}.py"), root / "tests" / f"test_{stem}.py"}
+        mirror = {root / "tests" / f"test_{stem}.py"} | set(
+            (root / "tests" / own.parent).glob(f"test_*{stem}.py")
+        )
         wanted |= {name for name, (uses, hands_on) in users.items() if hands_on and uses & wanted}
         while not (found := [path for path, uses in tests.items() if path in mirror or uses & wanted]):
             wider = wanted | {name for name, (uses, _) in users.items() if uses & wanted}

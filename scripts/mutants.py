@@ -347,10 +347,9 @@ def report(jobs: Sequence[Job], same: Sequence[Mutant], args: argparse.Namespace
         here = [bool(job.noticed) for job in jobs if job.mutant.file == file]
         print(f"{sum(here)}/{len(here)}  {file}")
     noticed = sum(bool(job.noticed) for job in jobs)
-    print(
-        f"noticed {noticed} of {len(jobs)} ({noticed / len(jobs):.0%}), {len(same)} more listed as equivalent;"
-        f" seed {args.seed}, count {args.count}, {seconds:.0f} s"
-    )
+    run = f"seed {args.seed}, count {args.count}, {seconds:.0f} s"
+    share = f"noticed {noticed} of {len(jobs)} ({noticed / len(jobs):.0%})"
+    print(f"{share}, {len(same)} more listed as equivalent; {run}")
     return int(noticed < args.least * len(jobs))
 
 

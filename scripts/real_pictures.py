@@ -14,15 +14,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from talkface_lite.data import read_clips
-from talkface_lite.evaluation_pictures import dlib_in_crop, evaluate_pictures
+from talkface_lite.data.dataset import read_clips
 from talkface_lite.figures import evenly
 from talkface_lite.landmarks import lip_opening
+from talkface_lite.measuring.pictures import dlib_in_crop, evaluate_pictures
 from talkface_lite.media import read_speech, write_image
 from talkface_lite.metrics import correlation, mouth_landmark_distance
 from talkface_lite.recordings.pipeline import prepare
 from talkface_lite.systems import load, load_video
-from talkface_lite.talker import PHOTOGRAPHS, Portrait, Talker
+from talkface_lite.talking.talker import PHOTOGRAPHS, Portrait, Talker
 
 SHOWN = 10
 """Frames of a row of a sheet."""

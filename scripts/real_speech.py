@@ -16,7 +16,7 @@ from talkface_lite.landmarks import lip_opening
 from talkface_lite.media import read_speech
 from talkface_lite.metrics import correlation
 from talkface_lite.speech import loudness
-from talkface_lite.talker import Portrait, Talker
+from talkface_lite.talking.talker import Portrait, Talker
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOWN_S = 5.0

@@ -19,9 +19,9 @@ import torch
 
 from talkface_lite.clip import Clip
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
-from talkface_lite.data import Dataset, Features, read_clips
+from talkface_lite.data.dataset import Dataset, Features, read_clips
 from talkface_lite.errors import InputError
-from talkface_lite.evaluation import evaluate
+from talkface_lite.measuring.evaluation import evaluate
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.systems import ATVG, build, shipped_weights
 from talkface_lite.training import TrainingSettings, train

@@ -16,15 +16,15 @@ from pathlib import Path
 
 import torch
 
-from talkface_lite.clip import write_atomically
 from talkface_lite.corpus.synthesis import write_corpus
-from talkface_lite.data import read_clips
-from talkface_lite.evaluation_pictures import dlib_in_crop, evaluate_pictures
+from talkface_lite.data.dataset import read_clips
+from talkface_lite.data.pictures import PictureDataset
+from talkface_lite.files import write_atomically
+from talkface_lite.measuring.pictures import dlib_in_crop, evaluate_pictures
 from talkface_lite.networks.regression_discriminator import RegressionDiscriminatorConfig
 from talkface_lite.networks.vg_net import VGNetConfig
-from talkface_lite.pictures import PictureDataset
 from talkface_lite.systems import load, shipped_video_weights
-from talkface_lite.systems.atvg_video import ATVGVideo, ATVGVideoConfig
+from talkface_lite.systems.atvg.vg_net import ATVGVideo, ATVGVideoConfig
 from talkface_lite.training import TrainingSettings, train
 
 FOLDERS = {

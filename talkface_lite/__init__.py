@@ -14,7 +14,7 @@ except PackageNotFoundError:  # a source tree on the path, never installed
 
 def __getattr__(name: str):
     if name == "Talker":
-        from talkface_lite.talker import Talker
+        from talkface_lite.talking.talker import Talker
 
         return Talker
     if name == "Clip":

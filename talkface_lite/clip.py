@@ -4,18 +4,15 @@ One clock: 25 frames/s, 16 kHz mono speech, a 10 ms hop between MFCC rows. One f
 640 samples and 4 MFCC rows. Frame ``t`` is centred at ``(t + 1/2) * 40 ms``.
 """
 
-import json
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_safetensors
 
 from talkface_lite.errors import InputError
+from talkface_lite.files import read_tensors, write_tensors
 
 FRAMES_PER_SECOND = 25
 SAMPLE_RATE = 16_000
@@ -124,10 +121,7 @@ class Clip:
             "words": self.words,
             "phonemes": self.phonemes,
         }
-        # one metadata key: safetensors keeps several in no fixed order, and equal clips must give equal bytes
-        metadata = {"clip": json.dumps({"format": FORMAT, **record}, sort_keys=True)}
-        tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-        return write_atomically(path, to_safetensors(tensors, metadata))
+        return write_tensors(path, tensors, record, key="clip", text=FORMAT)
 
     @classmethod
     def load(cls, path: str | os.PathLike, *, frames: bool = True) -> Self:
@@ -145,20 +139,9 @@ class Clip:
         InputError
             When the file is missing, is not a clip, is cut short or holds a wrong field.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise InputError(path, "no such file", "a clip file")
-        try:
-            with safe_open(path, framework="np") as file:
-                record = json.loads((file.metadata() or {}).get("clip", "{}"))
-                if record.get("format") != FORMAT:
-                    raise InputError(path, "a file of another kind", f"'{FORMAT}'")
-                names = set(file.keys())
-                arrays = {
-                    name: file.get_tensor(name) for name in names - ({"frames"} if not frames else set())
-                }
-        except (SafetensorError, json.JSONDecodeError, OSError, AttributeError) as error:
-            raise InputError(path, f"an unreadable file ({error})", "a clip file") from error
+        record, arrays = read_tensors(
+            path, key="clip", text=FORMAT, what="a clip file", wanted=lambda name: frames or name != "frames"
+        )
         try:
             return cls(
                 frames=arrays.get("frames"),
@@ -176,27 +159,6 @@ class Clip:
 def frame_times(n_frames: int) -> np.ndarray:
     """float64 ``(n_frames,)``: the centre of each frame in seconds, ``(t + 1/2) * 40 ms``."""
     return (np.arange(n_frames) + 0.5) / FRAMES_PER_SECOND
-
-
-def write_atomically(path: str | os.PathLike, content: bytes) -> Path:
-    """Write bytes to a file that appears whole or not at all, even if the disk fills or the process dies.
-
-    The folder is made where it is missing.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path
 
 
 def _check_array(name: str, array: object, dtype: type, shape: tuple[int | None, ...]) -> None:

@@ -132,8 +132,8 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _to_train(arguments: argparse.Namespace) -> tuple[Any, Any]:
     """The half of the system that is asked for, and its data."""
-    from talkface_lite.data import Dataset
-    from talkface_lite.pictures import PictureDataset
+    from talkface_lite.data.dataset import Dataset
+    from talkface_lite.data.pictures import PictureDataset
     from talkface_lite.systems import build, build_video
 
     part, loss = arguments.part, arguments.loss
@@ -194,11 +194,11 @@ def talk(arguments: argparse.Namespace) -> dict[str, Any]:
     from tqdm import tqdm
 
     from talkface_lite.clip import FRAMES_PER_SECOND
-    from talkface_lite.data import pad_to_frames
-    from talkface_lite.film import pictures
+    from talkface_lite.data.dataset import pad_to_frames
     from talkface_lite.media import read_speech, write_video
-    from talkface_lite.paste import provenance
-    from talkface_lite.talker import Portrait, Talker
+    from talkface_lite.talking.film import pictures
+    from talkface_lite.talking.paste import provenance
+    from talkface_lite.talking.talker import Portrait, Talker
 
     if arguments.out.suffix.lower() != ".mp4":
         raise InputError("--out", arguments.out, "a name that ends in .mp4")
@@ -232,8 +232,8 @@ def talk(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure a system on clips; what ``talkface evaluate`` does."""
-    from talkface_lite.data import clip_files, read_clips
-    from talkface_lite.evaluation import METRICS, evaluate
+    from talkface_lite.data.dataset import clip_files, read_clips
+    from talkface_lite.measuring.evaluation import METRICS, evaluate
     from talkface_lite.systems import load, shipped_weights
 
     clip_files(arguments.data)
@@ -265,8 +265,8 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _evaluate_pictures(arguments: argparse.Namespace) -> dict[str, Any]:
-    from talkface_lite.data import read_clips
-    from talkface_lite.evaluation_pictures import PICTURE_METRICS, dlib_in_crop, evaluate_pictures
+    from talkface_lite.data.dataset import read_clips
+    from talkface_lite.measuring.pictures import PICTURE_METRICS, dlib_in_crop, evaluate_pictures
     from talkface_lite.systems import load, load_video
 
     try:
@@ -301,7 +301,7 @@ def _cell(value: Mapping[str, float | None]) -> str:
 
 def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure this machine; what ``talkface bench`` does."""
-    from talkface_lite.bench import bench, table
+    from talkface_lite.measuring.bench import bench, table
 
     report = bench(
         workers=arguments.workers,

@@ -18,10 +18,11 @@ import imageio_ffmpeg
 import numpy as np
 import soundfile
 import soxr
-from PIL import Image
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from talkface_lite.clip import FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME, write_atomically
+from talkface_lite.clip import FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME
 from talkface_lite.errors import InputError
+from talkface_lite.files import write_atomically
 
 SILENCE_PEAK = 1e-3
 """A recording whose largest sample is below this (-60 dBFS) is silence."""
@@ -29,6 +30,10 @@ SILENCE_PEAK = 1e-3
 CONTAINERS = ("mov", "matroska", "webm", "avi", "mpeg", "mpegts", "flv", "asf", "ogg", "mxf", "dv", "nut")
 """ffmpeg's names of the containers that are opened. None of them is a playlist or names other files. Raw
 streams (.h264, .m1v) are left out: they have no time stamps."""
+
+PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
+"""Pillow's names of the formats that are opened, whatever a file is called. Pillow knows many more, and for
+one of them, PostScript, it starts a program that does what the file says."""
 
 MIN_PICTURE_SIDE = 16
 """Pictures with a shorter side, pixels, cannot hold a face."""
@@ -111,6 +116,9 @@ def write_speech(path: str | os.PathLike, speech: np.ndarray) -> Path:
 def read_image(path: str | os.PathLike) -> np.ndarray:
     """Read a picture, upright as its EXIF orientation says.
 
+    Its content, not its name, decides what it is: one of :data:`PICTURE_FORMATS`, or refused. Of several
+    pictures in one file the first is read.
+
     Returns
     -------
     numpy.ndarray
@@ -119,18 +127,22 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     Raises
     ------
     InputError
-        When the file is missing, is not a picture, or its shorter side is under 16 px.
+        When the file is missing, is not a picture of these formats, or its shorter side is under 16 px.
     """
     path = Path(path)
+    Image.init()  # Pillow learns of its less common formats only when asked
+    known = [name for name in PICTURE_FORMATS if name in Image.OPEN]
+    expected = f"a picture ({', '.join(known)})"
     if not path.is_file():
-        raise InputError(path, "no such file", "a picture (PNG, JPEG, WebP, ...)")
+        raise InputError(path, "no such file", expected)
     try:
-        image = iio.imread(path, plugin="pillow", mode="RGB", rotate=True, index=0)
+        with path.open("rb") as file, Image.open(file, formats=known) as picture:
+            image = np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+    except UnidentifiedImageError as error:
+        raise InputError(path, "a file of another kind", expected) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            path, f"a file that is not a readable picture ({reason})", "PNG, JPEG, WebP, ..."
-        ) from error
+        raise InputError(path, f"an unreadable picture ({reason})", expected) from error
     if min(image.shape[:2]) < MIN_PICTURE_SIDE:
         height, width = image.shape[:2]
         raise InputError(

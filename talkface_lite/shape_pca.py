@@ -4,7 +4,6 @@ ATVGnet (Chen et al. 2019, eq. 4) lets its audio network predict the numbers ``h
 them: ``p = (h * boost) U^T + M``, on landmarks in network units ``(px - 64) / 64``.
 """
 
-import json
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_safetensors
 
-from talkface_lite.clip import N_POINTS, write_atomically
+from talkface_lite.clip import N_POINTS
 from talkface_lite.errors import InputError
+from talkface_lite.files import read_tensors, write_tensors
 from talkface_lite.landmarks import denormalise, normalise
 
 if TYPE_CHECKING:
@@ -178,10 +176,8 @@ class ShapePCA:
     def save(self, path: str | os.PathLike) -> Path:
         """Write the basis to one file (safetensors: numbers and text, no code); equal bases, equal bytes."""
         tensors = {"mean": self.mean, "components": self.components, "variance": self.variance}
-        record = {"format": FORMAT, "total_variance": self.total_variance, "origin": dict(self.origin)}
-        metadata = {"shape_pca": json.dumps(record, sort_keys=True)}
-        tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-        return write_atomically(path, to_safetensors(tensors, metadata))
+        record = {"total_variance": self.total_variance, "origin": dict(self.origin)}
+        return write_tensors(path, tensors, record, key="shape_pca", text=FORMAT)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
@@ -192,17 +188,10 @@ class ShapePCA:
         InputError
             When the file is missing or is not a basis.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise InputError(path, "no such file", "a shape basis")
-        try:
-            with safe_open(path, framework="np") as file:
-                record = json.loads((file.metadata() or {}).get("shape_pca", "{}"))
-                if record.get("format") != FORMAT:
-                    raise InputError(path, "a file of another kind", f"'{FORMAT}'")
-                arrays = {name: file.get_tensor(name) for name in ("mean", "components", "variance")}
-        except (SafetensorError, json.JSONDecodeError, OSError) as error:
-            raise InputError(path, f"an unreadable file ({error})", "a shape basis") from error
+        record, arrays = read_tensors(path, key="shape_pca", text=FORMAT, what="a shape basis")
+        missing = {"mean", "components", "variance"} - arrays.keys()
+        if missing:
+            raise InputError(path, f"no {' and '.join(sorted(missing))}", "a shape basis")
         return cls(**arrays, total_variance=record["total_variance"], origin=record["origin"])
 
     @classmethod

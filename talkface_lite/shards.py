@@ -20,7 +20,6 @@ import math
 import os
 import re
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -29,6 +28,7 @@ import numpy as np
 
 from talkface_lite.clip import Clip
 from talkface_lite.errors import InputError
+from talkface_lite.files import whole_file
 
 FORMAT = "talkface_lite shard 1"
 SUFFIX = ".tar"
@@ -81,18 +81,8 @@ def write_shard(path: str | os.PathLike, clips: Iterable[tuple[str, Clip]]) -> s
     path = Path(path)
     if path.suffix != SUFFIX:
         raise InputError(path, f"a name ending in {path.suffix!r}", f"a name ending in '{SUFFIX}'")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            digest = _write_samples(file, path, clips)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as file:
+        digest = _write_samples(file, path, clips)
     return digest
 
 

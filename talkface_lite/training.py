@@ -25,9 +25,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 from tqdm import tqdm
 
-from talkface_lite.clip import write_atomically
-from talkface_lite.data import Batch, Dataset
+from talkface_lite.data.dataset import Batch, Dataset
 from talkface_lite.errors import InputError
+from talkface_lite.files import write_atomically
 from talkface_lite.runtime import device as choose_device
 from talkface_lite.systems import System
 
@@ -57,7 +57,7 @@ class TrainingSettings:
         ``"constant"`` is the paper's. ``"cosine"`` (ours) lets the rate fall to zero over ``steps``.
     mfcc_shift, closed_examples:
         Ours: another microphone for each window; lips nearly closed in this share of the example frames. See
-        :meth:`talkface_lite.data.Dataset.batches`.
+        :meth:`talkface_lite.data.dataset.Dataset.batches`.
     seed:
         Of the initial weights and of the order, windows and example frames of the batches.
     precision:

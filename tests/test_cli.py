@@ -17,9 +17,9 @@ from talkface_lite.clip import Clip
 from talkface_lite.media import read_video, write_image, write_speech
 from talkface_lite.networks.at_net import ATNetConfig
 from talkface_lite.shape_pca import ShapePCA
-from talkface_lite.systems.atvg import ATVG, ATVGConfig
-from talkface_lite.systems.atvg_video import ATVGVideo, ATVGVideoConfig
-from talkface_lite.talker import PHOTOGRAPHS
+from talkface_lite.systems.atvg.at_net import ATVG, ATVGConfig
+from talkface_lite.systems.atvg.vg_net import ATVGVideo, ATVGVideoConfig
+from talkface_lite.talking.talker import PHOTOGRAPHS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -366,7 +366,7 @@ def test_a_remark_is_one_line_on_standard_error(monkeypatch, capsys):
 
 
 def test_bench_prints_one_object(monkeypatch, capsys):
-    from talkface_lite import bench
+    from talkface_lite.measuring import bench
 
     monkeypatch.setattr(bench, "bench", lambda **options: options)
     assert cli.main(["bench", "--json", "--workers", "2"]) == 0
@@ -389,13 +389,13 @@ def test_a_full_disk_during_talk(folder, tmp_path, capsys, monkeypatch):
 
 
 def test_prepare_offers_what_the_package_has():
-    from talkface_lite.face_detection import DETECTORS
+    from talkface_lite.faces.detection import DETECTORS
     from talkface_lite.recordings.pipeline import RECORDINGS_PER_SHARD
     from talkface_lite.recordings.prepare import SIZES
     from talkface_lite.recordings.readers import READERS
     from talkface_lite.systems import SYSTEMS
-    from talkface_lite.systems.atvg import LOSSES
-    from talkface_lite.systems.atvg_video import PIXEL_LOSSES
+    from talkface_lite.systems.atvg.at_net import LOSSES
+    from talkface_lite.systems.atvg.vg_net import PIXEL_LOSSES
 
     assert tuple(system.name for system in SYSTEMS) == commands.SYSTEM_NAMES
     part_of = dict.fromkeys(LOSSES, "at-net") | dict.fromkeys(PIXEL_LOSSES, "vg-net")

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from talkface_lite.clip import Clip, frame_times, write_atomically
+from talkface_lite.clip import Clip, frame_times
 from talkface_lite.errors import InputError
+from talkface_lite.files import write_atomically
 
 
 def fields(n_frames: int = 3, **changed) -> dict:

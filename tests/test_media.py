@@ -1,5 +1,8 @@
 """Sound, pictures and video survive the way out and in; strange files get one line."""
 
+import os
+import subprocess
+
 import numpy as np
 import pytest
 import soundfile
@@ -88,6 +91,58 @@ def test_strange_pictures_get_one_line(tmp_path, content):
     with pytest.raises(InputError) as caught:
         media.read_image(path)
     assert "\n" not in str(caught.value)
+
+
+POSTSCRIPT = b"""%!PS-Adobe-3.0 EPSF-3.0
+%%BoundingBox: 0 0 64 64
+%%EndComments
+(written) (w) file pop showpage
+%%EOF
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in for Ghostscript is a shell script")
+@pytest.mark.parametrize("name", ["portrait.jpg", "portrait.png", "portrait.eps"])
+def test_a_picture_runs_no_program(tmp_path, monkeypatch, name):
+    from PIL import EpsImagePlugin, Image
+
+    ghostscript = tmp_path / "bin" / "gs"
+    ghostscript.parent.mkdir()
+    ghostscript.write_text(f'#!/bin/sh\ntouch "{tmp_path}/started"\n[ "$1" = --version ]\n')
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ghostscript.parent}:/usr/bin:/bin")
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    folder = tmp_path / "handed-in"
+    folder.mkdir()
+    path = folder / name
+    path.write_bytes(POSTSCRIPT)
+    with pytest.raises(InputError, match="got a file of another kind, expected a picture") as caught:
+        media.read_image(path)
+    assert "\n" not in str(caught.value)
+    assert [file.name for file in folder.iterdir()] == [name]
+    assert not (tmp_path / "started").exists()
+    with pytest.raises((OSError, subprocess.SubprocessError)), Image.open(path) as picture:
+        picture.load()
+    assert (tmp_path / "started").exists(), "the stand-in would have been noticed"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in media.PICTURE_FORMATS if kind != "AVIF"])
+def test_content_decides_what_a_picture_is(tmp_path, kind):
+    from PIL import Image
+
+    Image.new("RGB", (24, 20), (200, 30, 30)).save(tmp_path / "a.txt", format=kind)
+    image = media.read_image(tmp_path / "a.txt")
+    assert image.shape == (20, 24, 3)
+    np.testing.assert_allclose(image[10, 10], (200, 30, 30), atol=6)
+
+
+@pytest.mark.parametrize("kind", ["PPM", "ICO", "TGA", "PCX"])
+def test_other_formats_are_refused_by_name(tmp_path, kind):
+    from PIL import Image
+
+    Image.new("RGB", (32, 32)).save(tmp_path / "a.png", format=kind)
+    with pytest.raises(InputError, match=r"another kind, expected a picture \(JPEG, PNG"):
+        media.read_image(tmp_path / "a.png")
 
 
 def test_tiny_picture_is_refused(tmp_path):

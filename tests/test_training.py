@@ -15,15 +15,15 @@ from safetensors.torch import load_file, save_file
 from small_networks import SMALL_VG_NET
 
 from talkface_lite.clip import Clip
-from talkface_lite.data import Dataset, Features
+from talkface_lite.data.dataset import Dataset, Features
+from talkface_lite.data.pictures import PictureDataset
 from talkface_lite.errors import InputError
 from talkface_lite.losses import masked_mse
 from talkface_lite.networks.at_net import ATNetConfig
 from talkface_lite.networks.regression_discriminator import RegressionDiscriminatorConfig
-from talkface_lite.pictures import PictureDataset
 from talkface_lite.shape_pca import ShapePCA
-from talkface_lite.systems.atvg import ATVG, ATVGConfig
-from talkface_lite.systems.atvg_video import ATVGVideo, ATVGVideoConfig
+from talkface_lite.systems.atvg.at_net import ATVG, ATVGConfig
+from talkface_lite.systems.atvg.vg_net import ATVGVideo, ATVGVideoConfig
 from talkface_lite.systems.base import plain_module
 from talkface_lite.training import TrainingSettings, train
 

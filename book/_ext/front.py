@@ -11,7 +11,7 @@ import numpy as np
 
 from talkface_lite.clip import FRAMES_PER_SECOND, SAMPLE_RATE
 from talkface_lite.corpus.face import Identity, Motion, face_points
-from talkface_lite.corpus.painter import paint
+from talkface_lite.corpus.painter.layers import paint
 from talkface_lite.corpus.visemes import articulation
 from talkface_lite.corpus.voice import speak
 from talkface_lite.landmarks import draw_landmarks

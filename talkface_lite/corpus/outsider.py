@@ -14,7 +14,7 @@ import numpy as np
 
 from talkface_lite.clip import SAMPLES_PER_FRAME
 from talkface_lite.corpus.face import FaceGeometry, Identity, Motion, face_points
-from talkface_lite.corpus.painter import paint
+from talkface_lite.corpus.painter.layers import paint
 from talkface_lite.corpus.visemes import articulation
 from talkface_lite.corpus.voice import VOICES, grid_sentence, speak
 from talkface_lite.errors import InputError

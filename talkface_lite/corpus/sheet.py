@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from talkface_lite.corpus.face import Identity, Motion, face_points
-from talkface_lite.corpus.painter import paint
+from talkface_lite.corpus.painter.layers import paint
 
 SHEET_PATH = Path("book/_static/identities.jpg")
 MOUTHS = (

@@ -23,11 +23,12 @@ from pathlib import Path
 
 import numpy as np
 
-from talkface_lite.clip import SAMPLES_PER_FRAME, Clip, write_atomically
+from talkface_lite.clip import SAMPLES_PER_FRAME, Clip
 from talkface_lite.corpus.face import Identity, Motion, face_points
 from talkface_lite.corpus.visemes import articulation
 from talkface_lite.corpus.voice import VOICES, Room, Voice, grid_sentence, speak
 from talkface_lite.errors import InputError
+from talkface_lite.files import write_atomically
 from talkface_lite.runtime import cores
 
 FORMAT = "talkface_lite corpus 1"
@@ -138,7 +139,7 @@ def draw_clip(
     )
     frames = None
     if paint:
-        from talkface_lite.corpus.painter import paint_clip
+        from talkface_lite.corpus.painter.layers import paint_clip
 
         frames = paint_clip(identity, geometry, view)
     sides = {"identity": identity.name, "voice": voice.name, "sentence": sentence}

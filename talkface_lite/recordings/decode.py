@@ -16,7 +16,7 @@ import numpy as np
 
 from talkface_lite.clip import FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME
 from talkface_lite.errors import InputError
-from talkface_lite.face_detection import SMALLEST_FACE
+from talkface_lite.faces.detection import SMALLEST_FACE
 from talkface_lite.media import CONTAINERS
 from talkface_lite.recordings.ffmpeg import Ffmpeg
 

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from talkface_lite.errors import InputError
-from talkface_lite.face_boxes import SAME_FACE, Face, overlap, width
-from talkface_lite.face_detection import SMALLEST_FACE, FilmFaces
+from talkface_lite.faces.boxes import SAME_FACE, Face, overlap, width
+from talkface_lite.faces.detection import SMALLEST_FACE, FilmFaces
 from talkface_lite.landmarks import align, warp_crop
 from talkface_lite.recordings.cuts import Change, changes
 from talkface_lite.recordings.smoothing import POINTS_REACH, smooth
@@ -104,7 +104,7 @@ def follow(frames: Iterable[np.ndarray], detector: str = "auto") -> tuple[list[S
         uint8 RGB ``(H, W, 3)`` at 25 frames/s, at least 40 px each way; a generator will do. Each frame is
         asked for once, and at most 15 (or 200 MB of them) are held.
     detector:
-        As in :func:`talkface_lite.face_detection.detect_landmarks`.
+        As in :func:`talkface_lite.faces.detection.detect_landmarks`.
 
     Returns
     -------

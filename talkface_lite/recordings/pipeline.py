@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from talkface_lite.clip import CROP_SIZE, Clip, write_atomically
+from talkface_lite.clip import CROP_SIZE, Clip
 from talkface_lite.errors import InputError
-from talkface_lite.face_detection import choose_detector
+from talkface_lite.faces.detection import choose_detector
+from talkface_lite.files import held, write_json
 from talkface_lite.recordings.base import Recording, Rejection
 from talkface_lite.recordings.ffmpeg import check_ffmpeg
 from talkface_lite.recordings.prepare import SIZES, Account, prepare_recording
@@ -152,37 +153,18 @@ def _hold(out: Path, plan: Plan, *, resume: bool) -> Iterator[None]:
     """Have the folder for oneself, with this plan in it and no half-written file."""
     there = [path for path in out.iterdir() if path.name != ".lock"] if out.is_dir() else []
     known = out / "plan.json"
-    if out.exists() and not out.is_dir():
-        raise InputError(out, "a file", "a folder")
     if there and not resume:
         raise InputError(out, "something already there", "a new or empty folder, or --resume")
     if there and not known.is_file() and not all(path.name.endswith(".part") for path in there):
         raise InputError(out, "a folder without plan.json", "one that `talkface prepare` began")
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("w") as lock:
-        _lock(lock, out)
-        try:
-            if known.is_file():
-                _same_plan(known, plan)
-            else:
-                text = json.dumps({"format": FORMAT, **asdict(plan)}, indent=1) + "\n"
-                write_atomically(known, text.encode())
-            for path in out.glob(".*.part"):
-                path.unlink()
-            yield
-        finally:
-            (out / ".lock").unlink(missing_ok=True)
-
-
-def _lock(file: TextIO, out: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows, where two at once are not kept apart
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(out, "another preparation at work in it", "one at a time") from None
+    with held(out, "another preparation"):
+        if known.is_file():
+            _same_plan(known, plan)
+        else:
+            write_json(known, {"format": FORMAT, **asdict(plan)})
+        for path in out.glob(".*.part"):
+            path.unlink()
+        yield
 
 
 def _same_plan(path: Path, plan: Plan) -> None:
@@ -238,7 +220,7 @@ def make_shard(recordings: Sequence[Recording], out: Path, index: int, plan: Pla
         "rejected": [asdict(one) for one in account.rejections],
         "seconds": {stage: round(spent, 3) for stage, spent in sorted(account.seconds.items())},
     }
-    write_atomically(path.with_suffix(".json"), (json.dumps(record, indent=1) + "\n").encode())
+    write_json(path.with_suffix(".json"), record)
     return index
 
 

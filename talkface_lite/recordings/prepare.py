@@ -68,7 +68,7 @@ def prepare_recording(
     size:
         Side of the aligned crops in pixels, 128 or 256. Landmarks are in pixels of the 128×128 crop for both.
     detector:
-        As for :func:`talkface_lite.face_detection.detect_landmarks`.
+        As for :func:`talkface_lite.faces.detection.detect_landmarks`.
 
     Yields
     ------

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from talkface_lite.clip import write_atomically
 from talkface_lite.errors import InputError
+from talkface_lite.files import write_atomically
 from talkface_lite.recordings.base import Rejection
 from talkface_lite.shards import verify_shard
 

@@ -12,8 +12,8 @@ from talkface_lite.errors import InputError
 from talkface_lite.networks.at_net import ATNetConfig
 from talkface_lite.networks.regression_discriminator import RegressionDiscriminatorConfig
 from talkface_lite.networks.vg_net import VGNetConfig
-from talkface_lite.systems.atvg import ATVG, ATVGConfig
-from talkface_lite.systems.atvg_video import ATVGVideo, ATVGVideoConfig
+from talkface_lite.systems.atvg.at_net import ATVG, ATVGConfig
+from talkface_lite.systems.atvg.vg_net import ATVGVideo, ATVGVideoConfig
 from talkface_lite.systems.base import System, read_weights
 
 SYSTEMS: tuple[type[System], ...] = (ATVG,)
@@ -118,7 +118,7 @@ def build_video(
     discriminator:
         False: VG-net alone.
     **options:
-        Settings of :class:`~talkface_lite.systems.atvg_video.ATVGVideoConfig`, and ``recurrence``,
+        Settings of :class:`~talkface_lite.systems.atvg.vg_net.ATVGVideoConfig`, and ``recurrence``,
         ``landmark_attention``, ``pixel_attention``, ``dropout`` of
         :class:`~talkface_lite.networks.vg_net.VGNetConfig`.
     """

@@ -15,9 +15,9 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from talkface_lite.clip import write_atomically
-from talkface_lite.data import Batch
+from talkface_lite.data.dataset import Batch
 from talkface_lite.errors import InputError
+from talkface_lite.files import write_atomically
 from talkface_lite.networks.layers import count_parameters
 
 FORMAT = "talkface_lite system 1"

@@ -7,14 +7,14 @@ import cv2
 import numpy as np
 import pytest
 
-from talkface_lite.corpus import painter_warp
-from talkface_lite.corpus.brush import Canvas, blend, lay_over, layer, spline_basis
 from talkface_lite.corpus.face import Identity, Motion, face_points
 from talkface_lite.corpus.head import neutral_head, skin_fields
 from talkface_lite.corpus.identity import BACKGROUNDS, BEARDS, CLOTHES, GLASSES, HAIR_STYLES
-from talkface_lite.corpus.painter import paint, paint_clip, paint_layers, view_transforms
-from talkface_lite.corpus.painter_skin import HEAD
-from talkface_lite.corpus.painter_warp import CELL, head_maps, relief
+from talkface_lite.corpus.painter import warp
+from talkface_lite.corpus.painter.brush import Canvas, blend, lay_over, layer, spline_basis
+from talkface_lite.corpus.painter.layers import paint, paint_clip, paint_layers, view_transforms
+from talkface_lite.corpus.painter.skin import HEAD
+from talkface_lite.corpus.painter.warp import CELL, head_maps, relief
 from talkface_lite.corpus.sheet import paint_sheet
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import apply_transform, warp_crop
@@ -84,7 +84,7 @@ def test_long_clips_are_worked_out_in_parts(monkeypatch):
     geometry = face_points(PERSON, articulate(5, jaw=0.5), Motion.draw(4, 5))
     views = view_transforms(geometry, "crop", 128)
     whole = head_maps(geometry, relief(geometry.head), views, 128, HEAD)
-    monkeypatch.setattr(painter_warp, "_MOST_ROWS", 250)
+    monkeypatch.setattr(warp, "_MOST_ROWS", 250)
     np.testing.assert_allclose(head_maps(geometry, relief(geometry.head), views, 128, HEAD), whole, atol=2e-3)
 
 

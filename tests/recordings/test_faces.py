@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from talkface_lite import face_detection as fd
 from talkface_lite.errors import InputError
-from talkface_lite.face_boxes import SAME_FACE, Face, overlap
+from talkface_lite.faces import detection as fd
+from talkface_lite.faces.boxes import SAME_FACE, Face, overlap
 from talkface_lite.landmarks import TEMPLATE
 from talkface_lite.recordings import faces
 from talkface_lite.recordings.cuts import difference

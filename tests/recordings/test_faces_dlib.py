@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from talkface_lite import face_detection as fd
 from talkface_lite.corpus.synthesis import draw_clip
+from talkface_lite.faces import detection as fd
 from talkface_lite.landmarks import align, apply_transform, lip_opening
 from talkface_lite.media import read_video
 from talkface_lite.recordings.faces import ALIKE, Gap, Shot, follow, likeness
 from talkface_lite.recordings.smoothing import crop_matrices
-from talkface_lite.talker import Portrait
+from talkface_lite.talking.talker import Portrait
 
 CORNERS = [36, 39, 42, 45]
 

@@ -7,14 +7,14 @@ import torch
 from safetensors.numpy import load_file
 
 from talkface_lite.clip import Clip
-from talkface_lite.data import Dataset
+from talkface_lite.data.dataset import Dataset
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import mouth_centred
 from talkface_lite.networks.at_net import ATNetConfig
 from talkface_lite.shape_pca import ATVGNET_BOOST, ShapePCA
 from talkface_lite.speech import mfcc_windows, window_reach
 from talkface_lite.systems import describe, load, shipped_weights, system_class
-from talkface_lite.systems.atvg import ATVG, LIPS_TOUCH, ATVGConfig, windows_between
+from talkface_lite.systems.atvg.at_net import ATVG, LIPS_TOUCH, ATVGConfig, windows_between
 
 torch.set_num_threads(1)
 
@@ -258,7 +258,7 @@ def test_shipped_weights(recurrent, speech):
 def test_shipped_weights_follow_speech_of_people_never_seen(still_head):
     """A few held-out clips; the figures over 150 of each kind stand in the record beside the weights."""
     from talkface_lite.corpus.synthesis import draw_clip
-    from talkface_lite.evaluation import evaluate
+    from talkface_lite.measuring.evaluation import evaluate
 
     clips = [
         draw_clip(seed, split="test", still_head=still_head, paint=False) for seed in range(9_000, 9_012)

@@ -8,15 +8,15 @@ from safetensors.numpy import load_file
 from small_networks import SMALL_VG_NET
 from torch.nn import functional as F
 
-from talkface_lite.data import Features
+from talkface_lite.data.dataset import Features
+from talkface_lite.data.pictures import PictureDataset, PicturePlace
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import TEMPLATE
 from talkface_lite.losses import mouth_map
 from talkface_lite.networks.regression_discriminator import RegressionDiscriminatorConfig
-from talkface_lite.pictures import PictureDataset, PicturePlace
 from talkface_lite.systems import build_video, describe, load_video, shipped_video_weights
-from talkface_lite.systems.atvg import ATVG
-from talkface_lite.systems.atvg_video import ATVGVideo, ATVGVideoConfig, flat, to_network, to_pictures
+from talkface_lite.systems.atvg.at_net import ATVG
+from talkface_lite.systems.atvg.vg_net import ATVGVideo, ATVGVideoConfig, flat, to_network, to_pictures
 
 torch.set_num_threads(1)
 

@@ -18,10 +18,10 @@ from torch.nn import functional as F
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import normalise
 from talkface_lite.shape_pca import ATVGNET_BOOST, ShapePCA
-from talkface_lite.systems import released as released_module
-from talkface_lite.systems.atvg_video import to_pictures
-from talkface_lite.systems.released import LARGEST_FILE, load_released, released_frame
-from talkface_lite.talker import Portrait, Talker
+from talkface_lite.systems.atvg import released as released_module
+from talkface_lite.systems.atvg.released import LARGEST_FILE, load_released, released_frame
+from talkface_lite.systems.atvg.vg_net import to_pictures
+from talkface_lite.talking.talker import Portrait, Talker
 
 torch.set_num_threads(1)
 

@@ -1,0 +1,1 @@
+"""Clips to batches: what a network reads of a clip, in memory or streamed from disk."""

@@ -1,0 +1,184 @@
+"""Windows of clips with their pictures, read from disk as they are needed.
+
+MFCC and landmarks of all clips are held in memory; pictures stay in their files (clips and shards hold them
+as plain bytes), and a window reads its own few. Batch n is a function of the seed and n alone.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+
+from talkface_lite.clip import Clip
+from talkface_lite.corpus.camera import Camera
+from talkface_lite.data.dataset import WINDOW_FRAMES, Batch, Dataset, Features, clip_files
+from talkface_lite.data.streaming import PictureBatch
+from talkface_lite.errors import InputError
+from talkface_lite.landmarks import mirror
+from talkface_lite.shards import SUFFIX as SHARD_SUFFIX
+from talkface_lite.shards import picture_places, read_shard
+
+
+@dataclass(frozen=True)
+class PicturePlace:
+    """Where the pictures of a clip lie: uint8 RGB of ``shape`` ``(T, H, W, 3)``, from byte ``offset`` on."""
+
+    path: Path
+    offset: int
+    shape: tuple[int, int, int, int]
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """uint8 ``(stop - start, H, W, 3)``.
+
+        Raises
+        ------
+        InputError
+            When the file is gone or cut short.
+        """
+        size = int(np.prod(self.shape[1:]))
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(self.offset + start * size)
+                got = np.frombuffer(file.read((stop - start) * size), np.uint8)
+        except OSError as error:
+            raise InputError(self.path, error.strerror or error, "a readable file") from error
+        if got.size != (stop - start) * size:
+            raise InputError(self.path, "the end of the file", "a file that is not cut short")
+        return got.reshape(stop - start, *self.shape[1:])
+
+
+class PictureDataset(Dataset):
+    """Clips whose pictures stay on disk, and windows of them.
+
+    Parameters
+    ----------
+    clips:
+        Features of each clip, and where its pictures lie.
+    window:
+        Frames T of a window.
+    camera:
+        Strength of :class:`~talkface_lite.corpus.camera.Camera` in training batches, 0 to 2; half of the
+        windows keep the camera they were taken with.
+    mirrored:
+        Whether half of the training windows are mirrored, left for right.
+
+    Raises
+    ------
+    InputError
+        When there is no clip, a clip has not one picture a frame, or pictures are not all of one size.
+    """
+
+    def __init__(
+        self,
+        clips: Iterable[tuple[Features, PicturePlace]],
+        *,
+        window: int = WINDOW_FRAMES,
+        camera: float = 0.0,
+        mirrored: bool = False,
+    ) -> None:
+        clips = list(clips)
+        super().__init__([features for features, _ in clips], window=window)
+        self.places = [place for _, place in clips]
+        if not 0 <= camera <= 2:
+            raise InputError("camera", camera, "0 to 2")
+        self.camera, self.mirrored = camera, mirrored
+        for features, place in clips:
+            n_frames, *size = place.shape
+            if n_frames != len(features) or len(size) != 3 or size[2] != 3 or 0 in size:
+                raise InputError(
+                    place.path, f"pictures of shape {place.shape}", f"({len(features)}, height, width, 3)"
+                )
+            if place.shape[1:] != self.places[0].shape[1:]:
+                raise InputError(
+                    place.path,
+                    f"pictures of {place.shape[1:3]}",
+                    f"{self.places[0].shape[1:3]}, as the first",
+                )
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: str | os.PathLike | Sequence[str | os.PathLike],
+        *,
+        window: int = WINDOW_FRAMES,
+        camera: float = 0.0,
+        mirrored: bool = False,
+    ) -> Self:
+        """Read one or several folders of clips or shards.
+
+        Raises
+        ------
+        InputError
+            When a folder is missing, holds no clip, or a clip in it is broken or has no pictures.
+        """
+        one = isinstance(folder, str | os.PathLike)
+        files = [path for part in ([folder] if one else folder) for path in clip_files(part)]
+        clips = (pair for path in files for pair in _open(path))
+        return cls(clips, window=window, camera=camera, mirrored=mirrored)
+
+    def batch(self, places: Sequence[tuple[int, int, int]]) -> PictureBatch:
+        """Windows at given places ``(clip, first frame, example frame)``, with their pictures."""
+        return self._with_pictures(super().batch(places), places)
+
+    def training_batch(
+        self, places: Sequence[tuple[int, int, int]], generators: Sequence[np.random.Generator]
+    ) -> PictureBatch:
+        """As :meth:`batch`, each window through a camera of its own and perhaps mirrored."""
+        batch = self.batch(places)
+        for i, rng in enumerate(generators):
+            if self.camera and rng.random() < 0.5:
+                both = torch.cat([batch.photograph[i : i + 1], batch.pictures[i]]).numpy()
+                filmed = torch.from_numpy(Camera.draw(rng, self.camera).film(both))
+                batch.photograph[i] = filmed[0]
+                batch.pictures[i] = filmed[1:] * batch.mask[i, :, None, None, None]  # padding stays black
+            if self.mirrored and rng.random() < 0.5:
+                batch.photograph[i] = batch.photograph[i].flip(-2)
+                batch.pictures[i] = batch.pictures[i].flip(-2)
+                for points in (batch.landmarks, batch.example):
+                    points[i] = torch.from_numpy(mirror(points[i].numpy()).copy())
+        return batch
+
+    def _with_pictures(self, batch: Batch, places: Sequence[tuple[int, int, int]]) -> PictureBatch:
+        size = self.places[0].shape[1:]
+        pictures = np.zeros((len(places), self.window, *size), np.uint8)
+        photograph = np.zeros((len(places), *size), np.uint8)
+        for i, (index, start, shown) in enumerate(places):
+            place = self.places[index]
+            stop = min(start + self.window, place.shape[0])
+            pictures[i, : stop - start] = place.read(start, stop)
+            photograph[i] = place.read(shown, shown + 1)[0]
+        return PictureBatch(
+            **vars(batch), pictures=torch.from_numpy(pictures), photograph=torch.from_numpy(photograph)
+        )
+
+
+def _open(path: Path) -> Iterator[tuple[Features, PicturePlace]]:
+    if path.suffix == SHARD_SUFFIX:
+        for (_, clip), (_, offset, shape) in zip(read_shard(path, frames=False), picture_places(path)):
+            yield Features.of(clip), PicturePlace(path, offset, shape)
+    else:
+        yield Features.of(Clip.load(path, frames=False)), _in_clip_file(path)
+
+
+def _in_clip_file(path: Path) -> PicturePlace:
+    """Safetensors begin with the length of a JSON header that says where each array lies."""
+    try:
+        with safe_open(path, framework="np") as file:
+            if "frames" not in file.keys():  # noqa: SIM118 - not a dict
+                raise InputError(path, "no pictures", "a clip with pictures (not --no-frames)")
+            frames = file.get_slice("frames")
+            if frames.get_dtype() != "U8":
+                raise InputError(path, f"pictures of type {frames.get_dtype()}", "U8")
+            shape = tuple(frames.get_shape())
+    except SafetensorError as error:
+        raise InputError(path, f"an unreadable file ({error})", "a clip file") from error
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        start, _ = json.loads(file.read(length))["frames"]["data_offsets"]
+    return PicturePlace(path, 8 + length + start, shape)

@@ -1,0 +1,1 @@
+"""Where a face is in a picture, and its 68 points."""

@@ -1,0 +1,1 @@
+"""Systems and clips in, figures out: quality beside baselines, ablations, speed."""

@@ -1,0 +1,245 @@
+"""ATVGnet (Chen et al., CVPR 2019): speech to landmarks to video. Here: the first half, AT-net."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from talkface_lite.clip import FRAMES_PER_SECOND, ROWS_PER_FRAME, SAMPLES_PER_FRAME
+from talkface_lite.data.dataset import Batch, pad_to_frames
+from talkface_lite.errors import InputError
+from talkface_lite.landmarks import MOUTH, lip_opening
+from talkface_lite.losses import masked_mse
+from talkface_lite.networks.at_net import WINDOW, ATNet, ATNetConfig
+from talkface_lite.shape_pca import ShapePCA
+from talkface_lite.speech import mfcc_windows
+from talkface_lite.systems.base import System
+
+LOSSES = ("paper", "whitened", "mouth")
+
+CHUNK_FRAMES = 250
+"""Frames that the audio network sees at once when it generates, 10 s: bounded memory for any speech."""
+
+MARGIN_FRAMES = WINDOW[0] // ROWS_PER_FRAME + 1
+"""Speech heard on each side of a chunk, so that its windows are those of the whole speech."""
+
+LIPS_TOUCH = 1.0
+"""Opening of the lips below which a photograph counts as one of a mouth at rest, pixels of the crop: what
+face detectors are uncertain by."""
+
+SILENCE_FRAMES = FRAMES_PER_SECOND
+"""One second of silence, after which AT-net's memory has settled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ATVGConfig:
+    """Settings of the system.
+
+    Parameters
+    ----------
+    at_net:
+        Widths of AT-net.
+    loss:
+        ``"paper"``: mean squared error of the PCA coefficients. The others are ours: ``"whitened"`` divides
+        each coefficient's error by its standard deviation in the shape basis, so that the small ones count as
+        much as the large; ``"mouth"`` adds to the paper's the squared distance of the 20 mouth points, each
+        mouth centred, that the coefficients decode to.
+    mouth_weight:
+        Weight of the added term of ``"mouth"``.
+    """
+
+    at_net: ATNetConfig = field(default_factory=ATNetConfig)
+    loss: str = "paper"
+    mouth_weight: float = 20.0
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise InputError("loss", repr(self.loss), " or ".join(LOSSES))
+
+
+class ATVG(System):
+    """AT-net and the shape basis that its coefficients belong to.
+
+    Parameters
+    ----------
+    config:
+        Widths and loss.
+    shape_pca:
+        The basis that landmarks are encoded in; None takes the package's. It is saved with the weights, which
+        mean nothing in another basis.
+    """
+
+    name: ClassVar[str] = "atvg"
+    network_names: ClassVar[tuple[str, ...]] = ("at_net",)
+
+    def __init__(self, config: ATVGConfig, shape_pca: ShapePCA | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.at_net = ATNet(config.at_net)
+        basis = shape_pca or ShapePCA.pretrained()
+        if len(basis.components) != config.at_net.components:
+            raise InputError(
+                "shape_pca",
+                f"{len(basis.components)} components",
+                f"{config.at_net.components}, as AT-net has",
+            )
+        for field_name in ("mean", "components", "variance", "total_variance"):
+            value = torch.tensor(np.array(getattr(basis, field_name), np.float32))
+            self.register_buffer(f"shape_{field_name}", value)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        at_net = {k: tuple(v) if isinstance(v, list) else v for k, v in config["at_net"].items()}
+        at_net = ATNetConfig(**at_net)
+        empty = ShapePCA(
+            mean=np.zeros(136),
+            components=np.zeros((at_net.components, 136)),
+            variance=np.ones(at_net.components),
+            total_variance=1.0,
+        )
+        return cls(ATVGConfig(**{**config, "at_net": at_net}), empty)
+
+    @property
+    def shape_pca(self) -> ShapePCA:
+        """The shape basis that travels with the weights."""
+        values = {
+            name: getattr(self, f"shape_{name}").cpu().numpy() for name in ("mean", "components", "variance")
+        }
+        return ShapePCA(**values, total_variance=float(self.shape_total_variance))
+
+    def prepare(self, statistics: Mapping[str, np.ndarray]) -> None:
+        """Standardise MFCC by the training set's ``mfcc_mean`` and ``mfcc_std``, each ``(12,)``."""
+        self.at_net.standardise(*(torch.as_tensor(statistics[name]) for name in ("mfcc_mean", "mfcc_std")))
+
+    def encode(self, landmarks: Tensor) -> Tensor:
+        """Landmarks in pixels ``(..., 68, 2)`` → PCA coefficients ``(..., K)``, on the weights' device."""
+        shapes = (landmarks.flatten(-2) - 64) / 64  # (..., 68, 2) → (..., 136)
+        return (shapes - self.shape_mean) @ self.shape_components.T  # (..., 136) → (..., K)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The paper's MSE of the coefficients, or ours (see :class:`ATVGConfig`).
+
+        Targets are raw coefficients; the boost ω has no part in training, as in the released code.
+        """
+        h, _ = self.at_net(batch.mfcc, self.encode(batch.example))  # (B, T, 28, 12), (B, K) → (B, T, K)
+        target = self.encode(batch.landmarks)  # (B, T, 68, 2) → (B, T, K)
+        mse = masked_mse(h, target, batch.mask)
+        mouth = masked_mse(self._mouth(h), self._mouth(target), batch.mask)
+        if self.config.loss == "whitened":
+            loss = masked_mse(h, target, batch.mask, weight=1 / self.shape_variance)
+        elif self.config.loss == "mouth":
+            loss = mse + self.config.mouth_weight * mouth
+        else:
+            loss = mse
+        return {"loss": loss, "mse": mse.detach(), "mouth": mouth.detach()}
+
+    def _mouth(self, h: Tensor) -> Tensor:
+        """Coefficients ``(..., K)`` → the mouth they decode to, centred, in network units ``(..., 40)``."""
+        shapes = (h @ self.shape_components).unflatten(-1, (-1, 2))[..., MOUTH, :]  # (..., K) → (..., 20, 2)
+        return (shapes - shapes.mean(dim=-2, keepdim=True)).flatten(-2)  # (..., 20, 2) → (..., 40)
+
+    @torch.inference_mode()
+    def coefficients(
+        self,
+        speech: np.ndarray,
+        h_p: np.ndarray,
+        *,
+        first_frame: int = 0,
+        chunk_frames: int | None = CHUNK_FRAMES,
+    ) -> np.ndarray:
+        """Speech of any length and one face's coefficients → coefficients over time.
+
+        Parameters
+        ----------
+        speech:
+            float32 ``(n,)`` at 16 kHz; a last part of a frame is filled up with silence.
+        h_p:
+            ``(K,)``.
+        first_frame:
+            Where the memory starts from zeros; what was said before is in the windows only.
+        chunk_frames:
+            Frames computed at once; the LSTM's state is carried from chunk to chunk, so the result does not
+            depend on it. None takes all at once.
+
+        Returns
+        -------
+        float32 ``(ceil(n / 640) - first_frame, K)``.
+        """
+        speech = pad_to_frames(speech)
+        n_frames = len(speech) // SAMPLES_PER_FRAME
+        step = chunk_frames or n_frames
+        device = self.shape_mean.device
+        face = torch.as_tensor(h_p, dtype=torch.float32, device=device)[None]
+        was_training, state, parts = self.training, None, []
+        self.eval()
+        for start in range(first_frame, n_frames, step):
+            windows = windows_between(speech, start, min(start + step, n_frames))
+            h, state = self.at_net(torch.from_numpy(windows).to(device)[None], face, state)
+            parts.append(h[0].cpu().numpy())
+        self.train(was_training)
+        return np.concatenate(parts)
+
+    def generate(
+        self,
+        speech: np.ndarray,
+        landmarks: np.ndarray,
+        *,
+        keep_identity: bool = True,
+        at_rest: bool | None = None,
+        boost: Sequence[float] | None = None,
+        chunk_frames: int | None = CHUNK_FRAMES,
+    ) -> np.ndarray:
+        """Let one face say something (Eqs. 3 and 4).
+
+        Parameters
+        ----------
+        speech:
+            float32 ``(n,)`` at 16 kHz.
+        landmarks:
+            ``(68, 2)``: the example face, in pixels of the aligned crop.
+        keep_identity:
+            Ours: six components cannot hold a whole face, so add what the example face has outside of them,
+            ``p_p - decode(encode(p_p))``, to every frame. False is the paper's Eq. 4 alone: a face out of the
+            basis.
+        at_rest:
+            Ours, with ``keep_identity``: whether the example face shows the mouth at rest. If so, silence
+            should give the example face itself, so what AT-net says in silence is taken as its zero:
+            ``p_p + decode(h_t) - decode(h_silence)``. None looks whether the lips touch (opening below
+            1 px).
+        boost:
+            ω of Eq. 4; None is ω = 1.
+        chunk_frames:
+            See :meth:`coefficients`.
+
+        Returns
+        -------
+        float32 ``(ceil(n / 640), 68, 2)`` pixels of the aligned crop.
+        """
+        landmarks, basis = np.asarray(landmarks, np.float32), self.shape_pca
+        h_p = basis.encode(landmarks)
+        h = self.coefficients(speech, h_p, chunk_frames=chunk_frames)
+        faces = basis.decode(h, boost)
+        if keep_identity:
+            if at_rest is None:
+                at_rest = bool(lip_opening(landmarks) < LIPS_TOUCH)
+            zero = basis.decode(self._in_silence(h_p), boost) if at_rest else basis.decode(h_p)
+            faces = faces + (landmarks - zero)
+        return faces.astype(np.float32)
+
+    def _in_silence(self, h_p: np.ndarray) -> np.ndarray:
+        """What AT-net says after a second of silence: ``(K,)`` → ``(K,)``."""
+        return self.coefficients(np.zeros(SILENCE_FRAMES * SAMPLES_PER_FRAME, np.float32), h_p)[-1]
+
+
+def windows_between(speech: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """MFCC windows of frames ``start`` to ``stop``, from the speech around them only.
+
+    Equal to ``mfcc_windows(speech)[start:stop]`` up to rounding, in memory that does not grow with the
+    speech.
+    """
+    first = max(0, start - MARGIN_FRAMES)
+    part = speech[first * SAMPLES_PER_FRAME : (stop + MARGIN_FRAMES) * SAMPLES_PER_FRAME]
+    return mfcc_windows(part)[start - first : stop - first]

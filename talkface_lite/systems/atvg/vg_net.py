@@ -1,0 +1,302 @@
+"""ATVGnet (Chen et al., CVPR 2019), the second half: landmarks and a photograph to video."""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim import Optimizer
+
+from talkface_lite.clip import CROP_SIZE, N_POINTS
+from talkface_lite.data.streaming import PictureBatch
+from talkface_lite.errors import InputError
+from talkface_lite.landmarks import normalise
+from talkface_lite.losses import dynamic_pixel_loss, landmark_mask, masked_mse, mouth_map, pixel_loss
+from talkface_lite.networks.fast import for_inference
+from talkface_lite.networks.regression_discriminator import (
+    RegressionDiscriminator,
+    RegressionDiscriminatorConfig,
+)
+from talkface_lite.networks.vg_net import Frames, VGNet, VGNetConfig
+from talkface_lite.systems.base import System, adam, plain_module
+
+PIXEL_LOSSES = ("dynamic", "l1")
+
+CHUNK_FRAMES = 50
+"""Frames that are painted at once, 2 s: bounded memory for any speech."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ATVGVideoConfig:
+    """Settings of the second half.
+
+    Parameters
+    ----------
+    vg_net:
+        Widths of VG-net.
+    discriminator:
+        Widths of the regression discriminator; None trains without one.
+    loss:
+        ``"dynamic"``: Eq. 8. ``"l1"``: every pixel alike.
+    base_weight:
+        β of Eq. 8.
+    stop_gradient:
+        Whether ᾱ of Eq. 8 carries no gradient, as in the paper.
+    colour_weight:
+        Ours, and of no help: weight of the plain L1 of the colour before it is mixed with the photograph.
+        With α near zero, as it soon is, what is painted is not seen and hardly learns, and this term would
+        have it learn. It learns a whole face, and the mouth last: in the ablation that the package holds
+        (``Ablation.shipped("vg_net")``) no network with it had begun to speak when those that lacked it, and
+        were the same otherwise, all had.
+    mouth_weight:
+        Ours: how much more a pixel of the true mouth counts in the pixel losses; 0 is the paper's. In the
+        same ablation 4 more than doubled what the film gains over a copy at the mouth.
+    pixel_weight, score_weight, landmark_weight:
+        Factors of the pixel loss, of ``D_s`` and of ``D_p`` in what the generator minimises; the released
+        code has 10, 1 and 1.
+    landmark_mask, lip_weight:
+        ``M_p`` of Eq. 9, see :func:`talkface_lite.losses.landmark_mask`. The released code has ``"released"``
+        and 100, which the square makes 10,000: so much that the discriminator learns points and nothing else.
+    """
+
+    vg_net: VGNetConfig = field(default_factory=VGNetConfig)
+    discriminator: RegressionDiscriminatorConfig | None = None
+    loss: str = "dynamic"
+    base_weight: float = 0.5
+    stop_gradient: bool = True
+    colour_weight: float = 0.0
+    mouth_weight: float = 0.0
+    pixel_weight: float = 10.0
+    score_weight: float = 1.0
+    landmark_weight: float = 1.0
+    landmark_mask: str = "lips"
+    lip_weight: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.loss not in PIXEL_LOSSES:
+            raise InputError("loss", repr(self.loss), " or ".join(PIXEL_LOSSES))
+        for name in (
+            "base_weight",
+            "colour_weight",
+            "mouth_weight",
+            "pixel_weight",
+            "score_weight",
+            "landmark_weight",
+        ):
+            if not getattr(self, name) >= 0:
+                raise InputError(name, getattr(self, name), "0 or more")
+
+
+class ATVGVideo(System):
+    """VG-net, and while it trains the regression discriminator.
+
+    Trained on true landmarks, apart from AT-net, so that AT-net's errors do not add to its own.
+
+    Parameters
+    ----------
+    config:
+        Widths and losses.
+    """
+
+    name: ClassVar[str] = "atvg_video"
+    network_names: ClassVar[tuple[str, ...]] = ("vg_net", "discriminator")
+
+    def __init__(self, config: ATVGVideoConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.vg_net = VGNet(config.vg_net)
+        self.discriminator = config.discriminator and RegressionDiscriminator(config.discriminator)
+        self.register_buffer(
+            "landmark_mask", landmark_mask(config.landmark_mask, config.lip_weight), persistent=False
+        )
+        self.to(memory_format=torch.channels_last)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        parts = {"vg_net": VGNetConfig, "discriminator": RegressionDiscriminatorConfig}
+        built = {
+            name: kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in config[name].items()})
+            for name, kind in parts.items()
+            if config[name] is not None
+        }
+        return cls(ATVGVideoConfig(**{**config, **built}))
+
+    def prepare(self, statistics: Mapping[str, np.ndarray]) -> None:
+        """Standardise landmarks by the training set's ``landmark_mean`` and ``landmark_std``, ``(136,)``."""
+        names = ("landmark_mean", "landmark_std")
+        self.vg_net.standardise(*(torch.as_tensor(statistics[name]) for name in names))
+
+    def optimizers(self, learning_rate: float, betas: tuple[float, float]) -> dict[str, Optimizer]:
+        """One Adam for each network."""
+        return {name: adam(network, learning_rate, betas) for name, network in self.networks().items()}
+
+    def losses(self, batch: PictureBatch) -> dict[str, Tensor]:
+        """The pixel loss of a batch, without the discriminator; ``"pixel"`` is the plain L1."""
+        truth, photo = to_network(batch.pictures), to_network(batch.photograph)
+        made, _ = self.vg_net(photo, flat(batch.example), flat(batch.landmarks))
+        return self._pixel_losses(made, truth, batch)
+
+    def training_step(
+        self,
+        batch: PictureBatch,
+        optimizers: Mapping[str, Optimizer],
+        backward: Callable[[Tensor], None] = Tensor.backward,
+    ) -> dict[str, Tensor]:
+        """One update of the discriminator, then one of VG-net (Eq. 9, in turn).
+
+        The discriminator learns: real film → 1, generated → 0, landmarks of both → the true ones. VG-net
+        learns Eq. 8, to be taken for real, and that the discriminator finds the true landmarks in its film.
+        """
+        if self.discriminator is None:
+            return super().training_step(batch, optimizers, backward)
+        truth, photo, mask = to_network(batch.pictures), to_network(batch.photograph), batch.mask
+        example, landmarks = flat(batch.example), flat(batch.landmarks)
+        made, _ = self.vg_net(photo, example, landmarks)
+
+        judge = self.discriminator
+        real, real_points = judge(truth, example, mask)
+        fake, fake_points = judge(made.frames.detach(), example, mask)
+        told = {
+            "d_real": F.binary_cross_entropy_with_logits(real, torch.ones_like(real)),
+            "d_fake": F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake)),
+            "d_points_real": self._regression(real_points, landmarks, mask),
+            "d_points_fake": self._regression(fake_points, landmarks, mask),
+        }
+        optimizers["discriminator"].zero_grad(set_to_none=True)
+        backward(sum(told.values()))
+        optimizers["discriminator"].step()
+
+        losses = self._pixel_losses(made, truth, batch)
+        judge = plain_module(self.discriminator)  # nothing of it is to be shared between devices now
+        trainable = [parameter for parameter in judge.parameters() if parameter.requires_grad]
+        for parameter in trainable:
+            parameter.requires_grad_(False)
+        score, points = judge(made.frames, example, mask)
+        losses["g_score"] = F.binary_cross_entropy_with_logits(score, torch.ones_like(score))
+        losses["g_points"] = self._regression(points, landmarks, mask)
+        losses["loss"] = (
+            losses["loss"]
+            + self.config.score_weight * losses["g_score"]
+            + self.config.landmark_weight * losses["g_points"]
+        )
+        optimizers["vg_net"].zero_grad(set_to_none=True)
+        backward(losses["loss"])
+        optimizers["vg_net"].step()
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+        return {name: loss.detach() for name, loss in (losses | told).items()}
+
+    def _pixel_losses(self, made: Frames, truth: Tensor, batch: PictureBatch) -> dict[str, Tensor]:
+        plain, mask = pixel_loss(made.frames, truth, batch.mask), batch.mask
+        counts = None
+        if self.config.mouth_weight:
+            counts = 1 + self.config.mouth_weight * mouth_map(batch.landmarks)
+        if self.config.loss == "dynamic":
+            loss = dynamic_pixel_loss(
+                made.frames,
+                truth,
+                made.alpha,
+                mask,
+                base_weight=self.config.base_weight,
+                stop_gradient=self.config.stop_gradient,
+                counts=counts,
+            )
+        else:
+            loss = pixel_loss(made.frames, truth, mask, counts=counts)
+        if self.config.colour_weight:
+            loss = loss + self.config.colour_weight * pixel_loss(made.colour, truth, mask, counts=counts)
+        return {
+            "loss": self.config.pixel_weight * loss,
+            "pixel": plain.detach(),
+            "alpha": pixel_loss(made.alpha.detach(), torch.zeros_like(made.alpha), mask),
+        }
+
+    def _regression(self, points: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+        """The last two lines of Eq. 9, ``(B, T, 136)`` against ``(B, T, 136)``."""
+        return masked_mse(points, truth, mask, weight=self.landmark_mask**2)
+
+    @torch.inference_mode()
+    def film(
+        self,
+        photo: np.ndarray,
+        example: np.ndarray,
+        landmarks: np.ndarray,
+        *,
+        chunk_frames: int = CHUNK_FRAMES,
+    ) -> Iterator[Frames]:
+        """Move the face of a photograph to landmarks, some frames at a time.
+
+        Parameters
+        ----------
+        photo:
+            uint8 RGB ``(128, 128, 3)``: the aligned crop.
+        example:
+            ``(68, 2)``: the landmarks in it, pixels of the crop.
+        landmarks:
+            ``(T, 68, 2)``: where they are to go.
+        chunk_frames:
+            Frames computed at once; the memory is carried from chunk to chunk, so the result does not depend
+            on it, up to rounding.
+
+        Yields
+        ------
+        Frames
+            With ``B = 1``, on the weights' device, ``chunk_frames`` at a time.
+
+        Raises
+        ------
+        InputError
+            When the photograph is not a crop, or landmarks are not 68 points a frame of at least one frame.
+        """
+        if photo.dtype != np.uint8 or photo.shape != (CROP_SIZE, CROP_SIZE, 3):
+            raise InputError("photo", f"{photo.dtype} {photo.shape}", f"uint8 ({CROP_SIZE}, {CROP_SIZE}, 3)")
+        if example.shape != (N_POINTS, 2):
+            raise InputError("example", f"shape {example.shape}", f"({N_POINTS}, 2)")
+        if landmarks.shape[1:] != (N_POINTS, 2) or len(landmarks) == 0:
+            raise InputError("landmarks", f"shape {landmarks.shape}", f"(T, {N_POINTS}, 2), T at least 1")
+        if chunk_frames < 1:
+            raise InputError("chunk_frames", chunk_frames, "at least 1")
+        was_training = self.training
+        self.eval()
+        try:
+            device = next(self.vg_net.parameters()).device
+            image = to_network(torch.tensor(photo)[None].to(device))
+            points = [np.asarray(p, np.float32) for p in (example[None], landmarks[None])]
+            p_p, p_t = (flat(torch.from_numpy(p)).to(device) for p in points)
+            seen, state = self.vg_net.look(image, p_p), None
+            for start in range(0, p_t.shape[1], chunk_frames):
+                made, state = self.vg_net(seen, None, p_t[:, start : start + chunk_frames], state)
+                yield made
+        finally:
+            self.train(was_training)
+
+    def for_inference(self, precision: str = "auto") -> Self:
+        """The same for :meth:`film` alone, faster; see :func:`talkface_lite.networks.fast.for_inference`."""
+        fast = copy.copy(self)  # the configuration is shared, the networks are not
+        vg_net = for_inference(self.vg_net, precision)
+        fast._modules = {"vg_net": vg_net, "discriminator": None}
+        return fast.eval()
+
+    def generate(self, photo: np.ndarray, example: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        """As :meth:`film`, all at once: uint8 RGB ``(T, 128, 128, 3)``."""
+        return np.concatenate([to_pictures(made.frames[0]) for made in self.film(photo, example, landmarks)])
+
+
+def to_network(pictures: Tensor) -> Tensor:
+    """uint8 ``(..., H, W, 3)`` → float32 ``(..., 3, H, W)`` in [-1, 1]."""
+    return (pictures.float() / 127.5 - 1).movedim(-1, -3)
+
+
+def to_pictures(frames: Tensor) -> np.ndarray:
+    """float ``(..., 3, H, W)`` in [-1, 1] → uint8 ``(..., H, W, 3)``."""
+    levels = ((frames.float() + 1) * 127.5).round().clamp(0, 255)
+    return levels.movedim(-3, -1).to(torch.uint8).cpu().numpy()
+
+
+def flat(landmarks: Tensor) -> Tensor:
+    """Landmarks in pixels ``(..., 68, 2)`` → ``(..., 136)``, what networks see."""
+    return normalise(landmarks).flatten(-2)

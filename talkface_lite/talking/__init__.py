@@ -1,0 +1,1 @@
+"""A photograph and a voice in, a film out, whatever the system."""

@@ -1,0 +1,60 @@
+"""The pictures of a finished film: the face alone, the whole photograph, or the face beside its landmarks."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from talkface_lite.errors import InputError
+from talkface_lite.talking.paste import Mark, Paster, crop_canvas
+from talkface_lite.talking.scene import talking_scene
+from talkface_lite.talking.talker import Portrait, Talker
+
+FACE_SIDE = 256
+"""Side of the film of a face alone, pixels."""
+
+VIEWS: tuple[str, ...] = ("face", "photograph", "scene")
+"""The aligned face; the photograph it was taken from; face, landmarks and sound side by side."""
+
+
+def pictures(
+    talker: Talker, portrait: Portrait, speech: np.ndarray, *, view: str = "face", marked: bool = True
+) -> Iterator[np.ndarray]:
+    """Let a portrait speak, one picture of the film at a time.
+
+    Parameters
+    ----------
+    talker:
+        With networks for landmarks and for pictures.
+    portrait:
+        Whose face.
+    speech:
+        float32 ``(640·T,)``, 16 kHz.
+    view:
+        One of :data:`VIEWS`.
+    marked:
+        Whether a small word in a corner says that the face is generated.
+
+    Yields
+    ------
+    uint8 RGB ``(H, W, 3)``, T of them.
+
+    Raises
+    ------
+    InputError
+        For another view.
+    """
+    if view not in VIEWS:
+        raise InputError("view", repr(view), " or ".join(VIEWS))
+    stretches = talker.film(portrait, speech)
+    if view == "scene":
+        yield from talking_scene(portrait.image, portrait.matrix, speech, stretches, marked=marked)
+        return
+    image, matrix = portrait.image, portrait.matrix
+    if view == "face":
+        image, matrix = crop_canvas(image, matrix, FACE_SIDE)
+    paster = Paster(image, matrix)
+    mark = Mark(*image.shape[:2]) if marked else None
+    for made in stretches:
+        for colour, alpha in zip(made.colour, made.alpha):
+            picture = paster.paste(colour, alpha)
+            yield mark(picture) if mark else picture

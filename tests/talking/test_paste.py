@@ -1,0 +1,392 @@
+"""What is pasted lies where it belongs, leaves the rest alone and shows no seam; films say what they are."""
+
+import subprocess
+import tracemalloc
+
+import cv2
+import imageio_ffmpeg
+import numpy as np
+import pytest
+
+from talkface_lite import __version__, media
+from talkface_lite.errors import InputError
+from talkface_lite.landmarks import apply_transform, invert_transform, magnify, warp_crop
+from talkface_lite.talking.paste import FEATHER, Mark, Paster, crop_canvas, mark, provenance
+
+ALL = np.ones((128, 128), np.float32)
+NONE = np.zeros((128, 128), np.float32)
+SEEN = np.array([[1, 0, 0], [0, 1, 0]], float)
+
+
+def picture(height: int = 300, width: int = 260, seed: int = 0) -> np.ndarray:
+    """Soft coloured blobs, like a photograph a little out of focus."""
+    noise = np.random.default_rng(seed).uniform(0, 255, (height, width, 3)).astype(np.float32)
+    soft = cv2.GaussianBlur(noise, (0, 0), 6)
+    return np.clip((soft - 127.5) * 12 + 127.5, 0, 255).astype(np.uint8)
+
+
+def turned(degrees: float, scale: float, centre: tuple[float, float]) -> np.ndarray:
+    """Photograph to crop: a face ``scale`` times the crop's size about a point of the photograph."""
+    angle = np.deg2rad(degrees)
+    linear = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) / scale
+    return np.hstack([linear, (np.array([63.5, 63.5]) - linear @ centre)[:, None]])
+
+
+def colours(crop: np.ndarray) -> np.ndarray:
+    return (crop / 127.5 - 1).astype(np.float32)
+
+
+def painted(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.uniform(-1, 1, (128, 128, 3)).astype(np.float32), rng.random((128, 128), np.float32)
+
+
+def places(shape: tuple[int, ...], matrix: np.ndarray) -> np.ndarray:
+    """``(H, W, 2)``: where each pixel lies in the crop."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    return apply_transform(np.stack([x, y], -1).astype(float), matrix)
+
+
+WAYS = [
+    pytest.param(turned(0, 1, (140, 160)), id="as large"),
+    pytest.param(turned(0, 1.7, (130, 150)), id="larger"),
+    pytest.param(turned(33, 1.3, (131.3, 149.2)), id="turned"),
+    pytest.param(turned(180, 0.4, (100, 100)), id="small, upside down"),
+    pytest.param(turned(-20, 0.05, (100.3, 99.2)), id="tiny"),
+    pytest.param(turned(10, 2, (20, 10)), id="over the edge"),
+    pytest.param(turned(-40, 9, (130, 150)), id="larger than the photograph"),
+]
+
+
+@pytest.mark.parametrize("matrix", WAYS)
+def test_nothing_painted_is_the_photograph_byte_for_byte(matrix):
+    image = picture()
+    np.testing.assert_array_equal(Paster(image, matrix).paste(painted()[0], NONE), image)
+
+
+@pytest.mark.parametrize("matrix", WAYS)
+def test_outside_the_crop_nothing_changes(matrix):
+    image = picture()
+    kept = image.copy()
+    paster = Paster(image, matrix)
+    result = paster.paste(*painted())
+    np.testing.assert_array_equal(image, kept)
+    assert result.shape == image.shape
+    assert result.dtype == np.uint8
+    place = places(image.shape, matrix)
+    outside = ((place < -0.5) | (place > 127.5)).any(-1)
+    np.testing.assert_array_equal(result[outside], image[outside])
+    inside = np.argwhere(~outside)
+    # the tip of a turned crop can lie between pixels
+    slack = np.array(
+        [
+            inside.min(0) - [paster.rows.start, paster.columns.start],
+            [paster.rows.stop, paster.columns.stop] - inside.max(0) - 1,
+        ]
+    )
+    assert slack.min() >= 0
+    assert slack.max() <= 1 or not outside[0, 0], "or the tip lies outside the photograph"
+
+
+@pytest.mark.parametrize("size", [1, 2, 6])
+def test_the_border_of_the_crop_is_the_photograph_also_where_all_is_painted(size):
+    image = picture(128 * size + 40, 128 * size + 30)
+    shift = np.array([[1, 0, -13], [0, 1, -17]], float)
+    matrix = magnify(1 / size) @ np.vstack([shift, [0, 0, 1]])
+    result = Paster(image, matrix).paste(np.ones((128, 128, 3), np.float32), ALL)
+    place = places(image.shape, matrix)
+    border = ((place <= 0) | (place >= 127)).any(-1)
+    np.testing.assert_array_equal(result[border], image[border])
+    inside = ((place >= FEATHER) & (place <= 127 - FEATHER)).all(-1)
+    assert (result[inside] == 255).all()
+
+
+def steepest_across(picture: np.ndarray, inside: np.ndarray) -> float:
+    """The largest step between two neighbours of which one lies in the crop and one does not."""
+    levels = picture[..., 0].astype(int)
+    return max(
+        np.abs(np.diff(levels, axis=axis))[np.diff(inside.astype(int), axis=axis) != 0].max()
+        for axis in (0, 1)
+    )
+
+
+@pytest.mark.parametrize("level", [-1.0, 1.0])
+@pytest.mark.parametrize("degrees", [0, 27])
+@pytest.mark.parametrize("scale", [0.1, 0.5, 1, 1.5, 4])
+def test_no_seam_around_another_brightness(level, degrees, scale):
+    image = np.full((600, 600, 3), 90, np.uint8)
+    image += (np.arange(600) // 8).astype(np.uint8)[:, None, None]
+    matrix = turned(degrees, scale, (300, 300))
+    place = places(image.shape, matrix)
+    inside = ((place >= -0.5) & (place <= 127.5)).all(-1)
+    constant = np.full((128, 128, 3), level, np.float32)
+    soft = Paster(image, matrix).paste(constant, ALL)
+    hard = Paster(image, matrix, feather=0).paste(constant, ALL)
+    seam = steepest_across(hard, inside)
+    assert seam > 80, "the measure sees a seam where there is one"
+    if scale > 1:
+        assert steepest_across(soft, inside) <= steepest_across(image, inside)
+    else:  # the soft border is a few pixels wide, and its first is painted a little
+        assert steepest_across(soft, inside) <= (0.6 if scale < 0.5 else 0.1) * seam
+    # within the soft border brightness goes over smoothly, at one and a half times an even pace
+    steps = np.abs(np.diff(soft[..., 0].astype(int), axis=0)).max()
+    assert steps <= 1.5 * 165 / max(scale * FEATHER, 2) + 2
+
+
+@pytest.mark.parametrize("feather", [0, FEATHER])
+def test_at_128_pixels_it_is_the_networks_own_frame(feather):
+    crop = picture(128, 128)
+    colour, alpha = painted()
+    photo = colours(crop)
+    frame = np.rint(((alpha[..., None] * colour + (1 - alpha[..., None]) * photo) + 1) * 127.5)
+    paster = Paster(crop, SEEN, feather=feather)
+    assert (paster.mask == 1).all(), "no photograph lies beyond the crop, so there is no seam to hide"
+    assert np.abs(paster.paste(colour, alpha) - frame).max() <= 1
+    # the same inside a larger picture, but for the soft border
+    around = picture(200, 180, seed=1)
+    around[30:158, 20:148] = crop
+    paster = Paster(around, np.array([[1, 0, -20], [0, 1, -30]]))
+    inside = slice(int(FEATHER), 127 - int(FEATHER))
+    assert np.abs(paster.paste(colour, alpha)[30:158, 20:148] - frame)[inside, inside].max() <= 1
+
+
+@pytest.mark.parametrize(("scale", "most"), [(0.6, 8), (1, 1), (1.5, 3), (3, 2), (7, 2)])
+def test_the_crop_pasted_over_itself_loses_little(scale, most):
+    image = picture(300, 300) if scale < 2 else cv2.resize(picture(150, 150), None, fx=7, fy=7)
+    matrix = turned(12, scale, ((image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2))
+    result = Paster(image, matrix).paste(colours(warp_crop(image, matrix)), ALL)
+    change = np.abs(result.astype(int) - image)
+    assert change.mean() < most / 4
+    assert np.percentile(change, 99) <= most
+
+
+@pytest.mark.parametrize("scale", [0.3, 0.9, 1, 1.8, 2.5, 6])
+def test_a_dot_lands_where_the_transform_says(scale):
+    image = np.zeros((900, 1000, 3), np.uint8)
+    matrix = turned(25, scale, (480.3, 451.7))
+    for point in ([30.0, 40.0], [90.0, 25.0], [64.0, 100.0]):
+        y, x = np.mgrid[:128, :128]
+        alpha = np.exp(-((x - point[0]) ** 2 + (y - point[1]) ** 2) / (2 * 3.0**2)).astype(np.float32)
+        result = Paster(image, matrix).paste(np.ones((128, 128, 3), np.float32), alpha)[..., 1].astype(float)
+        y, x = np.mgrid[: result.shape[0], : result.shape[1]]
+        found = np.array([(x * result).sum(), (y * result).sum()]) / result.sum()
+        expected = apply_transform(np.array([point]), invert_transform(matrix))[0]
+        assert np.abs(found - expected).max() < 0.05 * max(scale, 1), (found, expected)
+
+
+def test_colour_that_was_not_asked_for_does_not_leak():
+    image = np.full((512, 512, 3), 100, np.uint8)
+    alpha = NONE.copy()
+    alpha[40:90, 40:90] = 1
+    grey = np.full((128, 128, 3), 100 / 127.5 - 1, np.float32)
+    garbage = grey.copy()
+    garbage[alpha == 0] = [1, -1, 1]
+    paster = Paster(image, magnify(1 / 4))
+    np.testing.assert_array_equal(paster.paste(garbage, alpha), paster.paste(grey, alpha))
+    assert np.abs(paster.paste(grey, alpha).astype(int) - image).max() <= 1
+
+
+@pytest.mark.parametrize("scale", [2, 3.3, 5.5])
+def test_edges_are_enlarged_without_a_halo(scale):
+    image = np.zeros((800, 800, 3), np.uint8)
+    colour = np.full((128, 128, 3), -0.5, np.float32)
+    colour[:, 64:] = 0.5
+    paster = Paster(image, turned(0, scale, (400, 400)))
+    result = paster.paste(colour, ALL)[paster.rows, paster.columns, 0][paster.mask == 1]
+    assert result.min() == round(0.5 * 127.5)
+    assert result.max() == round(1.5 * 127.5)
+    row = paster.paste(colour, ALL)[400, paster.columns, 0].astype(int)
+    assert (np.diff(row)[len(row) // 4 : -len(row) // 4] >= 0).all()
+
+
+@pytest.mark.parametrize("scale", [1.5, 5.5])
+def test_waves_are_enlarged_as_waves_and_not_as_a_row_of_roofs(scale):
+    image, matrix = np.zeros((800, 800, 3), np.uint8), turned(20, scale, (400, 400))
+    wave = np.sin(2 * np.pi * np.arange(128) / 8 + 0.2).astype(np.float32)
+    paster = Paster(image, matrix)
+    result = paster.paste(np.broadcast_to(wave[:, None], (128, 128, 3)), ALL)[paster.rows, paster.columns, 0]
+    x = places(image.shape, matrix)[paster.rows, paster.columns, 0]
+    true = (np.sin(2 * np.pi * x / 8 + 0.2) + 1) * 127.5
+    assert np.sqrt(((result - true)[paster.mask == 1] ** 2).mean()) < 3.5, "linear is 5 levels off"
+
+
+def test_a_small_face_does_not_alias():
+    image = np.zeros((90, 100, 3), np.uint8)
+    stripes = np.ones((128, 128, 3), np.float32)
+    stripes[:, ::2] = -1
+    paster = Paster(image, turned(0, 0.25, (50.1, 45)))
+    inside = paster.paste(stripes, ALL)[paster.rows, paster.columns][paster.mask == 1]
+    assert np.abs(inside.astype(int) - 127.5).max() < 8
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (7, 3), (16, 17), (127, 129), (301, 303)])
+def test_odd_and_tiny_pictures(shape):
+    image = picture(*shape)
+    matrix = turned(15, max(shape) / 200, ((shape[1] - 1) / 2, (shape[0] - 1) / 2))
+    paster = Paster(image, matrix)
+    assert paster.paste(*painted()).shape == image.shape
+    np.testing.assert_array_equal(paster.paste(painted()[0], NONE), image)
+
+
+def test_pictures_that_are_views_are_read_as_they_stand():
+    image = picture(300, 400)
+    matrix = turned(10, 1.2, (150, 150))
+    view = image[::-1, ::2]
+    expected = Paster(view.copy(), matrix).paste(*painted())
+    np.testing.assert_array_equal(Paster(view, matrix).paste(*painted()), expected)
+    fixed = image.copy()
+    fixed.flags.writeable = False
+    result = Paster(fixed, matrix).paste(*painted())
+    result[0, 0] = 0  # the result is the caller's own
+
+
+def test_grey_stays_grey():
+    image = np.repeat(picture()[..., :1], 3, axis=2)
+    colour = np.repeat(painted()[0][..., :1], 3, axis=2)
+    result = Paster(image, turned(20, 1.4, (130, 150))).paste(colour, ALL)
+    assert (result == result[..., :1]).all()
+
+
+def test_band_by_band_is_the_same_as_at_once(monkeypatch):
+    image, matrix = picture(), turned(33, 1.6, (131.3, 149.2))
+    expected = Paster(image, matrix).paste(*painted())
+    for rows in (1, 7, 10_000):
+        monkeypatch.setattr("talkface_lite.talking.paste._BAND_ROWS", rows)
+        result = Paster(image, matrix).paste(*painted())
+        assert np.abs(result.astype(int) - expected).max() <= 1
+
+
+def test_one_copy_of_the_photograph_is_all_the_memory_it_takes():
+    image = np.zeros((2000, 3000, 3), np.uint8)
+    paster = Paster(image, turned(20, 700 / 128, (1500, 1000)))
+    colour, alpha = painted()
+    tracemalloc.start()
+    result = paster.paste(colour, alpha)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert result.nbytes <= peak < result.nbytes + 20e6
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image": np.zeros((9, 9), np.uint8)}, "image: got uint8 (9, 9)"),
+        ({"image": np.zeros((9, 9, 3), np.float32)}, "image: got float32"),
+        ({"image": np.zeros((0, 9, 3), np.uint8)}, "image: got uint8 (0, 9, 3)"),
+        ({"matrix": np.zeros((2, 3))}, "an invertible 2 x 3 matrix"),
+        ({"matrix": np.full((2, 3), np.nan)}, "an invertible 2 x 3 matrix"),
+        ({"matrix": np.eye(3)}, "an invertible 2 x 3 matrix"),
+        ({"matrix": turned(0, 1, (900, 900))}, "matrix: got a crop outside the photograph"),
+        ({"feather": -1}, "feather: got -1"),
+        ({"feather": float("nan")}, "feather: got nan"),
+        ({"colour": np.zeros((128, 128, 3), np.uint8)}, "colour: got uint8"),
+        ({"colour": np.zeros((3, 128, 128), np.float32)}, "colour: got float32 (3, 128, 128)"),
+        ({"colour": np.full((128, 128, 3), 2.0)}, "colour: got values from 2 to 2"),
+        ({"colour": np.full((128, 128, 3), np.nan)}, "colour: got values from nan"),
+        ({"alpha": ALL[..., None]}, "alpha: got float32 (128, 128, 1)"),
+        ({"alpha": -ALL}, "alpha: got values from -1 to -1"),
+        ({"alpha": ALL * np.nan}, "alpha: got values from nan"),
+    ],
+)
+def test_strange_input_gets_one_line(change, message):
+    given = {"image": picture(), "matrix": turned(0, 1, (130, 150)), "feather": 4, "colour": painted()[0]}
+    given = {**given, "alpha": ALL} | change
+    with pytest.raises(InputError) as caught:
+        Paster(given["image"], given["matrix"], feather=given["feather"]).paste(
+            given["colour"], given["alpha"]
+        )
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("side", [64, 128, 256, 301])
+def test_the_canvas_is_the_crop_and_knows_the_way_back(side):
+    image, matrix = picture(), turned(17, 1.9, (131.3, 149.2))
+    canvas, way = crop_canvas(image, matrix, side)
+    np.testing.assert_array_equal(canvas, warp_crop(image, matrix, side))
+    corners = np.array([[-0.5, -0.5], [side - 0.5, side - 0.5]])
+    np.testing.assert_allclose(apply_transform(corners, way), [[-0.5, -0.5], [127.5, 127.5]], atol=1e-9)
+    assert (Paster(canvas, way).mask == 1).all()
+    with pytest.raises(InputError, match="side: got 0"):
+        crop_canvas(image, matrix, 0)
+
+
+GROUNDS = {"black": 0, "grey": 128, "white": 255}
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+@pytest.mark.parametrize(("height", "width"), [(128, 128), (256, 256), (720, 1280), (1080, 400)])
+def test_the_mark_reads_on_any_ground_and_keeps_to_its_corner(ground, height, width):
+    image = np.full((height, width, 3), GROUNDS[ground], np.uint8)
+    kept = image.copy()
+    marked = mark(image)
+    np.testing.assert_array_equal(image, kept)
+    np.testing.assert_array_equal(marked, mark(image))
+    drawn = Mark(height, width)
+    corner = marked[drawn.rows, drawn.columns].astype(int)
+    marked[drawn.rows, drawn.columns] = image[drawn.rows, drawn.columns]
+    np.testing.assert_array_equal(marked, image)
+    assert drawn.rows.stop == height
+    assert drawn.columns.stop == width
+    rows, columns = corner.shape[:2]
+    assert 9 <= rows <= max(height / 8, 24)
+    assert columns <= width
+    letters = Mark(height, width)(np.zeros_like(image))[drawn.rows, drawn.columns, 0] > 120
+    around = cv2.dilate(letters.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & ~letters
+    assert letters.mean() > 0.02
+    contrast = corner[letters, 0].mean() - corner[around, 0].mean()
+    assert contrast > 60, "light letters on darker surroundings"
+    assert letters.any(1).sum() >= 6
+
+
+def test_the_mark_is_half_transparent_and_says_what_it_is_told():
+    image = picture(480, 640)
+    corner = Mark(480, 640)
+    ground = np.full_like(image, 200)
+    assert not np.array_equal(
+        corner(image)[corner.rows, corner.columns], corner(ground)[corner.rows, corner.columns]
+    )
+    assert (mark(image, "drawn") != mark(image)).any()
+    assert Mark(480, 640, "a longer text").columns.start < corner.columns.start
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 200), (200, 5), (16, 16)])
+def test_pictures_smaller_than_the_mark(shape):
+    image = np.zeros((*shape, 3), np.uint8)
+    assert mark(image).shape == image.shape
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Mark(0, 9), "picture: got 9x0 pixels"),
+        (lambda: Mark(90, 90, " "), "text: got ' '"),
+        (lambda: Mark(90, 90, "two\nlines"), "expected one line of letters"),
+        (lambda: Mark(90, 90)(np.zeros((90, 91, 3), np.uint8)), "expected shape (90, 90, 3)"),
+        (lambda: mark(np.zeros((90, 90), np.uint8)), "image: got uint8 (90, 90)"),
+    ],
+)
+def test_what_cannot_be_marked_gets_one_line(call, message):
+    with pytest.raises(InputError) as caught:
+        call()
+    assert message in str(caught.value)
+
+
+def test_a_film_says_that_it_is_generated(tmp_path):
+    told = provenance("atvg", "photos of ann/a=b; \nünï.jpg")
+    path = media.write_video(tmp_path / "a.mp4", np.zeros((2, 32, 32, 3), np.uint8), metadata=told)
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-i", str(path)]
+    about = subprocess.run(command, capture_output=True, check=False).stderr.decode()
+    kept = dict(line.strip().split(":", 1) for line in about.splitlines() if ":" in line)
+    kept = {key.strip(): value.strip() for key, value in kept.items()}
+    assert {key: kept.get(key) for key in told} == told
+    assert told["comment"] == f"generated by talkface_lite {__version__}, system atvg; not a recording"
+    assert "a=b; ünï.jpg" in told["title"]
+    assert "ann" not in about, "the folder is nobody's business"
+
+
+@pytest.mark.parametrize("photo", ["", "nul\0.png", "not \udcff text.png"])
+def test_names_that_no_file_could_hold_are_cleaned(tmp_path, photo):
+    told = provenance("atvg", photo)
+    assert all(text.isprintable() and text.encode() for text in told.values())
+    media.write_video(tmp_path / "a.mp4", np.zeros((1, 32, 32, 3), np.uint8), metadata=told)

@@ -1,0 +1,177 @@
+import numpy as np
+import pytest
+import torch
+from small_networks import SMALL_VG_NET
+
+from talkface_lite import Talker
+from talkface_lite.data.dataset import pad_to_frames
+from talkface_lite.errors import InputError
+from talkface_lite.landmarks import ANCHORS, TEMPLATE
+from talkface_lite.media import write_speech
+from talkface_lite.networks.at_net import ATNetConfig
+from talkface_lite.shape_pca import ShapePCA
+from talkface_lite.systems.atvg.at_net import ATVG, ATVGConfig
+from talkface_lite.systems.atvg.vg_net import ATVGVideo, ATVGVideoConfig
+from talkface_lite.talking.film import VIEWS, pictures
+from talkface_lite.talking.scene import talking_scene, waveform
+from talkface_lite.talking.talker import PHOTOGRAPHS, Portrait
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def talker():
+    torch.manual_seed(0)
+    small = ATNetConfig(channels=(2, 2, 2, 2, 2), audio=(8, 8), landmark=(4, 4), hidden=8, layers=1)
+    basis = ShapePCA.fit(np.random.default_rng(0).uniform(40, 90, (40, 68, 2)))
+    return Talker(ATVG(ATVGConfig(at_net=small), basis), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def filming(talker):
+    """The same with a VG-net that has learnt nothing."""
+    torch.manual_seed(1)
+    return Talker(talker.system, ATVGVideo(ATVGVideoConfig(vg_net=SMALL_VG_NET)), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def portrait():
+    pytest.importorskip("dlib")
+    return Portrait.of("hopper", detector="dlib")
+
+
+@pytest.fixture
+def speech():
+    return (0.1 * np.random.default_rng(1).standard_normal(640 * 5 + 1)).astype(np.float32)
+
+
+def test_a_portrait_lies_on_the_template(portrait):
+    assert portrait.landmarks.shape == (68, 2)
+    assert np.abs(portrait.landmarks[ANCHORS] - TEMPLATE).mean() < 3
+    assert portrait.crop().shape == (128, 128, 3)
+    assert portrait.crop(256).shape == (256, 256, 3)
+    assert portrait.name == "hopper"
+    assert Portrait.of(portrait) is portrait
+
+
+def test_photographs_by_name_are_pictures():
+    for name, read in PHOTOGRAPHS.items():
+        image = read()
+        assert image.dtype == np.uint8, name
+        assert min(image.shape[:2]) > 400
+
+
+def test_talking_gives_a_clip(talker, portrait, speech):
+    clip = talker.talk(portrait, speech)
+    assert len(clip) == 6
+    assert clip.speech.shape == (6 * 640,)
+    np.testing.assert_array_equal(clip.speech[: len(speech)], speech)
+    np.testing.assert_array_equal(clip.landmarks, talker.system.generate(speech, portrait.landmarks))
+    assert clip.frames.shape == (6, 128, 128, 3)
+    assert not np.array_equal(clip.frames[0], clip.frames[5])
+    assert clip.identity == "hopper"
+
+
+def test_a_file_and_an_array_say_the_same(talker, portrait, speech, tmp_path):
+    path = write_speech(tmp_path / "hello.wav", speech)
+    from_file, from_array = talker.talk(portrait, path), talker.talk(portrait, speech)
+    assert np.abs(from_file.landmarks - from_array.landmarks).max() < 0.05  # 16-bit
+
+
+def test_a_picture_without_a_face(talker, speech):
+    pytest.importorskip("dlib")
+    with pytest.raises(InputError, match="photo"):
+        talker.talk(np.full((200, 200, 3), 127, np.uint8), speech, detector="dlib")
+    with pytest.raises(InputError, match="no such file"):
+        talker.talk("nobody.jpg", speech)
+
+
+def test_weights_that_are_not_there():
+    with pytest.raises(InputError, match="weights of atvg full"):
+        Talker.load("atvg", size="full")
+
+
+def test_a_film_in_stretches_is_the_clip(filming, portrait, speech):
+    clip = filming.talk(portrait, speech)
+    stretches = list(filming.film(portrait, speech))
+    np.testing.assert_array_equal(np.concatenate([made.frames for made in stretches]), clip.frames)
+    np.testing.assert_array_equal(np.concatenate([made.landmarks for made in stretches]), clip.landmarks)
+    made = stretches[0]
+    assert made.colour.shape == (6, 128, 128, 3)
+    assert made.alpha.shape == (6, 128, 128)
+    photo = portrait.crop() / 127.5 - 1
+    mixed = made.alpha[..., None] * made.colour + (1 - made.alpha[..., None]) * photo
+    np.testing.assert_allclose((mixed + 1) * 127.5, made.frames, atol=0.51)
+
+
+def test_without_weights_for_pictures_there_is_no_film(talker, portrait, speech):
+    with pytest.raises(InputError, match="VG-net"):
+        next(talker.film(portrait, speech))
+
+
+def test_long_speech_comes_in_stretches(filming, portrait, monkeypatch):
+    """Nothing but the landmarks grows with the speech."""
+    sizes = [len(made.frames) for made in filming.film(portrait, np.full(640 * 120, 0.01, np.float32))]
+    assert sum(sizes) == 120
+    assert max(sizes) <= 50
+
+
+def test_three_files_of_weights_are_too_many():
+    with pytest.raises(InputError, match="3 files"):
+        Talker.load("atvg", weights=["a", "b", "c"])
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_is_marked_unless_asked_not_to_be(filming, portrait, speech, view):
+    said = pad_to_frames(speech)
+    marked, bare = (
+        np.stack(list(pictures(filming, portrait, said, view=view, marked=marked)))
+        for marked in (True, False)
+    )
+    assert len(marked) == len(said) // 640
+    sides = {"face": (256, 256), "photograph": portrait.image.shape[:2], "scene": (568, 944)}
+    assert marked.shape[1:3] == sides[view]
+    assert (marked != bare).any(axis=(1, 2, 3)).all()
+    with pytest.raises(InputError, match="face or photograph or scene"):
+        next(pictures(filming, portrait, said, view="profile"))
+
+
+def test_the_scene_moves_with_the_sound(filming, portrait, speech):
+    padded = filming.talk(portrait, speech).speech
+    stretches = filming.film(portrait, speech)
+    scene = talking_scene(portrait.image, portrait.matrix, padded, stretches, panel=128, gap=4, strip=20)
+    frames = list(scene)
+    assert len(frames) == 6
+    assert frames[0].shape == (128 + 20 + 12, 2 * 128 + 12, 3)
+    strips = [frame[-24:-4, 4:-4].astype(int) for frame in frames]
+    cursor = [int(np.flatnonzero((s == 235).all(axis=(0, 2)))[-1]) for s in strips]
+    assert cursor == sorted(cursor)
+    assert cursor[-1] == strips[0].shape[1] - 1
+    bare = next(
+        talking_scene(
+            portrait.image,
+            portrait.matrix,
+            padded,
+            filming.film(portrait, speech),
+            marked=False,
+            panel=128,
+            gap=4,
+            strip=20,
+        )
+    )
+    marked = np.argwhere((bare != frames[0]).any(-1))
+    assert len(marked) > 20
+    assert marked.min(axis=0)[0] > 4 + 64  # in the lower half of the photograph that talks
+    assert (marked.max(axis=0) < [132, 132]).all()
+    left, right = (slice(4, 132), slice(4, 132)), (slice(4, 132), slice(136, 264))
+    for panel in (left, right):
+        assert not np.array_equal(frames[0][panel], frames[5][panel])
+
+
+def test_waveform():
+    sound = np.concatenate([np.zeros(100), np.ones(100)]).astype(np.float32)
+    wave = waveform(sound, 10, 20)
+    assert wave.shape == (20, 10)
+    np.testing.assert_array_equal(wave, wave[::-1])
+    assert wave[:, :5].sum() == 5 * 2
+    assert (wave[:, 5:].sum(0) >= 16).all()

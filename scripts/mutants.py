@@ -24,6 +24,7 @@ import tomllib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -58,7 +59,7 @@ LEFT_OUT = shutil.ignore_patterns(
 
 
 def warm(root: Path) -> None:
-    """Import what package and tests import from elsewhere: seconds that no fork then spends."""
+    """Import what package and tests import from elsewhere, and pytest's plugins: no fork then waits for it."""
     paths = [path for folder in root.iterdir() if folder.name[0] != "." for path in folder.rglob("*.py")]
     own = {path.stem for path in paths} | {path.name for path in root.iterdir()}
     names = {name for path in paths for name in imports(path)} | {"pytest", "coverage"}
@@ -66,6 +67,9 @@ def warm(root: Path) -> None:
         if name and name.split(".")[0] not in own:
             with contextlib.suppress(ImportError, AttributeError):
                 importlib.import_module(name)
+    for plugin in entry_points(group="pytest11"):
+        with contextlib.suppress(Exception):
+            plugin.load()
 
 
 class Watch:
@@ -120,6 +124,7 @@ def run_tests(tree: Path, tests: Sequence[str], order: Sequence[str] | None, mea
 
     watch = Watch(order, cover)
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--basetemp={tree.parent / 'tmp'}"]
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     options += ["--hypothesis-seed=0"] if find_spec("hypothesis") else []
     code = pytest.main([*options, *tests], plugins=[watch])
     lines = {}

@@ -192,7 +192,9 @@ def test_files_go_into_folders_that_are_not_there_yet(tmp_path):
 
 def test_rate_and_quality_are_those_asked_for(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), dtype=np.uint8)
-    sizes = {q: media.write_video(tmp_path / f"{q}.mp4", noise, quality=q).stat().st_size for q in (0, 18, 40)}
+    sizes = {
+        q: media.write_video(tmp_path / f"{q}.mp4", noise, quality=q).stat().st_size for q in (0, 18, 40)
+    }
     assert sizes[0] > 1.3 * sizes[18] > 3 * sizes[40]
     assert media.write_video(tmp_path / "a.mp4", noise).stat().st_size == sizes[18]
     slow = media.read_video(media.write_video(tmp_path / "slow.mp4", noise, fps=12.5))

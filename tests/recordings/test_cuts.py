@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from talkface_lite.recordings import cuts
 from talkface_lite.recordings.cuts import STRONG, WEAK, Change, changes, difference
 
 HEIGHT, WIDTH, ROOM = 144, 192, 60
@@ -96,9 +97,11 @@ def test_the_scale_of_a_change():
     assert apart(half, other) > 0.5 * apart(view(0), view(1))
 
 
-def test_a_reference_of_explicit_loops_gives_the_same_number():
+@pytest.mark.parametrize("plain", [0, 8])
+def test_a_reference_of_explicit_loops_gives_the_same_number(plain):
     rng = np.random.default_rng(3)
     before, after = (rng.integers(0, 255, (9, 12)).astype(np.float32) for _ in range(2))
+    before[:, :plain] = after[:, :plain] = 100
     noise, reach, block = 9.0, 3, 6
 
     def windows(picture: np.ndarray) -> np.ndarray:
@@ -120,6 +123,25 @@ def test_a_reference_of_explicit_loops_gives_the_same_number():
         contrast = a.std() + theirs[y, x].std()
         total, weight = total + (1 - best) * contrast, weight + contrast + noise / 4
     assert difference(before, after) == pytest.approx(total / weight, rel=1e-3)
+
+
+@pytest.mark.parametrize(("share", "counts"), [(0.0045, False), (0.0056, True)])
+def test_nearly_equal_is_half_a_percent_of_the_contrast(share, counts):
+    rng = np.random.default_rng(0)
+    before, other = (rng.normal(128, 40, (36, 48)) for _ in range(2))
+    # mixed so that half the mean squared difference of the two, levelled, is the share
+    before, other = ((picture - picture.mean()) / picture.std() for picture in (before, other))
+    other -= (before * other).mean() * before
+    after = (1 - share) * before + np.sqrt(1 - (1 - share) ** 2) * other / other.std()
+    assert (difference(*((128 + 40 * p).astype(np.float32) for p in (before, after))) > 0) == counts
+
+
+def test_frames_are_compared_at_48_pixels(monkeypatch):
+    seen = []
+    monkeypatch.setattr(cuts, "difference", lambda a, b: seen.append((a.shape, b.shape)) or 0.0)
+    for shape in [(240, 320), (320, 240), (48, 48), (24, 32), (400, 20)]:
+        list(changes(scene(0)[:1, :1].repeat(shape[0], 0).repeat(shape[1], 1) for _ in range(2)))
+    assert [a for a, b in seen if a == b] == [(36, 48), (48, 36), (48, 48), (36, 48), (48, 6)]
 
 
 # --- films ---

@@ -2,6 +2,9 @@
 
 With ``--json`` standard output holds one JSON object and nothing else; progress and remarks go to standard
 error. Whatever is wrong with what was handed in is one line and exit code 2, and nothing is written.
+
+SYSTEM and PART are looked for first; the flags that follow are then made from the dataclasses of what they
+name (:mod:`talkface_lite.flags`).
 """
 
 import argparse
@@ -14,8 +17,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from talkface_lite import __version__, commands
-from talkface_lite.commands import SYSTEM_NAMES
 from talkface_lite.errors import InputError
+from talkface_lite.systems import SYSTEMS, default_system, part_class, system_class
 
 RECORDING_KINDS = ("grid", "lrw", "tcd-timit", "voxceleb", "crema-d", "folder")
 """As in :data:`talkface_lite.recordings.readers.READERS`."""
@@ -23,11 +26,17 @@ RECORDING_KINDS = ("grid", "lrw", "tcd-timit", "voxceleb", "crema-d", "folder")
 TALK_VOICE = "felicity"
 """Who speaks ``--text`` unless ``--voice`` names another."""
 
+ALL = "all"
+"""What ``evaluate --system`` takes for every system."""
+
+SIZES = ("lite", "full")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 2 for bad input, 130 when interrupted."""
+    argv = sys.argv[1:] if argv is None else list(argv)
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = _parser(argv).parse_args(argv)
         with warnings.catch_warnings():
             warnings.showwarning = _one_line_warning
             result = arguments.run(arguments)
@@ -60,18 +69,44 @@ class _Parser(argparse.ArgumentParser):
         self.exit(_fail(f"{message} (see {self.prog} --help)"))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of a command line that begins with these words."""
     parser = _Parser(prog="talkface", description="Talking-face generation you can read, run and check.")
     parser.add_argument("--version", action="version", version=f"talkface_lite {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[argparse.Namespace], Any], text: str) -> argparse.ArgumentParser:
-        sub = subparsers.add_parser(name, help=text, description=text)
+        sub = subparsers.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.set_defaults(run=run)
         sub.add_argument("--json", action="store_true", help="print one JSON object on standard output")
         return sub
 
-    corpus = command("corpus", commands.corpus, "Draw clips of people who do not exist, with known truth.")
+    _corpus(command("corpus", commands.corpus, "Draw clips of people who do not exist, with known truth."))
+    _prepare(
+        command("prepare", commands.prepare, "Turn filmed people into aligned clips, with every loss listed.")
+    )
+    _train(command("train", commands.train, "Train a part of a system on clips."), argv)
+    _talk(command("talk", commands.talk, "Let the face in a photograph say something."), argv)
+    _evaluate(
+        command("evaluate", commands.evaluate, "Compare what systems make with clips of known truth."), argv
+    )
+    bench = command("bench", commands.bench, "Measure frames/s and clips/s on this machine.")
+    bench.add_argument("--system", metavar="S", choices=tuple(SYSTEMS), help="one alone (default: all)")
+    bench.add_argument("--workers", metavar="W", type=_positive, default=os.cpu_count() or 1)
+    bench.add_argument(
+        "--clips", metavar="N", type=_positive, default=8, help="drawn clips a repeat (default 8)"
+    )
+    bench.add_argument(
+        "--repeats", metavar="R", type=_positive, default=3, help="the median counts (default 3)"
+    )
+    bench.add_argument("--training", action="store_true", help="steps of training too: minutes, 5 GB")
+    info = command("info", commands.info, "Networks with their parameter counts, weights with their origin.")
+    info.add_argument("--system", metavar="S", choices=tuple(SYSTEMS))
+    info.add_argument("--size", choices=SIZES)
+    return parser
+
+
+def _corpus(corpus: argparse.ArgumentParser) -> None:
     corpus.add_argument("out", metavar="OUT", type=Path, help="folder to write")
     corpus.add_argument("--clips", metavar="N", type=_positive, required=True)
     corpus.add_argument("--seed", metavar="S", type=_not_negative, required=True)
@@ -85,9 +120,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     corpus.add_argument("--no-frames", action="store_true", help="landmarks and speech only, no pictures")
 
-    prepare = command(
-        "prepare", commands.prepare, "Turn filmed people into aligned clips, with a reason for each loss."
-    )
+
+def _prepare(prepare: argparse.ArgumentParser) -> None:
     prepare.add_argument("kind", metavar="KIND", choices=RECORDING_KINDS, help=", ".join(RECORDING_KINDS))
     prepare.add_argument("source", metavar="SRC", type=Path, help="folder of the recordings; only read")
     prepare.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder to write")
@@ -103,87 +137,63 @@ def _parser() -> argparse.ArgumentParser:
         "--per-shard", metavar="N", type=_positive, default=50, help="recordings to a shard (default 50)"
     )
 
-    train = command("train", commands.train, "Train a system on clips.")
-    train.add_argument("system", metavar="SYSTEM", choices=SYSTEM_NAMES, help=" or ".join(SYSTEM_NAMES))
-    train.add_argument(
-        "--part",
-        choices=commands.PARTS,
-        default="at-net",
-        help="at-net: speech to landmarks (default); vg-net: landmarks and a photograph to pictures",
-    )
+
+def _train(train: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+    train.add_argument("system", metavar="SYSTEM", choices=tuple(SYSTEMS), help=" or ".join(SYSTEMS))
+    train.add_argument("part_word", metavar="PART", nargs="?", help="which part of it (default: its first)")
+    train.add_argument("--part", metavar="PART", dest="part_flag", help="the same as the word PART")
     train.add_argument("--data", metavar="DIR", type=Path, required=True, help="folder of clips")
     train.add_argument("--out", metavar="RUN", type=Path, required=True, help="folder of the run")
-    train.add_argument("--size", choices=("lite", "full"), default="lite")
+    train.add_argument("--validation", metavar="DIR", type=Path, help="held-out clips: best.safetensors")
+    train.add_argument("--size", choices=SIZES, default="lite")
     until = train.add_mutually_exclusive_group()
     until.add_argument("--steps", metavar="N", type=_positive)
     until.add_argument("--minutes", metavar="M", type=float)
     train.add_argument("--resume", action="store_true", help="go on from the last good checkpoint")
-    train.add_argument("--devices", metavar="N", type=_positive, default=1)
-    train.add_argument("--precision", choices=("32", "bf16", "16"), default="32")
-    train.add_argument("--seed", metavar="S", type=_not_negative, default=0)
-    train.add_argument("--batch-size", metavar="B", type=_positive, default=16)
-    train.add_argument(
-        "--window", metavar="T", type=_positive, default=16, help="frames of a window (default 16)"
-    )
-    train.add_argument("--learning-rate", metavar="R", type=float, default=2e-4)
-    train.add_argument("--schedule", choices=("constant", "cosine"), default="constant")
-    train.add_argument(
-        "--loss", choices=tuple(commands.LOSSES), help="at-net: paper, whitened, mouth; vg-net: dynamic, l1"
-    )
-    train.add_argument(
-        "--mfcc-shift", metavar="X", type=float, default=0.0, help="vary the microphone (default 0: no)"
-    )
-    train.add_argument(
-        "--closed-examples", metavar="X", type=float, default=0.0, help="share of closed mouths (default 0)"
-    )
-    train.add_argument("--no-lstm", action="store_true", help="at-net: the variant without a memory")
-    train.add_argument("--no-discriminator", action="store_true", help="vg-net: the pixel loss alone")
-    train.add_argument(
-        "--camera", metavar="X", type=float, default=0.0, help="vg-net: vary light and colour (default 0: no)"
-    )
-    train.add_argument(
-        "--colour-weight",
-        metavar="X",
-        type=float,
-        default=0.0,
-        help="vg-net: plain L1 of the colour (default 0)",
-    )
-    train.add_argument(
-        "--mouth-weight",
-        metavar="X",
-        type=float,
-        default=0.0,
-        help="vg-net: how much more the mouth counts (default 0)",
-    )
-    train.add_argument("--mirrored", action="store_true", help="vg-net: mirror half of the windows")
-    train.add_argument(
-        "--start-from", metavar="F", type=Path, help="weights to begin with, of the same networks"
-    )
-    train.add_argument("--checkpoint-every", metavar="N", type=_positive, default=500)
+    train.add_argument("--start-from", metavar="F", type=Path, help="weights to begin with, of the same part")
+    system, part = _named_to_train(argv)
+    if argv[:1] == ["train"] and system in SYSTEMS:
+        from talkface_lite.data.needs import DataSettings
+        from talkface_lite.flags import add_flags, flags_of
+        from talkface_lite.systems.training_settings import TrainingSettings
 
-    talk = command("talk", commands.talk, "Let the face in a photograph say something.")
+        kind = part_class(system, part)
+        training = flags_of(TrainingSettings, skip=("steps", "minutes"), defaults=kind.defaults)
+        sources = {"training": training, "data": flags_of(DataSettings), "own": flags_of(kind.config_class)}
+        add_flags(train, "training", sources["training"])
+        add_flags(train, "data", sources["data"])
+        add_flags(train, f"{kind.name} of {system}", sources["own"])
+        train.set_defaults(kind=kind, flags=sources)
+
+
+def _named_to_train(argv: Sequence[str]) -> tuple[str | None, str | None]:
+    """SYSTEM and PART of ``talkface train``, wherever among the flags they stand."""
+    after = list(argv[1:])
+    at = next((i for i, word in enumerate(after) if word in SYSTEMS), None)
+    if at is None:
+        return None, None
+    following = after[at + 1] if len(after) > at + 1 and not after[at + 1].startswith("-") else None
+    return after[at], _value_of("--part", after) or following
+
+
+def _value_of(option: str, argv: Sequence[str]) -> str | None:
+    """What follows an option on a command line, if it is there."""
+    for word, following in zip(argv, [*argv[1:], ""]):
+        if word == option:
+            return following
+        if word.startswith(f"{option}="):
+            return word.partition("=")[2]
+    return None
+
+
+def _talk(talk: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     talk.add_argument("--photo", metavar="P", required=True, help="a picture, or 'hopper' or 'collins'")
     said = talk.add_mutually_exclusive_group(required=True)
     said.add_argument("--speech", metavar="W", type=Path, help="a recording: 16 kHz mono WAV or FLAC")
     said.add_argument("--text", metavar="T", help="a text, spoken by espeak-ng")
-    talk.add_argument("--system", metavar="S", choices=SYSTEM_NAMES, default="atvg")
+    talk.add_argument("--system", metavar="S", choices=tuple(SYSTEMS), default=default_system())
     talk.add_argument("--out", metavar="V.mp4", type=Path, required=True)
-    talk.add_argument("--size", choices=("lite", "full"), default="lite")
-    talk.add_argument(
-        "--weights",
-        metavar="F",
-        type=Path,
-        nargs="+",
-        help="weights of your own (default: the package's): AT-net's, VG-net's; or the two files released by "
-        "the authors, with --basis",
-    )
-    talk.add_argument(
-        "--basis",
-        metavar=("MEAN", "U"),
-        type=Path,
-        nargs=2,
-        help="with released weights: .npy of the mean face (136) and of the components (136, 6 or more)",
-    )
+    _weights(talk)
     film = talk.add_mutually_exclusive_group()
     film.add_argument("--paste-back", action="store_true", help="the whole photograph, not the face alone")
     film.add_argument(
@@ -193,28 +203,21 @@ def _parser() -> argparse.ArgumentParser:
     talk.add_argument("--voice", metavar="V", default=TALK_VOICE, help=f"of --text (default {TALK_VOICE})")
     talk.add_argument("--convert", action="store_true", help="accept sound of another rate, depth, channels")
     talk.add_argument("--detector", choices=("auto", "face-alignment", "dlib"), default="auto")
-    talk.add_argument("--seed", metavar="N", type=_not_negative, default=0)
-
-    evaluate = command(
-        "evaluate", commands.evaluate, "Compare what a system generates with clips of known truth."
+    talk.add_argument(
+        "--seed", metavar="N", type=_not_negative, default=0, help="of what a system draws at random"
     )
-    evaluate.add_argument("--system", metavar="S", choices=SYSTEM_NAMES, default="atvg")
+    _own_flags(talk, "talk", argv)
+
+
+def _evaluate(evaluate: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+    evaluate.add_argument("--system", metavar="S", choices=(*SYSTEMS, ALL), default=default_system())
     evaluate.add_argument("--data", metavar="DIR", type=Path, required=True, help="folder of clips")
-    evaluate.add_argument("--size", choices=("lite", "full"), default="lite")
-    evaluate.add_argument(
-        "--weights", metavar="W", type=Path, help="weights of your own (default: the package's)"
-    )
+    _weights(evaluate)
     evaluate.add_argument("--seed", metavar="N", type=_not_negative, default=0)
-    evaluate.add_argument(
-        "--paper-decoding",
-        action="store_true",
-        help="the paper's Eq. 4 alone, without the photograph's own residual",
-    )
-
     evaluate.add_argument(
         "--pictures",
         action="store_true",
-        help="the pictures: PSNR, SSIM, mouth box, LMD where dlib is installed",
+        help="the pictures too: PSNR, SSIM, mouth box, LMD where dlib is installed",
     )
     evaluate.add_argument(
         "--frame-step",
@@ -223,32 +226,44 @@ def _parser() -> argparse.ArgumentParser:
         default=1,
         help="--pictures: SSIM and LMD of every Nth frame",
     )
+    _own_flags(evaluate, "evaluate", argv)
 
-    bench = command("bench", commands.bench, "Measure frames/s and clips/s on this machine.")
-    bench.add_argument("--workers", metavar="W", type=_positive, default=os.cpu_count() or 1)
-    bench.add_argument(
-        "--clips", metavar="N", type=_positive, default=8, help="drawn clips a repeat (default 8)"
-    )
-    bench.add_argument(
-        "--repeats", metavar="R", type=_positive, default=3, help="the median counts (default 3)"
-    )
-    bench.add_argument("--training", action="store_true", help="steps of training too: minutes, 5 GB")
 
-    info = command("info", commands.info, "Networks with their parameter counts, weights with their origin.")
-    info.add_argument("--system", metavar="S", choices=SYSTEM_NAMES)
-    info.add_argument("--size", choices=("lite", "full"))
-    return parser
+def _weights(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--size", choices=SIZES, default="lite")
+    parser.add_argument("--variant", metavar="V", default="", help="of the system, see talkface info")
+    parser.add_argument(
+        "--weights",
+        metavar="F",
+        type=Path,
+        nargs="+",
+        help="weights of your own, of one part or several, in any order (default: the package's)",
+    )
+
+
+def _own_flags(parser: argparse.ArgumentParser, command: str, argv: Sequence[str]) -> None:
+    """The flags of the system that is named, and of no other."""
+    name = _value_of("--system", argv) or default_system()
+    if argv[:1] == [command] and name in SYSTEMS:
+        from talkface_lite.flags import add_flags, flags_of
+
+        flags = flags_of(system_class(name).settings_class)
+        add_flags(parser, name, flags)
+        parser.set_defaults(flags=flags)
 
 
 def _positive(text: str) -> int:
-    value = int(text)
+    value = _not_negative(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return value
 
 
 def _not_negative(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number") from None
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is less than 0")
     return value

@@ -9,19 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from talkface_lite import __version__
-from talkface_lite.clip import SAMPLE_RATE
 from talkface_lite.errors import InputError
-
-SYSTEM_NAMES = ("atvg",)
-"""As in :data:`talkface_lite.systems.SYSTEMS`, named here so that ``--help`` need not load torch."""
-
-PARTS = ("at-net", "vg-net")
-"""The halves of a system that are trained apart."""
-
-LOSSES: Mapping[str, str] = MappingProxyType(
-    {"paper": "at-net", "whitened": "at-net", "mouth": "at-net", "dynamic": "vg-net", "l1": "vg-net"}
-)
-"""Which half each loss is for."""
 
 _BAR: Mapping[str, Any] = MappingProxyType(
     {"file": None, "leave": False, "mininterval": 0.5, "disable": None}
@@ -100,78 +88,42 @@ def prepare(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def train(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Train one half of a system; what ``talkface train`` does."""
+    """Train one part of a system; what ``talkface train`` does."""
     import torch
 
+    from talkface_lite.data.dataset import Dataset
+    from talkface_lite.data.needs import DataSettings
+    from talkface_lite.data.opening import open_dataset
+    from talkface_lite.flags import chosen
     from talkface_lite.training import TrainingSettings, train
 
-    steps = arguments.steps or (None if arguments.minutes else TrainingSettings.steps)
-    settings = TrainingSettings(
-        steps=steps,
-        minutes=arguments.minutes,
-        batch_size=arguments.batch_size,
-        learning_rate=arguments.learning_rate,
-        schedule=arguments.schedule,
-        mfcc_shift=arguments.mfcc_shift,
-        closed_examples=arguments.closed_examples,
-        seed=arguments.seed,
-        precision=arguments.precision,
-        devices=arguments.devices,
-        checkpoint_every=arguments.checkpoint_every,
-    )
+    kind, flags = arguments.kind, arguments.flags
+    for named in (arguments.part_word, arguments.part_flag):
+        if named not in (None, kind.name):
+            raise InputError("PART", named, f"{kind.name}, as the other word says")
+    until = {"steps": arguments.steps, "minutes": arguments.minutes}
+    until = {name: value for name, value in until.items() if value is not None} or {}
+    if "minutes" in until:
+        until["steps"] = None
+    settings = TrainingSettings(**{**kind.defaults, **chosen(arguments, flags["training"]), **until})
+    data_settings = DataSettings(**chosen(arguments, flags["data"]))
     torch.manual_seed(settings.seed)
-    system, dataset = _to_train(arguments)
-    result = train(system, dataset, arguments.out, settings, resume=arguments.resume)
+    part = kind.of_size(arguments.size, **chosen(arguments, flags["own"]))
+    data = open_dataset(arguments.data, part.needs, data_settings)
+    validation = None
+    if arguments.validation is not None:
+        held_out = DataSettings(window=data_settings.window, streaming="never")
+        validation = open_dataset(arguments.validation, part.needs, held_out)
+        assert isinstance(validation, Dataset)
+    if arguments.start_from is not None:
+        part.start_from(arguments.start_from)
+    result = train(part, data, arguments.out, settings, validation=validation, resume=arguments.resume)
     record = result.record
     _say(
         arguments,
         f"{result.weights}: {record['step']} steps, loss {result.losses.get('loss', float('nan')):.4g}",
     )
     return {"weights": str(result.weights), **record}
-
-
-def _to_train(arguments: argparse.Namespace) -> tuple[Any, Any]:
-    """The half of the system that is asked for, and its data."""
-    from talkface_lite.data.dataset import Dataset
-    from talkface_lite.data.pictures import PictureDataset
-    from talkface_lite.systems import build, build_video
-
-    part, loss = arguments.part, arguments.loss
-    if loss is not None and LOSSES[loss] != part:
-        raise InputError("--loss", loss, " or ".join(name for name, of in LOSSES.items() if of == part))
-    foreign = {
-        "at-net": {
-            "--no-discriminator": arguments.no_discriminator,
-            "--camera": arguments.camera,
-            "--colour-weight": arguments.colour_weight,
-            "--mouth-weight": arguments.mouth_weight,
-            "--mirrored": arguments.mirrored,
-        },
-        "vg-net": {"--no-lstm": arguments.no_lstm, "--mfcc-shift": arguments.mfcc_shift},
-    }
-    for option, given in foreign[part].items():
-        if given:
-            raise InputError(option, f"--part {part}", f"--part {PARTS[PARTS.index(part) - 1]}")
-    if part == "at-net":
-        system = build(
-            arguments.system, arguments.size, recurrent=not arguments.no_lstm, loss=loss or "paper"
-        )
-        dataset = Dataset.from_folder(arguments.data, window=arguments.window)
-    else:
-        system = build_video(
-            arguments.system,
-            arguments.size,
-            discriminator=not arguments.no_discriminator,
-            loss=loss or "dynamic",
-            colour_weight=arguments.colour_weight,
-            mouth_weight=arguments.mouth_weight,
-        )
-        dataset = PictureDataset.from_folder(
-            arguments.data, window=arguments.window, camera=arguments.camera, mirrored=arguments.mirrored
-        )
-    if arguments.start_from is not None:
-        system.start_from(arguments.start_from)
-    return system, dataset
 
 
 @contextmanager
@@ -189,13 +141,22 @@ def _whole_or_nothing(out: Path) -> Iterator[None]:
         raise
 
 
+def _settings(arguments: argparse.Namespace) -> Any:
+    """The named system's own settings, as far as they were typed."""
+    from talkface_lite.flags import chosen
+    from talkface_lite.systems import system_class
+
+    return system_class(arguments.system).settings_class(**chosen(arguments, arguments.flags))
+
+
 def talk(arguments: argparse.Namespace) -> dict[str, Any]:
     """Make a photograph talk; what ``talkface talk`` does."""
+    import numpy as np
     from tqdm import tqdm
 
-    from talkface_lite.clip import FRAMES_PER_SECOND
-    from talkface_lite.data.dataset import pad_to_frames
+    from talkface_lite.clip import FRAMES_PER_SECOND, SAMPLE_RATE
     from talkface_lite.media import read_speech, write_video
+    from talkface_lite.speech import fit_to_frames
     from talkface_lite.talking.film import pictures
     from talkface_lite.talking.paste import provenance
     from talkface_lite.talking.talker import Portrait, Talker
@@ -208,15 +169,20 @@ def talk(arguments: argparse.Namespace) -> dict[str, Any]:
         from talkface_lite.corpus.voice import speak
 
         speech = speak(arguments.text, arguments.voice).speech
-    speech = pad_to_frames(speech)
+    speech = fit_to_frames(speech)
     talker = Talker.load(
-        arguments.system, size=arguments.size, weights=arguments.weights, basis=arguments.basis
+        arguments.system,
+        size=arguments.size,
+        weights=arguments.weights,
+        variant=arguments.variant,
+        settings=_settings(arguments),
     )
     portrait = Portrait.of(arguments.photo, detector=arguments.detector)
     n_frames = len(speech) * FRAMES_PER_SECOND // SAMPLE_RATE
     with _whole_or_nothing(arguments.out):
         view = "scene" if arguments.scene else "photograph" if arguments.paste_back else "face"
-        frames = pictures(talker, portrait, speech, view=view, marked=not arguments.no_mark)
+        rng = np.random.default_rng(arguments.seed)
+        frames = pictures(talker, portrait, speech, rng, view=view, marked=not arguments.no_mark)
         frames = tqdm(frames, total=n_frames, unit="frame", delay=1, **_BAR)
         write_video(arguments.out, frames, speech, metadata=provenance(arguments.system, portrait.name))
     seconds = n_frames / FRAMES_PER_SECOND
@@ -231,72 +197,45 @@ def talk(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measure a system on clips; what ``talkface evaluate`` does."""
-    from talkface_lite.data.dataset import clip_files, read_clips
-    from talkface_lite.measuring.evaluation import METRICS, evaluate
-    from talkface_lite.systems import load, shipped_weights
+    """Measure systems on clips; what ``talkface evaluate`` does."""
+    from talkface_lite.data.features import clip_files, read_clips
+    from talkface_lite.measuring.evaluation import evaluate, shipped, table
+    from talkface_lite.measuring.pictures import dlib_in_crop
+    from talkface_lite.systems import SYSTEMS, load
 
     clip_files(arguments.data)
+    if arguments.system in SYSTEMS:
+        one = load(
+            arguments.system,
+            arguments.size,
+            weights=arguments.weights,
+            variant=arguments.variant,
+            settings=_settings(arguments),
+        )
+        systems = {arguments.system: one}
+        if not (arguments.weights or arguments.variant or arguments.pictures):
+            systems |= shipped([arguments.system], arguments.size, settings=one.settings, variants=True)
+    else:
+        if arguments.weights or arguments.variant:
+            raise InputError("--system all", "weights or a variant of one", "the package's own weights")
+        systems = shipped(list(SYSTEMS), arguments.size, variants=not arguments.pictures)
+    find_points = None
     if arguments.pictures:
-        return _evaluate_pictures(arguments)
-    system = load(arguments.system, arguments.size, weights=arguments.weights)
-    others = {}
-    if (
-        arguments.weights is None
-        and shipped_weights(arguments.system, arguments.size, recurrent=False).is_file()
-    ):
-        others["no_lstm"] = load(arguments.system, arguments.size, recurrent=False)
+        try:
+            find_points = dlib_in_crop()
+        except InputError as error:
+            print(f"talkface: no LMD: {error}", file=sys.stderr)
     report = evaluate(
-        system,
-        read_clips(arguments.data),
-        others=others,
-        keep_identity=not arguments.paper_decoding,
-        seed=arguments.seed,
-    )
-    if not arguments.json:
-        print(f"{report['clips']} clips, {report['frames']} frames; median over clips [95 % interval]")
-        print(f"{'':16}{'mouth distance, px':>24}{'all 68 points, px':>24}{'lip opening, r':>24}")
-        for name, row in report.items():
-            if isinstance(row, Mapping):
-                print(f"{name:16}" + "".join(f"{_cell(row[metric]):>24}" for metric in METRICS))
-    return {"system": arguments.system, "size": arguments.size, "data": str(arguments.data)} | {
-        ("report" if key == "system" else key): value for key, value in report.items()
-    }
-
-
-def _evaluate_pictures(arguments: argparse.Namespace) -> dict[str, Any]:
-    from talkface_lite.data.dataset import read_clips
-    from talkface_lite.measuring.pictures import PICTURE_METRICS, dlib_in_crop, evaluate_pictures
-    from talkface_lite.systems import load, load_video
-
-    try:
-        find_points = dlib_in_crop()
-    except InputError as error:
-        print(f"talkface: no LMD: {error}", file=sys.stderr)
-        find_points = None
-    report = evaluate_pictures(
-        load_video(arguments.system, arguments.size, weights=arguments.weights),
-        read_clips(arguments.data, frames=True),
-        system=load(arguments.system),
+        systems,
+        read_clips(arguments.data, frames=arguments.pictures),
+        pictures=arguments.pictures,
         find_points=find_points,
         frame_step=arguments.frame_step,
         seed=arguments.seed,
     )
     if not arguments.json:
-        print(f"{report['clips']} clips, {report['frames']} frames; median over clips [95 % interval]")
-        names = {"psnr": "PSNR, dB", "ssim": "SSIM", "mouth_psnr": "mouth box, dB", "lmd": "LMD, px"}
-        print(f"{'':16}" + "".join(f"{names[metric]:>24}" for metric in PICTURE_METRICS))
-        for name, row in report.items():
-            if isinstance(row, Mapping):
-                cells = (_cell(row[metric]) if metric in row else "-" for metric in PICTURE_METRICS)
-                print(f"{name:16}" + "".join(f"{cell:>24}" for cell in cells))
-    return {"system": arguments.system, "size": arguments.size, "data": str(arguments.data)} | report
-
-
-def _cell(value: Mapping[str, float | None]) -> str:
-    if value["median"] is None:
-        return "-"
-    return f"{value['median']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+        print(table(report))
+    return {"data": str(arguments.data), "size": arguments.size} | report
 
 
 def bench(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -308,6 +247,7 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
         clips=arguments.clips,
         repeats=arguments.repeats,
         training=arguments.training,
+        systems=[arguments.system] if arguments.system else None,
     )
     if not arguments.json:
         print(table(report))
@@ -316,9 +256,9 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def info(arguments: argparse.Namespace) -> dict[str, Any]:
     """Count parameters, name origins; what ``talkface info`` does."""
-    from talkface_lite.systems import describe
+    from talkface_lite.systems import SYSTEMS, describe
 
-    systems = [arguments.system] if arguments.system else list(SYSTEM_NAMES)
+    systems = [arguments.system] if arguments.system else list(SYSTEMS)
     sizes = [arguments.size] if arguments.size else ["lite", "full"]
     report = {"version": __version__, "systems": describe(systems, sizes)}
     if not arguments.json:

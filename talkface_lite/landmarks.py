@@ -167,6 +167,11 @@ def apply_transform(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return moved.astype(kind)
 
 
+def compose(after: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """``(2, 3)``: the affine matrix that does what ``before`` does and then what ``after`` does."""
+    return after @ np.vstack([before, [0, 0, 1]])
+
+
 def invert_transform(matrix: np.ndarray) -> np.ndarray:
     """float64 ``(..., 2, 3)``: the affine matrices that undo ``matrix`` ``(..., 2, 3)``."""
     matrix = np.asarray(matrix, np.float64)

@@ -8,8 +8,9 @@ The clock is that of :mod:`talkface_lite.clip`: row ``r`` is centred at ``(r + 1
 ``(t + 1/2) * 40 ms``. Samples before the first and after the last count as silence (zeros) everywhere here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -164,6 +165,25 @@ SYNCNET = MFCCSettings(
     energy_as_c0=False,
 )
 """The MATLAB front end of SyncNet and DAVS, with the values of DAVS's ``savemfcc.m``: an emulation."""
+
+
+RECIPES: Mapping[str, MFCCSettings] = MappingProxyType(
+    {"atvgnet": ATVGNET, "librosa": LIBROSA, "syncnet": SYNCNET}
+)
+"""The recipes by name."""
+
+
+def recipe(name: str) -> MFCCSettings:
+    """The recipe with this name, of :data:`RECIPES`.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
+    if name not in RECIPES:
+        raise InputError("recipe", repr(name), " or ".join(RECIPES))
+    return RECIPES[name]
 
 
 def mel_from_hz(hz: np.ndarray | float, scale: str = "htk") -> np.ndarray:

@@ -5,100 +5,33 @@ one pass over the clips to the next, so there is no last, partial batch. The str
 and the step alone, so a run that resumes at step n sees what an uninterrupted run sees.
 """
 
-import json
+import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_safetensors
-from torch import Tensor
 
-from talkface_lite.clip import ROWS_PER_FRAME, SAMPLES_PER_FRAME, Clip
+from talkface_lite.clip import Clip
+from talkface_lite.data.features import (
+    Features,
+    Folders,
+    Moments,
+    digest_of,
+    read_features,
+    save_features,
+)
+from talkface_lite.data.loading import InTurns, loaded
+from talkface_lite.data.needs import Batch, DataSettings, Needs
 from talkface_lite.errors import InputError
-from talkface_lite.files import write_atomically
-from talkface_lite.landmarks import lip_opening, normalise
-from talkface_lite.shards import SUFFIX as SHARD_SUFFIX
-from talkface_lite.shards import read_shard
-from talkface_lite.speech import mfcc_windows
+from talkface_lite.landmarks import lip_opening
 
-WINDOW_FRAMES = 16
-"""Frames of a training window (ATVGnet)."""
-
-FORMAT = "talkface_lite features 1"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """Windows of T frames from B clips.
-
-    Parameters
-    ----------
-    mfcc:
-        float32 ``(B, T, 28, 12)``: the window of each frame, C1..C12.
-    landmarks:
-        float32 ``(B, T, 68, 2)``: pixels of the aligned crop.
-    example:
-        float32 ``(B, 68, 2)``: the landmarks of another frame of the same clip, the one "photograph".
-    mask:
-        bool ``(B, T)``: False marks padding behind the end of a clip.
-    """
-
-    mfcc: Tensor
-    landmarks: Tensor
-    example: Tensor
-    mask: Tensor
-
-    def to(self, device: str | torch.device) -> Self:
-        """The batch on another device."""
-        return replace(self, **{name: value.to(device) for name, value in vars(self).items()})
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Features:
-    """What landmark networks need of one clip.
-
-    Parameters
-    ----------
-    rows:
-        float32 ``(4·(N - 1) + 28, 12)``: the MFCC rows that the N windows are cut from.
-    landmarks:
-        float32 ``(N, 68, 2)``: pixels of the aligned crop.
-    identity, source:
-        As in the clip.
-    """
-
-    rows: np.ndarray
-    landmarks: np.ndarray
-    identity: str = ""
-    source: str = ""
-
-    def __len__(self) -> int:
-        """Number of frames."""
-        return len(self.landmarks)
-
-    @classmethod
-    def of(cls, clip: Clip) -> Self:
-        """Compute the features of a clip."""
-        rows = rows_of(mfcc_windows(clip.speech))
-        return cls(rows=rows, landmarks=clip.landmarks, identity=clip.identity, source=clip.source)
-
-    def windows(self, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """float32 ``(n, 28, 12)``: the windows of frames ``start`` to ``stop``."""
-        stop = len(self) if stop is None else min(stop, len(self))
-        n_rows = len(self.rows) - ROWS_PER_FRAME * (len(self) - 1)
-        at = ROWS_PER_FRAME * np.arange(start, stop)[:, None] + np.arange(n_rows)
-        return self.rows[at]
-
-
-def rows_of(windows: np.ndarray) -> np.ndarray:
-    """Undo the cutting: windows ``(N, 28, 12)`` that overlap by 24 rows → rows ``(4·(N - 1) + 28, 12)``."""
-    fresh = windows[1:, -ROWS_PER_FRAME:].reshape(-1, windows.shape[-1])
-    return np.concatenate([windows[0], fresh])
+Place = tuple[int, int, int]
+"""A window: number of the clip, first frame, frame of the example."""
 
 
 class Dataset:
@@ -107,9 +40,15 @@ class Dataset:
     Parameters
     ----------
     clips:
-        Features or clips.
-    window:
-        Frames T of a window.
+        Features, or clips, whose features are then computed.
+    needs:
+        What the batches are to hold; None is what ATVGnet needs for landmarks.
+    settings:
+        How the windows are drawn and varied.
+    digest:
+        A fingerprint of the files they come from; None makes one of the landmarks.
+    **changes:
+        Settings by name, instead of those in ``settings``: ``Dataset(clips, window=8)``.
 
     Raises
     ------
@@ -117,15 +56,25 @@ class Dataset:
         When there is no clip.
     """
 
-    def __init__(self, clips: Iterable[Features | Clip], *, window: int = WINDOW_FRAMES) -> None:
-        self.clips = [clip if isinstance(clip, Features) else Features.of(clip) for clip in clips]
+    def __init__(
+        self,
+        clips: Iterable[Features | Clip],
+        *,
+        needs: Needs | None = None,
+        settings: DataSettings | None = None,
+        digest: str | None = None,
+        **changes: Any,
+    ) -> None:
+        self.needs = needs or Needs()
+        self.settings = replace(settings or DataSettings(), **changes)
+        self.window = self.settings.window_of(self.needs)
+        self.clips = [clip if isinstance(clip, Features) else Features.of(clip, self.needs) for clip in clips]
         if not self.clips:
             raise InputError("dataset", "0 clips", "at least 1 clip")
-        if window < 1:
-            raise InputError("window", window, "at least 1 frame")
-        self.window = window
-        per_clip = [-(-len(clip) // window) for clip in self.clips]
+        per_clip = [-(-len(clip) // self.window) for clip in self.clips]
         self._items = np.repeat(np.arange(len(self.clips)), per_clip)
+        self._digest = digest
+        self._statistics: dict[str, np.ndarray] | None = None
 
     def __len__(self) -> int:
         """Number of clips."""
@@ -141,96 +90,89 @@ class Dataset:
         """Windows in one pass: ``ceil(N / T)`` for each clip of N frames."""
         return len(self._items)
 
+    @property
+    def digest(self) -> str:
+        """A fingerprint of the data, 16 hex digits: of the list of files, or of what was handed in."""
+        if self._digest is None:
+            digest = hashlib.sha256()
+            for clip in self.clips:
+                digest.update(np.ascontiguousarray(clip.landmarks).tobytes())
+            self._digest = digest.hexdigest()[:16]
+        return self._digest
+
     @classmethod
-    def from_folder(cls, folder: str | os.PathLike, *, window: int = WINDOW_FRAMES) -> Self:
-        """Read a folder of clips, of shards, or of files written by :meth:`save`, or one such file.
+    def from_folder(
+        cls,
+        source: Folders,
+        *,
+        needs: Needs | None = None,
+        settings: DataSettings | None = None,
+        **changes: Any,
+    ) -> Self:
+        """Read folders of clips, of shards, or of files written by :meth:`save`, or single such files.
 
         Raises
         ------
         InputError
-            When it is missing, holds none of them, or a file in it is broken.
+            When one is missing, holds none of them, or a file in it is broken.
         """
-        return cls(read_features(folder), window=window)
+        features = read_features(source, needs)
+        return cls(features, needs=needs, settings=settings, digest=digest_of(source), **changes)
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write MFCC and landmarks, without sound or picture, to one file (safetensors)."""
-        tensors = {
-            "rows": np.concatenate([clip.rows for clip in self.clips]),
-            "landmarks": np.concatenate([clip.landmarks for clip in self.clips]),
-        }
-        about = {
-            "format": FORMAT,
-            "clips": [(len(clip.rows), len(clip), clip.identity, clip.source) for clip in self.clips],
-        }
-        return write_atomically(path, to_safetensors(tensors, {"features": json.dumps(about)}))
+        return save_features(path, self.clips, self.needs)
 
     def statistics(self) -> dict[str, np.ndarray]:
-        """Means and standard deviations over all clips, float32.
+        """Means and deviations over all clips, see :meth:`talkface_lite.data.features.Moments.statistics`."""
+        if self._statistics is None:
+            moments = Moments()
+            for clip in self.clips:
+                moments.add(clip)
+            self._statistics = moments.statistics()
+        return self._statistics
 
-        ``mfcc_mean`` and ``mfcc_std`` ``(12,)``; ``landmark_mean`` and ``landmark_std`` ``(136,)`` in the
-        units that networks see.
-        """
-        rows = np.concatenate([clip.rows for clip in self.clips]).astype(np.float64)
-        faces = np.concatenate([clip.landmarks for clip in self.clips]).astype(np.float64)
-        faces = normalise(faces).reshape(len(faces), -1)
-        return {
-            "landmark_mean": faces.mean(axis=0).astype(np.float32),
-            "landmark_std": np.maximum(faces.std(axis=0), 1e-3).astype(np.float32),
-            "mfcc_mean": rows.mean(axis=0).astype(np.float32),
-            "mfcc_std": np.maximum(rows.std(axis=0), 1e-3).astype(np.float32),
-        }
-
-    def batch(self, places: Sequence[tuple[int, int, int]]) -> Batch:
+    def batch(self, places: Sequence[Place]) -> Batch:
         """Windows at given places.
 
         Parameters
         ----------
         places:
-            ``(clip, first frame, example frame)`` for each window.
+            For each window the number of the clip, its first frame, and the frame that is the example.
         """
-        n_rows, n_coefficients = self.clips[0].windows(0, 1).shape[1:]
-        mfcc = np.zeros((len(places), self.window, n_rows, n_coefficients), np.float32)
-        landmarks = np.zeros((len(places), self.window, *self.clips[0].landmarks.shape[1:]), np.float32)
-        example = np.zeros((len(places), *landmarks.shape[2:]), np.float32)
-        mask = np.zeros(mfcc.shape[:2], bool)
+        n, window = len(places), self.window
+        mfcc = np.zeros((n, window, self.clips[0].window_rows, self.clips[0].rows.shape[1]), np.float32)
+        landmarks = np.zeros((n, window, 68, 2), np.float32)
+        example, mask = np.zeros((n, 68, 2), np.float32), np.zeros((n, window), bool)
+        word, spoken = np.full(n, -1), np.zeros((n, window), bool)
         for i, (index, start, shown) in enumerate(places):
             clip = self.clips[index]
-            stop = min(start + self.window, len(clip))
-            n = stop - start
-            mfcc[i, :n], landmarks[i, :n], mask[i, :n] = (
-                clip.windows(start, stop),
-                clip.landmarks[start:stop],
-                True,
-            )
-            example[i] = clip.landmarks[shown]
-        return Batch(
-            **{
-                name: torch.from_numpy(value)
-                for name, value in (
-                    ("mfcc", mfcc),
-                    ("landmarks", landmarks),
-                    ("example", example),
-                    ("mask", mask),
-                )
-            }
-        )
+            stop = min(start + window, len(clip))
+            there = slice(0, stop - start)
+            mfcc[i, there], landmarks[i, there] = clip.windows(start, stop), clip.landmarks[start:stop]
+            mask[i, there], example[i] = True, clip.landmarks[shown]
+            word[i], spoken[i, there] = self._word_in(clip, start, stop)
+        arrays = {"mfcc": mfcc, "landmarks": landmarks, "example": example, "mask": mask}
+        if self.needs.words:
+            arrays |= {"word": word, "spoken": spoken}
+        return Batch(**{name: torch.from_numpy(value) for name, value in arrays.items()})
 
-    def training_batch(
-        self, places: Sequence[tuple[int, int, int]], generators: Sequence[np.random.Generator]
-    ) -> Batch:
+    def _word_in(self, clip: Features, start: int, stop: int) -> tuple[int, np.ndarray]:
+        """The word of the vocabulary that most of these frames are spoken in, and which of them."""
+        best, spoken = -1, np.zeros(stop - start, bool)
+        for said in clip.words:
+            if said.label in self.needs.words:
+                frames = clip.spoken_in(said, start, stop)
+                if frames.sum() > spoken.sum():
+                    best, spoken = self.needs.words.index(said.label), frames
+        return best, spoken
+
+    def training_batch(self, places: Sequence[Place], generators: Sequence[np.random.Generator]) -> Batch:
         """Windows as :meth:`batches` gives them; ``generators``, one a window, are for what varies them."""
         return self.batch(places)
 
     def batches(
-        self,
-        batch_size: int,
-        seed: int,
-        *,
-        first_step: int = 0,
-        rank: int = 0,
-        ranks: int = 1,
-        mfcc_shift: float = 0.0,
-        closed_examples: float = 0.0,
+        self, batch_size: int, seed: int, *, first_step: int = 0, rank: int = 0, ranks: int = 1
     ) -> Iterator[Batch]:
         """Training batches without end: random windows, each with a random example frame of its clip.
 
@@ -244,38 +186,53 @@ class Dataset:
             Where in the stream to begin: batch n is the same whether or not the batches before it were taken.
         rank, ranks:
             Of several processes, each takes its own share of every pass.
-        mfcc_shift:
-            Ours: add to all MFCC of a window one random vector, normal with this share of each coefficient's
-            standard deviation. A cepstrum adds what a spectrum multiplies, so this is another microphone.
-        closed_examples:
-            Ours: for this share of windows the example is the frame whose lips are nearest together, as in
-            most photographs; a network cannot tell thick closed lips from thin parted ones.
         """
-        shift = mfcc_shift * self.statistics()["mfcc_std"] if mfcc_shift else None
-        position = (first_step * ranks + rank) * batch_size
-        epoch, order = -1, np.zeros(0, np.int64)
-        while True:
-            places, shifts, generators = [], [], []
-            for at in range(position, position + batch_size):
-                if at // self.items_per_epoch != epoch:
-                    epoch = at // self.items_per_epoch
-                    order = np.random.default_rng([seed, epoch]).permutation(self.items_per_epoch)
-                item = order[at % self.items_per_epoch]
-                rng = np.random.default_rng([seed, epoch, item])
-                index = int(self._items[item])
-                n = len(self.clips[index])
-                start = int(rng.integers(max(n - self.window, 0) + 1))
-                places.append((index, start, int(rng.integers(n))))
-                if closed_examples and rng.random() < closed_examples:
-                    places[-1] = (index, start, int(lip_opening(self.clips[index].landmarks).argmin()))
-                if shift is not None:
-                    shifts.append(shift * rng.standard_normal(len(shift)))
-                generators.append(rng)
-            batch = self.training_batch(places, generators)
+        self.statistics()  # once, before workers take copies
+        make = partial(self.training_batch_at, batch_size=batch_size, seed=seed, rank=rank, ranks=ranks)
+        return loaded(InTurns(make, first_step), self.settings.workers)
+
+    def training_batch_at(
+        self, step: int, *, batch_size: int, seed: int, rank: int = 0, ranks: int = 1
+    ) -> Batch:
+        """Batch ``step`` of :meth:`batches`."""
+        shift = None
+        if self.settings.mfcc_shift:
+            shift = self.settings.mfcc_shift * self.statistics()["mfcc_std"]
+        position = (step * ranks + rank) * batch_size
+        places, shifts, generators = [], [], []
+        for at in range(position, position + batch_size):
+            epoch, nth = divmod(at, self.items_per_epoch)
+            item = self._order(seed, epoch)[nth]
+            rng = np.random.default_rng([seed, epoch, item])
+            places.append(self._draw(int(self._items[item]), rng))
             if shift is not None:
-                batch.mfcc.add_(torch.tensor(np.array(shifts, np.float32))[:, None, None])
-            yield batch
-            position += ranks * batch_size
+                shifts.append(shift * rng.standard_normal(len(shift)))
+            generators.append(rng)
+        batch = self.training_batch(places, generators)
+        if shift is not None:
+            batch.mfcc.add_(torch.tensor(np.array(shifts, np.float32))[:, None, None])
+        return batch
+
+    def _draw(self, index: int, rng: np.random.Generator) -> Place:
+        """A random window of a clip, and the frame that is its example."""
+        clip = self.clips[index]
+        first, last = 0, max(len(clip) - self.window, 0)
+        said = [word for word in clip.words if word.label in self.needs.words]
+        if said:  # around one of them, the whole of it where the window is long enough
+            frames = np.flatnonzero(clip.spoken_in(said[int(rng.integers(len(said)))], 0, len(clip)))
+            if len(frames):
+                low, high = sorted((int(frames[-1]) + 1 - self.window, int(frames[0])))
+                first, last = min(max(low, 0), last), min(max(high, 0), last)
+        start, shown = int(rng.integers(first, last + 1)), int(rng.integers(len(clip)))
+        if self.settings.closed_examples and rng.random() < self.settings.closed_examples:
+            shown = int(lip_opening(clip.landmarks).argmin())
+        return index, start, shown
+
+    def _order(self, seed: int, epoch: int) -> np.ndarray:
+        if getattr(self, "_ordered", None) != (seed, epoch):
+            self._ordered = (seed, epoch)
+            self._permutation = np.random.default_rng([seed, epoch]).permutation(self.items_per_epoch)
+        return self._permutation
 
     def passes(self, batch_size: int, *, example: int = 0) -> Iterator[Batch]:
         """Every frame of every clip exactly once, in order; the last batch may be smaller.
@@ -289,74 +246,3 @@ class Dataset:
         ]
         for first in range(0, len(places), batch_size):
             yield self.batch(places[first : first + batch_size])
-
-
-def clip_files(folder: str | os.PathLike) -> list[Path]:
-    """The clip files (``.safetensors``) and shards (``.tar``) below a folder, in a fixed order.
-
-    Raises
-    ------
-    InputError
-        When the folder is missing or holds none.
-    """
-    folder = Path(folder)
-    if folder.is_file():
-        return [folder]
-    if not folder.is_dir():
-        raise InputError(folder, "no such folder", "a folder of clips")
-    found = (path for path in folder.rglob("*") if path.suffix in (".safetensors", SHARD_SUFFIX))
-    files = sorted(path for path in found if path.is_file() and not path.name.startswith("."))
-    if not files:
-        raise InputError(folder, "no clip in it", "a folder of clips (talkface corpus writes one)")
-    return files
-
-
-def read_clips(folder: str | os.PathLike, *, frames: bool = False) -> Iterator[Clip]:
-    """The clips of a folder, one after the other; pictures stay on disk unless ``frames``."""
-    for path in clip_files(folder):
-        if path.suffix == SHARD_SUFFIX:
-            yield from (clip for _, clip in read_shard(path, frames=frames))
-        else:
-            yield Clip.load(path, frames=frames)
-
-
-def read_features(folder: str | os.PathLike) -> list[Features]:
-    """The features of every clip of a folder; files of :meth:`Dataset.save` are taken as they are."""
-    features: list[Features] = []
-    for path in clip_files(folder):
-        features += _saved_features(path) or [Features.of(clip) for clip in read_clips(path)]
-    return features
-
-
-def _saved_features(path: Path) -> list[Features]:
-    """What :meth:`Dataset.save` wrote; nothing for a file of another kind."""
-    if path.suffix == SHARD_SUFFIX:
-        return []
-    try:
-        with safe_open(path, framework="np") as file:
-            about: Mapping = json.loads((file.metadata() or {}).get("features", "{}"))
-            if about.get("format") != FORMAT:
-                return []
-            rows, landmarks = file.get_tensor("rows"), file.get_tensor("landmarks")
-    except (SafetensorError, json.JSONDecodeError, OSError):
-        return []
-    features, row, frame = [], 0, 0
-    for n_rows, n_frames, identity, source in about["clips"]:
-        features.append(
-            Features(
-                rows=rows[row : row + n_rows],
-                landmarks=landmarks[frame : frame + n_frames],
-                identity=identity,
-                source=source,
-            )
-        )
-        row, frame = row + n_rows, frame + n_frames
-    return features
-
-
-def pad_to_frames(speech: np.ndarray) -> np.ndarray:
-    """Fill a last part of a frame up with silence: ``(n,)`` → ``(640·ceil(n / 640),)``."""
-    speech = np.asarray(speech, np.float32)
-    if speech.ndim != 1 or len(speech) == 0:
-        raise InputError("speech", f"shape {speech.shape}", "float samples, shape (n,), n at least 1")
-    return np.pad(speech, (0, -len(speech) % SAMPLES_PER_FRAME))

@@ -5,11 +5,10 @@ as plain bytes), and a window reads its own few. Batch n is a function of the se
 """
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -17,8 +16,9 @@ from safetensors import SafetensorError, safe_open
 
 from talkface_lite.clip import Clip
 from talkface_lite.corpus.camera import Camera
-from talkface_lite.data.dataset import WINDOW_FRAMES, Batch, Dataset, Features, clip_files
-from talkface_lite.data.streaming import PictureBatch
+from talkface_lite.data.dataset import Dataset, Place
+from talkface_lite.data.features import Features, Folders, digest_of, files_of
+from talkface_lite.data.needs import Batch, DataSettings, Needs
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import mirror
 from talkface_lite.shards import SUFFIX as SHARD_SUFFIX
@@ -60,13 +60,8 @@ class PictureDataset(Dataset):
     ----------
     clips:
         Features of each clip, and where its pictures lie.
-    window:
-        Frames T of a window.
-    camera:
-        Strength of :class:`~talkface_lite.corpus.camera.Camera` in training batches, 0 to 2; half of the
-        windows keep the camera they were taken with.
-    mirrored:
-        Whether half of the training windows are mirrored, left for right.
+    needs, settings, digest, **changes:
+        As for :class:`~talkface_lite.data.dataset.Dataset`.
 
     Raises
     ------
@@ -78,16 +73,16 @@ class PictureDataset(Dataset):
         self,
         clips: Iterable[tuple[Features, PicturePlace]],
         *,
-        window: int = WINDOW_FRAMES,
-        camera: float = 0.0,
-        mirrored: bool = False,
+        needs: Needs | None = None,
+        settings: DataSettings | None = None,
+        digest: str | None = None,
+        **changes: Any,
     ) -> None:
         clips = list(clips)
-        super().__init__([features for features, _ in clips], window=window)
+        needs = needs or Needs(pictures=True)
+        features = [features for features, _ in clips]
+        super().__init__(features, needs=needs, settings=settings, digest=digest, **changes)
         self.places = [place for _, place in clips]
-        if not 0 <= camera <= 2:
-            raise InputError("camera", camera, "0 to 2")
-        self.camera, self.mirrored = camera, mirrored
         for features, place in clips:
             n_frames, *size = place.shape
             if n_frames != len(features) or len(size) != 3 or size[2] != 3 or 0 in size:
@@ -104,11 +99,11 @@ class PictureDataset(Dataset):
     @classmethod
     def from_folder(
         cls,
-        folder: str | os.PathLike | Sequence[str | os.PathLike],
+        source: Folders,
         *,
-        window: int = WINDOW_FRAMES,
-        camera: float = 0.0,
-        mirrored: bool = False,
+        needs: Needs | None = None,
+        settings: DataSettings | None = None,
+        **changes: Any,
     ) -> Self:
         """Read one or several folders of clips or shards.
 
@@ -117,53 +112,60 @@ class PictureDataset(Dataset):
         InputError
             When a folder is missing, holds no clip, or a clip in it is broken or has no pictures.
         """
-        one = isinstance(folder, str | os.PathLike)
-        files = [path for part in ([folder] if one else folder) for path in clip_files(part)]
-        clips = (pair for path in files for pair in _open(path))
-        return cls(clips, window=window, camera=camera, mirrored=mirrored)
+        needs = needs or Needs(pictures=True)
+        clips = (pair for path in files_of(source) for pair in _open(path, needs))
+        return cls(clips, needs=needs, settings=settings, digest=digest_of(source), **changes)
 
-    def batch(self, places: Sequence[tuple[int, int, int]]) -> PictureBatch:
+    def batch(self, places: Sequence[Place]) -> Batch:
         """Windows at given places ``(clip, first frame, example frame)``, with their pictures."""
-        return self._with_pictures(super().batch(places), places)
-
-    def training_batch(
-        self, places: Sequence[tuple[int, int, int]], generators: Sequence[np.random.Generator]
-    ) -> PictureBatch:
-        """As :meth:`batch`, each window through a camera of its own and perhaps mirrored."""
-        batch = self.batch(places)
-        for i, rng in enumerate(generators):
-            if self.camera and rng.random() < 0.5:
-                both = torch.cat([batch.photograph[i : i + 1], batch.pictures[i]]).numpy()
-                filmed = torch.from_numpy(Camera.draw(rng, self.camera).film(both))
-                batch.photograph[i] = filmed[0]
-                batch.pictures[i] = filmed[1:] * batch.mask[i, :, None, None, None]  # padding stays black
-            if self.mirrored and rng.random() < 0.5:
-                batch.photograph[i] = batch.photograph[i].flip(-2)
-                batch.pictures[i] = batch.pictures[i].flip(-2)
-                for points in (batch.landmarks, batch.example):
-                    points[i] = torch.from_numpy(mirror(points[i].numpy()).copy())
-        return batch
-
-    def _with_pictures(self, batch: Batch, places: Sequence[tuple[int, int, int]]) -> PictureBatch:
         size = self.places[0].shape[1:]
         pictures = np.zeros((len(places), self.window, *size), np.uint8)
-        photograph = np.zeros((len(places), *size), np.uint8)
+        photograph, previous = (np.zeros((len(places), *size), np.uint8) for _ in range(2))
         for i, (index, start, shown) in enumerate(places):
             place = self.places[index]
             stop = min(start + self.window, place.shape[0])
             pictures[i, : stop - start] = place.read(start, stop)
             photograph[i] = place.read(shown, shown + 1)[0]
-        return PictureBatch(
-            **vars(batch), pictures=torch.from_numpy(pictures), photograph=torch.from_numpy(photograph)
-        )
+            if self.needs.previous:
+                before = max(start - 1, 0)
+                previous[i] = place.read(before, before + 1)[0]
+        arrays = {"pictures": pictures, "photograph": photograph}
+        if self.needs.previous:
+            arrays["previous"] = previous
+        seen = {name: torch.from_numpy(value) for name, value in arrays.items()}
+        return replace(super().batch(places), **seen)
+
+    def training_batch(self, places: Sequence[Place], generators: Sequence[np.random.Generator]) -> Batch:
+        """As :meth:`batch`, each window through a camera of its own and perhaps mirrored."""
+        batch = self.batch(places)
+        for i, rng in enumerate(generators):
+            vary_pictures(batch, i, rng, self.settings)
+        return batch
 
 
-def _open(path: Path) -> Iterator[tuple[Features, PicturePlace]]:
+def vary_pictures(batch: Batch, i: int, rng: np.random.Generator, settings: DataSettings) -> None:
+    """Window ``i`` of a batch, in place: through a camera of its own, and mirrored, each one time in two."""
+    single = [batch.photograph] + ([] if batch.previous is None else [batch.previous])
+    if settings.camera and rng.random() < 0.5:
+        filmed = torch.cat([*(one[i : i + 1] for one in single), batch.pictures[i]]).numpy()
+        filmed = torch.from_numpy(Camera.draw(rng, settings.camera).film(filmed))
+        for one, picture in zip(single, filmed):
+            one[i] = picture
+        shown = batch.mask[i, :, None, None, None]
+        batch.pictures[i] = filmed[len(single) :] * shown  # padding stays black
+    if settings.mirrored and rng.random() < 0.5:
+        for pictures in (*single, batch.pictures):
+            pictures[i] = pictures[i].flip(-2)
+        for points in (batch.landmarks, batch.example):
+            points[i] = torch.from_numpy(mirror(points[i].numpy()).copy())
+
+
+def _open(path: Path, needs: Needs) -> Iterator[tuple[Features, PicturePlace]]:
     if path.suffix == SHARD_SUFFIX:
         for (_, clip), (_, offset, shape) in zip(read_shard(path, frames=False), picture_places(path)):
-            yield Features.of(clip), PicturePlace(path, offset, shape)
+            yield Features.of(clip, needs), PicturePlace(path, offset, shape)
     else:
-        yield Features.of(Clip.load(path, frames=False)), _in_clip_file(path)
+        yield Features.of(Clip.load(path, frames=False), needs), _in_clip_file(path)
 
 
 def _in_clip_file(path: Path) -> PicturePlace:

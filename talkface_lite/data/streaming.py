@@ -5,61 +5,27 @@ out among all loader workers of all devices, and the files that do not come out 
 Windows come out of a buffer of clips in random order, and no clip beyond that buffer is held.
 """
 
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Self
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from talkface_lite.clip import Clip
-from talkface_lite.data.dataset import WINDOW_FRAMES, Batch, Dataset, Features, clip_files
+from talkface_lite.data.dataset import Dataset
+from talkface_lite.data.features import Features, Folders, files_of
+from talkface_lite.data.loading import StreamError
+from talkface_lite.data.needs import Batch, DataSettings, Needs
+from talkface_lite.data.pictures import vary_pictures
 from talkface_lite.errors import InputError
+from talkface_lite.landmarks import lip_opening
 from talkface_lite.shards import SUFFIX as SHARD_SUFFIX
 from talkface_lite.shards import read_shard
-
-
-@dataclass(frozen=True, kw_only=True)
-class PictureBatch(Batch):
-    """Windows of T frames from B clips, with their pictures.
-
-    Parameters
-    ----------
-    pictures:
-        uint8 RGB ``(B, T, H, W, 3)``; black where ``mask`` is False.
-    photograph:
-        uint8 RGB ``(B, H, W, 3)``: the picture of the frame whose landmarks are ``example``.
-    """
-
-    pictures: Tensor
-    photograph: Tensor
-
-
-class StreamError(InputError):
-    """An :class:`~talkface_lite.errors.InputError` that happened in a loader worker, with the same line.
-
-    A ``DataLoader`` raises a worker's error again by calling its type with one text, the worker's whole
-    traceback; its last line is the message.
-    """
-
-    def __init__(self, text: str) -> None:
-        line = text.strip().splitlines()[-1].removeprefix(f"{type(self).__module__}.{type(self).__name__}: ")
-        what, _, rest = line.partition(": got ")
-        got, _, expected = rest.rpartition(", expected ")
-        super().__init__(what, got, expected)
-        self.line = line
-
-    def __str__(self) -> str:
-        return self.line
-
-    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
-        return type(self), (self.line,)
 
 
 class ClipStream(IterableDataset):
@@ -77,12 +43,16 @@ class ClipStream(IterableDataset):
     ----------
     source:
         A folder, a file, or several of them: clips and shards.
-    window:
-        Frames T of a window.
     batch_size:
         Windows in a batch.
     seed:
         Equal seeds give equal streams.
+    needs:
+        What the batches are to hold. With pictures, all must have one size.
+    settings:
+        How the windows are varied.
+    mfcc_std:
+        ``(12,)``: the deviation of each coefficient, where the settings vary the microphone.
     first_epoch:
         Where to begin. May be set anew before each iteration.
     epochs:
@@ -93,39 +63,39 @@ class ClipStream(IterableDataset):
         Clips that a rank holds at most, all its loader workers together (one for each worker at least).
     shuffle_bytes:
         No further clip is loaded while a rank holds this much; pictures of 75 frames of 128x128 are 3.7 MB.
-    frames:
-        True gives :class:`PictureBatch`; all pictures must then have one size.
+    **changes:
+        Settings by name, instead of those in ``settings``.
 
     Raises
     ------
     InputError
         When an argument is out of range or the folder holds no clip; while reading, when a file is broken,
-        or ``frames`` is True and a clip has no pictures or pictures of another size. In a loader worker it
+        or a clip has no pictures where they are needed, or pictures of another size. In a loader worker it
         is a :class:`StreamError`, so that the same line arrives in the main process.
     """
 
     def __init__(
         self,
-        source: str | os.PathLike | Sequence[str | os.PathLike],
+        source: Folders,
         *,
         batch_size: int,
         seed: int,
-        window: int = WINDOW_FRAMES,
+        needs: Needs | None = None,
+        settings: DataSettings | None = None,
+        mfcc_std: np.ndarray | None = None,
         first_epoch: int = 0,
         epochs: int | None = None,
         rank: int = 0,
         ranks: int = 1,
         shuffle_buffer: int = 256,
         shuffle_bytes: int = 2**30,
-        frames: bool = False,
+        **changes: Any,
     ) -> None:
-        one = isinstance(source, str | os.PathLike)
-        self.files = list(chain.from_iterable(clip_files(path) for path in ([source] if one else source)))
-        if not self.files:
-            raise InputError("stream", "0 files", "at least 1 file")
+        self.files = files_of(source)
+        self.needs, self.settings = needs or Needs(), replace(settings or DataSettings(), **changes)
+        self.window, self.mfcc_std = self.settings.window_of(self.needs), mfcc_std
         for name, value in (
             ("batch_size", batch_size),
-            ("window", window),
             ("ranks", ranks),
             ("shuffle_buffer", shuffle_buffer),
             ("shuffle_bytes", shuffle_bytes),
@@ -134,11 +104,10 @@ class ClipStream(IterableDataset):
                 raise InputError(name, value, "at least 1")
         if not 0 <= rank < ranks:
             raise InputError("rank", rank, f"0 to {ranks - 1}")
-        self.batch_size, self.seed, self.window = batch_size, seed, window
+        self.batch_size, self.seed = batch_size, seed
         self.first_epoch, self.epochs = first_epoch, epochs
         self.rank, self.ranks = rank, ranks
         self.shuffle_buffer, self.shuffle_bytes = shuffle_buffer, shuffle_bytes
-        self.frames = frames
 
     def __iter__(self) -> Iterator[Batch]:
         info = get_worker_info()
@@ -155,18 +124,18 @@ class ClipStream(IterableDataset):
         epoch, size = self.first_epoch, None
         while self.epochs is None or epoch < self.first_epoch + self.epochs:
             for name, one in self._windows(epoch, worker, workers):
-                if isinstance(one, PictureBatch):
+                if one.photograph is not None:
                     got = tuple(one.photograph.shape[1:3])
                     size = size or got
                     if got != size:
                         raise InputError(name, f"pictures of {got}", f"{size} (height, width), as before")
                 windows.append(one)
                 if len(windows) == self.batch_size:
-                    yield _together(windows)
+                    yield Batch.together(windows)
                     windows = []
             epoch += 1
         if windows:
-            yield _together(windows)
+            yield Batch.together(windows)
 
     def _windows(self, epoch: int, worker: int, workers: int) -> Iterator[tuple[str, Batch]]:
         """This worker's windows of one epoch: the clip's name, and a batch of one."""
@@ -193,9 +162,30 @@ class ClipStream(IterableDataset):
             held.windows_left -= 1
             if held.windows_left == 0:
                 n_clips, n_bytes = n_clips - 1, n_bytes - held.n_bytes
-            named = held.name, held.cut(start, int(rng.integers(len(held.features))), self.window)
+            named = held.name, self._cut(held, start, rng)
             held = None  # or a clip that is used up would stay in memory while the next one is read
             yield named
+
+    def _cut(self, held: "_Held", start: int, rng: np.random.Generator) -> Batch:
+        """A batch of one window, varied; copies, so that the clip can be let go."""
+        shown = int(rng.integers(len(held.features)))
+        if self.settings.closed_examples and rng.random() < self.settings.closed_examples:
+            shown = int(lip_opening(held.features.landmarks).argmin())
+        dataset = Dataset([held.features], needs=self.needs, settings=self.settings)
+        batch = dataset.batch([(0, start, shown)])
+        if self.settings.mfcc_shift:
+            shift = self.settings.mfcc_shift * self.mfcc_std * rng.standard_normal(len(self.mfcc_std))
+            batch.mfcc.add_(torch.tensor(shift, dtype=torch.float32))
+        if held.pictures is None:
+            return batch
+        found = held.pictures[start : start + self.window]
+        pictures = np.zeros((1, self.window, *found.shape[1:]), np.uint8)
+        pictures[0, : len(found)] = found
+        single = {"photograph": shown} | ({"previous": max(start - 1, 0)} if self.needs.previous else {})
+        seen = {name: torch.from_numpy(held.pictures[t : t + 1].copy()) for name, t in single.items()}
+        batch = replace(batch, pictures=torch.from_numpy(pictures), **seen)
+        vary_pictures(batch, 0, rng, self.settings)
+        return batch
 
     def _clips(self, epoch: int, part: int, parts: int) -> Iterator["_Held"]:
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.files)).tolist()
@@ -210,18 +200,18 @@ class ClipStream(IterableDataset):
 
     def _open(self, path: Path, share: tuple[int, int]) -> Iterator["_Held"]:
         if path.suffix == SHARD_SUFFIX:
-            clips = read_shard(path, frames=self.frames, share=share)
+            clips = read_shard(path, frames=self.needs.pictures, share=share)
         else:
-            clips = (("", Clip.load(one, frames=self.frames)) for one in [path][share[0] :: share[1]])
+            clips = (("", Clip.load(one, frames=self.needs.pictures)) for one in [path][share[0] :: share[1]])
         # map, and no loop: a loop's variable would keep one clip more than the buffer
         return map(partial(self._hold, path), clips)
 
     def _hold(self, path: Path, key_and_clip: tuple[str, Clip]) -> "_Held":
         key, clip = key_and_clip
         name = f"{path}, clip {key}" if key else str(path)
-        if self.frames and clip.frames is None:
+        if self.needs.pictures and clip.frames is None:
             raise InputError(name, "no pictures", "a clip with pictures")
-        return _Held(name, Features.of(clip), clip.frames, -(-len(clip) // self.window))
+        return _Held(name, Features.of(clip, self.needs), clip.frames, -(-len(clip) // self.window))
 
 
 @dataclass(eq=False)
@@ -237,19 +227,3 @@ class _Held:
     def n_bytes(self) -> int:
         arrays = (self.features.rows, self.features.landmarks, self.pictures)
         return sum(array.nbytes for array in arrays if array is not None)
-
-    def cut(self, start: int, shown: int, window: int) -> Batch:
-        """A batch of one window; copies, so that the clip can be let go."""
-        batch = Dataset([self.features], window=window).batch([(0, start, shown)])
-        if self.pictures is None:
-            return batch
-        found = self.pictures[start : start + window]
-        pictures = np.zeros((1, window, *found.shape[1:]), np.uint8)
-        pictures[0, : len(found)] = found
-        photograph = torch.from_numpy(self.pictures[shown : shown + 1].copy())
-        return PictureBatch(**vars(batch), pictures=torch.from_numpy(pictures), photograph=photograph)
-
-
-def _together(windows: list[Batch]) -> Batch:
-    kind = type(windows[0])
-    return kind(**{f.name: torch.cat([getattr(one, f.name) for one in windows]) for f in fields(kind)})

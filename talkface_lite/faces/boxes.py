@@ -51,11 +51,6 @@ def lay_box(matrix: np.ndarray, centre: tuple[float, float], side: float) -> np.
     return np.concatenate([middle - half, middle + half])
 
 
-def compose(after: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """``(2, 3)``: the affine matrix that does what ``before`` does and then what ``after`` does."""
-    return after @ np.vstack([before, [0, 0, 1]])
-
-
 def shrunk(image: np.ndarray, longest: int) -> tuple[np.ndarray, float]:
     """The image with no side over ``longest`` px, and how many old pixels a new one spans."""
     factor = max(1.0, max(image.shape[:2]) / longest)

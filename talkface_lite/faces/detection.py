@@ -21,9 +21,9 @@ import numpy as np
 
 from talkface_lite.clip import CROP_SIZE
 from talkface_lite.errors import InputError
-from talkface_lite.faces.boxes import SAME_FACE, Face, around, compose, lay_box, overlap, shrunk, width
+from talkface_lite.faces.boxes import SAME_FACE, Face, around, lay_box, overlap, shrunk, width
 from talkface_lite.files import whole_file
-from talkface_lite.landmarks import align, apply_transform, invert_transform, magnify, warp_crop
+from talkface_lite.landmarks import align, apply_transform, compose, invert_transform, magnify, warp_crop
 from talkface_lite.runtime import device
 
 DETECTORS = ("auto", "face-alignment", "dlib")

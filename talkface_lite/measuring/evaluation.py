@@ -1,105 +1,178 @@
-"""A system and clips with known truth → distances, correlations, and the baselines that need no network."""
+"""Systems and clips with known truth → one table: landmarks, pictures, and baselines that need no network."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from talkface_lite.clip import Clip
+from talkface_lite.clip import CROP_SIZE, Clip
 from talkface_lite.errors import InputError
-from talkface_lite.metrics import (
-    bootstrap_interval,
-    landmark_distance,
-    lip_opening_correlation,
-    mouth_landmark_distance,
+from talkface_lite.measuring.landmarks import LANDMARK_METRICS, measure_landmarks
+from talkface_lite.measuring.pictures import (
+    PICTURE_METRICS,
+    FindPoints,
+    measure_pictures,
+    points_distance,
+    points_in,
 )
-from talkface_lite.systems import System
+from talkface_lite.metrics import bootstrap_interval
+from talkface_lite.shape_pca import ShapePCA
+from talkface_lite.systems import load, system_class
+from talkface_lite.systems.base import Shown, System
+from talkface_lite.systems.part import shipped_weights
 
-METRICS: tuple[str, ...] = ("mouth_landmark_distance", "landmark_distance", "lip_opening_correlation")
-"""Pixels of the 128×128 crop, pixels, and Pearson's r."""
+COPY, MEAN_MOUTH = "copy_photo", "mean_mouth"
+"""The baselines: the photograph, unmoved; and for landmarks the mean face of the training corpus."""
+
+TITLES: Mapping[str, str] = {
+    "mouth_landmark_distance": "mouth distance, px",
+    "landmark_distance": "68 points, px",
+    "lip_opening_correlation": "lip opening, r",
+    "psnr": "PSNR, dB",
+    "ssim": "SSIM",
+    "mouth_psnr": "mouth box, dB",
+    "mouth_gain": "over the copy, dB",
+    "lmd": "LMD, px",
+}
+"""The columns of :func:`table`, those of them that were measured."""
 
 
 def evaluate(
-    system: System,
+    systems: System | Mapping[str, System],
     clips: Iterable[Clip],
     *,
-    others: Mapping[str, System] | None = None,
-    keep_identity: bool = True,
+    pictures: bool = False,
+    find_points: FindPoints | None = None,
     example: int | None = 0,
+    frame_step: int = 1,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Let a system say what each clip says, from one frame of it, and compare with what the clip shows.
+    """Let systems say what each clip says, from one frame of it, and compare with what the clip shows.
 
     Parameters
     ----------
-    system:
-        Trained.
+    systems:
+        Trained; several by name, or one, which then has its own.
     clips:
-        Clips with true landmarks in the aligned crop; one at a time is held in memory.
-    others:
-        More systems to set beside it, by name (the variant without a memory).
-    keep_identity:
-        See :meth:`talkface_lite.systems.atvg.at_net.ATVG.generate`.
+        With true landmarks in the aligned crop, and with pictures where these are to be measured; one at a
+        time is held in memory.
+    pictures:
+        Whether to measure pictures too.
+    find_points:
+        A detector; with it, ``lmd`` is the distance of the mouth points it sees in a film from those that it
+        sees in the clip, each mouth centred, and ``missed`` the share of frames where it sees no face in one
+        of them.
     example:
         Which frame of each clip is the photograph; None draws one at random.
+    frame_step:
+        SSIM and LMD look at every such frame.
     seed:
-        Of that draw, and of the bootstrap.
+        Of that draw, of what a system draws at random, and of the bootstrap.
 
     Returns
     -------
     dict
-        ``clips``, ``frames``, and for ``system``, each of ``others``, and the baselines ``mean_mouth`` (the
-        mean face of the training corpus), ``copy_photo`` (the photograph, unmoved) and ``best_possible`` (the
-        truth through the system's six components): for each of :data:`METRICS` the ``median`` over clips and
-        its 95 % bootstrap interval ``low``, ``high``. ``share_of_mean_mouth`` is the system's median mouth
-        landmark distance over the mean mouth's. NaN (a curve that never moves has no correlation) is None.
+        ``clips``, ``frames``, ``frame_step``, ``seed``; ``baselines`` with the rows ``copy_photo`` and
+        ``mean_mouth``; ``systems``, and in it for each system its rows, as :meth:`System.rows` names them:
+        ``from_speech`` is the system as it is used. A row has, for each figure that was measured
+        (:data:`~talkface_lite.measuring.landmarks.LANDMARK_METRICS`,
+        :data:`~talkface_lite.measuring.pictures.PICTURE_METRICS`), the ``median`` over clips and its 95 %
+        bootstrap interval ``low``, ``high``, None where no clip has a finite value. In the rows of systems,
+        beside them, ``mouth_gain``: PSNR of the mouth box over the copy's, clip by clip; and
+        ``share_of_mean_mouth``: the median mouth distance over the mean mouth's.
 
     Raises
     ------
     InputError
-        When there is no clip.
+        When there is no clip, or a clip has no pictures where they are asked for.
     """
+    named = {systems.name: systems} if isinstance(systems, System) else dict(systems)
     rng = np.random.default_rng(seed)
-    systems = {"system": system, **(others or {})}
-    values: dict[str, dict[str, list[float]]] = {}
+    values: dict[tuple[str, str], dict[str, list[float]]] = {}
     n_clips = n_frames = 0
-    basis = system.shape_pca
+    basis = ShapePCA.pretrained()
     mean_face = basis.decode(np.zeros(len(basis.components), np.float32))
     for clip in clips:
-        truth = clip.landmarks
-        photo = truth[int(rng.integers(len(clip))) if example is None else min(example, len(clip) - 1)]
-        outside = photo - basis.decode(basis.encode(photo))
-        guesses = {
-            name: _generate(one, clip.speech, photo, keep_identity) for name, one in systems.items()
-        } | {
-            "mean_mouth": np.broadcast_to(mean_face, truth.shape),
-            "copy_photo": np.broadcast_to(photo, truth.shape),
-            "best_possible": basis.decode(basis.encode(truth)) + (outside if keep_identity else 0),
-        }
-        for name, guess in guesses.items():
-            for metric, value in measure(guess, truth).items():
-                values.setdefault(name, {}).setdefault(metric, []).append(value)
+        if pictures and clip.frames is None:
+            raise InputError(f"clip {n_clips}", "no pictures", "clips with pictures")
+        shown = int(rng.integers(len(clip))) if example is None else min(example, len(clip) - 1)
+        rows = {("", name): row for name, row in _baselines(clip, shown, mean_face, pictures).items()}
+        for name, system in named.items():
+            own = np.random.default_rng([seed, n_clips])
+            rows |= {(name, row): it for row, it in system.rows(clip, shown, own, pictures=pictures).items()}
+        seen = points_in(clip.frames[::frame_step], find_points) if pictures else []
+        for key, row in rows.items():
+            for metric, value in _measure(row, clip, seen, find_points, frame_step).items():
+                values.setdefault(key, {}).setdefault(metric, []).append(value)
         n_clips, n_frames = n_clips + 1, n_frames + len(clip)
     if not n_clips:
         raise InputError("clips", "none", "at least one clip")
-    report: dict[str, Any] = {"clips": n_clips, "frames": n_frames, "keep_identity": keep_identity}
-    for name, metrics in values.items():
-        report[name] = {metric: summary(np.array(got), rng) for metric, got in metrics.items()}
-    distance = "mouth_landmark_distance"
-    for name in systems:
-        report[name]["share_of_mean_mouth"] = round(
-            report[name][distance]["median"] / report["mean_mouth"][distance]["median"], 4
-        )
+    _add_gains(values)
+    found = {"clips": n_clips, "frames": n_frames, "frame_step": frame_step, "seed": seed}
+    report: dict[str, Any] = found | {"baselines": {}, "systems": {name: {} for name in named}}
+    for (system, name), metrics in values.items():
+        row = {metric: summary(np.array(got), np.random.default_rng(seed)) for metric, got in metrics.items()}
+        (report["systems"][system] if system else report["baselines"])[name] = row
+    _add_shares(report)
     return report
 
 
-def measure(generated: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """The metrics of one clip: ``(T, 68, 2)`` against ``(T, 68, 2)``, distances averaged over frames."""
-    return {
-        "mouth_landmark_distance": float(mouth_landmark_distance(generated, truth).mean()),
-        "landmark_distance": float(landmark_distance(generated, truth).mean()),
-        "lip_opening_correlation": lip_opening_correlation(generated, truth),
-    }
+def shipped(
+    names: Sequence[str], size: str = "lite", *, settings: Any = None, variants: bool = False
+) -> dict[str, System]:
+    """The systems that the package has weights of, and their variants as ``name variant``."""
+    found: dict[str, System] = {}
+    for name in names:
+        kind = system_class(name)
+        for variant in ("", *(kind.variants if variants else ())):
+            changed = kind.variants.get(variant, {})
+            needed = [
+                shipped_weights(name, part.name, size, variant if part.name in changed else "")
+                for part in kind.parts[: kind.required]
+            ]
+            if all(path.is_file() for path in needed):
+                key = f"{name} {variant}" if variant else name
+                found[key] = load(name, size, variant=variant, settings=settings)
+    return found
+
+
+def _baselines(clip: Clip, shown: int, mean_face: np.ndarray, pictures: bool) -> dict[str, Shown]:
+    copied = Shown(
+        np.broadcast_to(clip.landmarks[shown], clip.landmarks.shape),
+        np.broadcast_to(clip.frames[shown], clip.frames.shape) if pictures else None,
+    )
+    return {MEAN_MOUTH: Shown(np.broadcast_to(mean_face, clip.landmarks.shape)), COPY: copied}
+
+
+def _measure(
+    row: Shown, clip: Clip, seen: list, find_points: FindPoints | None, frame_step: int
+) -> dict[str, float]:
+    found: dict[str, float] = {}
+    if row.landmarks is not None:
+        found |= measure_landmarks(row.landmarks, clip.landmarks)
+    if row.frames is not None:
+        places = clip.landmarks * np.float32(clip.frames.shape[2] / CROP_SIZE)
+        found |= measure_pictures(row.frames, clip.frames, places, frame_step=frame_step)
+        if find_points is not None:
+            found |= points_distance(points_in(row.frames[::frame_step], find_points), seen)
+    return found
+
+
+def _add_gains(values: Mapping[tuple[str, str], dict[str, list[float]]]) -> None:
+    copied = np.array(values["", COPY].get("mouth_psnr", []))
+    for (system, _), metrics in values.items():
+        if system and "mouth_psnr" in metrics:
+            with np.errstate(invalid="ignore"):  # both infinite
+                metrics["mouth_gain"] = list(np.array(metrics["mouth_psnr"]) - copied)
+
+
+def _add_shares(report: Mapping[str, Any]) -> None:
+    distance = "mouth_landmark_distance"
+    mean_mouth = report["baselines"][MEAN_MOUTH][distance]["median"]
+    for rows in report["systems"].values():
+        for row in rows.values():
+            if distance in row and mean_mouth:
+                row["share_of_mean_mouth"] = round(row[distance]["median"] / mean_mouth, 4)
 
 
 def summary(values: np.ndarray, rng: np.random.Generator) -> dict[str, float | None]:
@@ -115,6 +188,26 @@ def summary(values: np.ndarray, rng: np.random.Generator) -> dict[str, float | N
     return {name: None if np.isnan(value) else round(value, 4) for name, value in pairs}
 
 
-def _generate(system: System, speech: np.ndarray, photo: np.ndarray, keep_identity: bool) -> np.ndarray:
-    generate: Callable[..., np.ndarray] = system.generate
-    return generate(speech, photo, keep_identity=keep_identity)
+def table(report: Mapping[str, Any]) -> str:
+    """The report of :func:`evaluate` for people: one row a system's row or baseline, one column a figure."""
+    rows = dict(report["baselines"])
+    for system, its in report["systems"].items():
+        rows |= {f"{system}: {name}": row for name, row in its.items()}
+    columns = [metric for metric in TITLES if any(metric in row for row in rows.values())]
+    width = max(map(len, rows)) + 2
+    lines = [f"{report['clips']} clips, {report['frames']} frames; median over clips [95 % interval]"]
+    lines.append(" " * width + "".join(f"{TITLES[metric]:>24}" for metric in columns))
+    for name, row in rows.items():
+        cells = (_cell(row[metric]) if metric in row else "-" for metric in columns)
+        lines.append(f"{name:{width}}" + "".join(f"{cell:>24}" for cell in cells))
+    return "\n".join(lines)
+
+
+def _cell(value: Mapping[str, float | None]) -> str:
+    if value["median"] is None:
+        return "-"
+    return f"{value['median']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+
+
+METRICS: tuple[str, ...] = (*LANDMARK_METRICS, *PICTURE_METRICS)
+"""All figures that a row can have."""

@@ -4,7 +4,7 @@ Chen, Maddox, Duan, Xu: Hierarchical Cross-Modal Talking Face Generation with Dy
 2019, and its workshop text "Sound to Visual".
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import torch
@@ -48,7 +48,7 @@ class ATNetConfig:
     landmark: tuple[int, int] = (256, 512)
     hidden: int = 256
     layers: int = 3
-    recurrent: bool = True
+    recurrent: bool = field(default=True, metadata={"flag": "lstm"})
 
     @classmethod
     def full(cls, *, recurrent: bool = True) -> Self:

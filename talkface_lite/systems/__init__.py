@@ -1,47 +1,29 @@
-"""A paper is a system: its networks, its losses, one training step, and generate."""
+"""The papers, by name. A new one is a line in :data:`SYSTEMS`; nothing else names it."""
 
-import os
-from collections.abc import Sequence
-from importlib.resources import files
-from pathlib import Path
-from typing import Any
-
-import torch
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from talkface_lite.errors import InputError
-from talkface_lite.networks.at_net import ATNetConfig
-from talkface_lite.networks.regression_discriminator import RegressionDiscriminatorConfig
-from talkface_lite.networks.vg_net import VGNetConfig
-from talkface_lite.systems.atvg.at_net import ATVG, ATVGConfig
-from talkface_lite.systems.atvg.vg_net import ATVGVideo, ATVGVideoConfig
-from talkface_lite.systems.base import System, read_weights
 
-SYSTEMS: tuple[type[System], ...] = (ATVG,)
-"""The systems that are built so far."""
+if TYPE_CHECKING:
+    from talkface_lite.systems.base import System
+    from talkface_lite.systems.part import Part, Weights
 
-SIZES = ("lite", "full")
+SYSTEMS: Mapping[str, str] = MappingProxyType({"atvg": "talkface_lite.systems.atvg:ATVGnet"})
+"""Name → module and class. Names alone, so that a command line can be read without loading torch; the first
+is the one that is meant when nobody names one."""
 
-__all__ = [
-    "ATVG",
-    "SIZES",
-    "SYSTEMS",
-    "ATVGConfig",
-    "ATVGVideo",
-    "ATVGVideoConfig",
-    "System",
-    "build",
-    "build_video",
-    "describe",
-    "load",
-    "load_video",
-    "read_weights",
-    "shipped_video_weights",
-    "shipped_weights",
-    "system_class",
-]
+__all__ = ["SYSTEMS", "build_part", "default_system", "describe", "load", "load_part", "part_class"]
 
 
-def system_class(name: str) -> type[System]:
+def default_system() -> str:
+    """The system that is meant when nobody names one."""
+    return next(iter(SYSTEMS))
+
+
+def system_class(name: str) -> type["System"]:
     """The class of the system with this name.
 
     Raises
@@ -49,133 +31,104 @@ def system_class(name: str) -> type[System]:
     InputError
         When there is none.
     """
-    for system in SYSTEMS:
-        if system.name == name:
-            return system
-    raise InputError("system", repr(name), " or ".join(system.name for system in SYSTEMS))
+    if name not in SYSTEMS:
+        raise InputError("system", repr(name), " or ".join(SYSTEMS))
+    module, found = SYSTEMS[name].split(":")
+    return getattr(import_module(module), found)
 
 
-def build(name: str, size: str = "lite", *, recurrent: bool = True, **options: object) -> System:
-    """A system with fresh weights.
+def part_class(system: str, part: str | None = None) -> type["Part"]:
+    """The class of a part of a system; None is its first.
 
-    Parameters
-    ----------
-    name, size:
-        Which system; ``lite`` or ``full``.
-    recurrent:
-        False: AT-net without its LSTM.
-    **options:
-        Further settings of the system; for ``atvg`` ``loss``, ``mouth_weight`` and ``shape_pca``.
+    Raises
+    ------
+    InputError
+        When there is no such system, or it has no such part.
     """
-    system_class(name)
-    shape_pca = options.pop("shape_pca", None)
-    at_net = ATNetConfig.of_size(size, recurrent=recurrent)
-    return ATVG(ATVGConfig(at_net=at_net, **options), shape_pca)
-
-
-def shipped_weights(name: str, size: str = "lite", *, recurrent: bool = True) -> Path:
-    """Where the package keeps the weights of a system; the file need not exist."""
-    system_class(name)
-    variant = "" if recurrent else "_no_lstm"
-    return Path(str(files("talkface_lite") / "weights" / f"{name}_at_net_{size}{variant}.safetensors"))
+    parts = {one.name: one for one in system_class(system).parts}
+    if part is None:
+        return next(iter(parts.values()))
+    if part not in parts:
+        raise InputError("part", repr(part), f"{' or '.join(parts)}, the parts of {system}")
+    return parts[part]
 
 
 def load(
-    name: str, size: str = "lite", *, weights: str | os.PathLike | None = None, recurrent: bool = True
-) -> System:
-    """A trained system, in evaluation mode, on the CPU.
+    name: str, size: str = "lite", *, weights: "Weights" = None, variant: str = "", settings: Any = None
+) -> "System":
+    """A trained system, see :meth:`talkface_lite.systems.base.System.load`."""
+    return system_class(name).load(size, weights=weights, variant=variant, settings=settings)
+
+
+def build_part(system: str, part: str | None = None, size: str = "lite", **settings: Any) -> "Part":
+    """A part with fresh weights, see :meth:`talkface_lite.systems.base.Part.of_size`."""
+    return part_class(system, part).of_size(size, **settings)
+
+
+def load_part(
+    system: str,
+    part: str | None = None,
+    size: str = "lite",
+    *,
+    weights: "Weights" = None,
+    variant: str = "",
+) -> "Part":
+    """A trained part alone, in evaluation mode, on the CPU.
 
     Parameters
     ----------
-    name, size, recurrent:
-        As for :func:`build`.
+    system, part, size, variant:
+        Which; None is the first part.
     weights:
-        A file that training wrote; None takes the package's own.
+        A file; None takes the package's own.
 
     Raises
     ------
     InputError
         When there are no such weights.
     """
-    path = Path(weights) if weights is not None else shipped_weights(name, size, recurrent=recurrent)
+    from talkface_lite.systems.part import shipped_weights
+
+    kind = part_class(system, part)
+    path = weights or shipped_weights(system, kind.name, size, variant)
     if weights is None and not path.is_file():
-        what = f"{name} {size}" + ("" if recurrent else " without LSTM")
-        raise InputError(
-            f"weights of {what}", "none in the package", "--weights FILE (talkface train makes one)"
-        )
-    return system_class(name).load(path)
+        what = " ".join(filter(None, (kind.name, "of", system, size, variant)))
+        raise InputError(f"weights of {what}", "none in the package", "a file that talkface train made")
+    return kind.load(path)
 
 
-def build_video(
-    name: str = "atvg", size: str = "lite", *, discriminator: bool = True, **options: object
-) -> ATVGVideo:
-    """The half of a system that makes pictures, with fresh weights.
-
-    Parameters
-    ----------
-    name, size:
-        Which system; ``lite`` or ``full``.
-    discriminator:
-        False: VG-net alone.
-    **options:
-        Settings of :class:`~talkface_lite.systems.atvg.vg_net.ATVGVideoConfig`, and ``recurrence``,
-        ``landmark_attention``, ``pixel_attention``, ``dropout`` of
-        :class:`~talkface_lite.networks.vg_net.VGNetConfig`.
-    """
-    system_class(name)
-    ours = {k: options.pop(k) for k in list(options) if k in VGNetConfig.__dataclass_fields__}
-    judge = RegressionDiscriminatorConfig.of_size(size) if discriminator else None
-    config = ATVGVideoConfig(vg_net=VGNetConfig.of_size(size, **ours), discriminator=judge, **options)
-    return ATVGVideo(config)
-
-
-def shipped_video_weights(name: str = "atvg", size: str = "lite") -> Path:
-    """Where the package keeps the weights that make a system's pictures; the file need not exist."""
-    system_class(name)
-    return Path(str(files("talkface_lite") / "weights" / f"{name}_vg_net_{size}.safetensors"))
-
-
-def load_video(
-    name: str = "atvg", size: str = "lite", *, weights: str | os.PathLike | None = None
-) -> ATVGVideo:
-    """The trained half of a system that makes pictures, in evaluation mode, on the CPU.
-
-    Raises
-    ------
-    InputError
-        When there are no such weights.
-    """
-    path = Path(weights) if weights is not None else shipped_video_weights(name, size)
-    if weights is None and not path.is_file():
-        raise InputError(
-            f"weights of VG-net {size}", "none in the package", "--weights FILES (talkface train makes them)"
-        )
-    return ATVGVideo.load(path)
-
-
-def describe(names: Sequence[str], sizes: Sequence[str] = SIZES) -> dict[str, Any]:
-    """Networks with their parameter counts, weights with their origin: ``{name: {size: ...}}``.
+def describe(names: Sequence[str], sizes: Sequence[str] = ("lite", "full")) -> dict[str, Any]:
+    """Networks with their parameter counts, weights with their origin.
 
     Networks are built without memory behind them, so the large ones cost nothing.
+
+    Returns
+    -------
+    ``{system: {size: {"networks": {name: count}, "weights": [{"part", "variant", "file", "bytes",
+    "record"}]}}}``. A network of a variant is listed as ``name_variant``.
     """
+    import torch
+
+    from talkface_lite.systems.part import read_weights, shipped_weights
+
     about: dict[str, Any] = {}
     for name in names:
-        about[name] = {}
+        system, about[name] = system_class(name), {}
         for size in sizes:
             networks, weights = {}, []
-            for recurrent in (True, False):
-                with torch.device("meta"):
-                    counts = build(name, size, recurrent=recurrent).parameter_counts()
-                networks |= {key + ("" if recurrent else "_no_lstm"): count for key, count in counts.items()}
-                path = shipped_weights(name, size, recurrent=recurrent)
-                if path.is_file():
-                    record = read_weights(path)[0]["record"]
-                    weights.append({"file": path.name, "bytes": path.stat().st_size, "record": record})
-            with torch.device("meta"):
-                networks |= build_video(name, size).parameter_counts()
-            path = shipped_video_weights(name, size)
-            if path.is_file():
-                record = read_weights(path)[0]["record"]
-                weights.append({"file": path.name, "bytes": path.stat().st_size, "record": record})
+            for variant in ("", *system.variants):
+                changes = system.variants.get(variant, {})
+                for part in system.parts:
+                    if variant and part.name not in changes:
+                        continue
+                    with torch.device("meta"):
+                        counts = part.of_size(size, **changes.get(part.name, {})).parameter_counts()
+                    ending = f"_{variant}" if variant else ""
+                    networks |= {key + ending: count for key, count in counts.items()}
+                    path = shipped_weights(name, part.name, size, variant)
+                    if path.is_file():
+                        record = read_weights(path)[0]["record"]
+                        told = {"part": part.name, "variant": variant, "file": path.name}
+                        weights.append(told | {"bytes": path.stat().st_size, "record": record})
             about[name][size] = {"networks": networks, "weights": weights}
     return about

@@ -1,26 +1,54 @@
-"""What every system is: networks, losses, one training step, generate; saved to one file without pickle."""
+"""A system: a paper, composed of parts that make a film together."""
 
-import json
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_safetensors
-from torch import Tensor, nn
-from torch.optim import Optimizer
 
-from talkface_lite.data.dataset import Batch
+from talkface_lite.clip import CROP_SIZE, Clip
 from talkface_lite.errors import InputError
-from talkface_lite.files import write_atomically
-from talkface_lite.networks.layers import count_parameters
+from talkface_lite.systems.part import (
+    NoSettings,
+    Part,
+    Weights,
+    read_weights,
+    shipped_weights,
+    weights_files,
+)
 
-FORMAT = "talkface_lite system 1"
+
+class Face(NamedTuple):
+    """Who is to speak.
+
+    Parameters
+    ----------
+    picture:
+        uint8 RGB ``(side, side, 3)``: the aligned crop, of the system's side.
+    landmarks:
+        float32 ``(68, 2)``: pixels of the aligned 128×128 crop, whatever the side.
+    """
+
+    picture: np.ndarray
+    landmarks: np.ndarray
+
+
+class Painted(NamedTuple):
+    """What a network painted, and where; elsewhere its frames copy the photograph.
+
+    Parameters
+    ----------
+    colour:
+        float32 ``(n, side, side, 3)`` in [-1, 1].
+    alpha:
+        float32 ``(n, side, side)`` in [0, 1].
+    """
+
+    colour: np.ndarray
+    alpha: np.ndarray
 
 
 class Stretch(NamedTuple):
@@ -28,175 +56,195 @@ class Stretch(NamedTuple):
 
     Parameters
     ----------
-    landmarks:
-        float32 ``(n, 68, 2)``, pixels of the aligned 128×128 crop.
     frames:
-        uint8 RGB ``(n, 128, 128, 3)``: the face as the network gives it.
-    colour:
-        float32 ``(n, 128, 128, 3)`` in [-1, 1]: what it painted.
-    alpha:
-        float32 ``(n, 128, 128)`` in [0, 1]: where; elsewhere it copied the photograph.
+        uint8 RGB ``(n, side, side, 3)``: the face as the system gives it. None: this system has landmarks
+        alone, for want of weights that paint.
+    landmarks:
+        float32 ``(n, 68, 2)``, pixels of the aligned 128×128 crop. None: the system knows of none.
+    painted:
+        None: everything in the frames is painted.
     """
 
-    landmarks: np.ndarray
-    frames: np.ndarray
-    colour: np.ndarray
-    alpha: np.ndarray
+    frames: np.ndarray | None
+    landmarks: np.ndarray | None = None
+    painted: Painted | None = None
 
 
-class System(nn.Module, ABC):
-    """One paper: its networks, its losses, one training step, and :meth:`generate`.
+class Shown(NamedTuple):
+    """One row of an evaluation: what a system made of a clip; None where it makes no such thing.
 
-    A subclass holds each network as an attribute named in :attr:`network_names`, so that the trainer can
-    place and wrap them one by one, and its configuration as a frozen dataclass in ``config``.
+    Parameters
+    ----------
+    landmarks:
+        ``(T, 68, 2)``, pixels of the aligned 128×128 crop.
+    frames:
+        uint8 RGB ``(T, side, side, 3)``.
+    """
+
+    landmarks: np.ndarray | None = None
+    frames: np.ndarray | None = None
+
+
+class System(ABC):
+    """A paper: its parts, and how they make a film together.
+
+    Parameters
+    ----------
+    parts:
+        Trained, by name; those that are there.
+    settings:
+        An instance of :attr:`settings_class`.
     """
 
     name: ClassVar[str]
-    """The word that the command line knows it by."""
-    network_names: ClassVar[tuple[str, ...]]
-    """Attributes that are networks."""
+    """The word on the command line."""
+    parts: ClassVar[tuple[type[Part], ...]]
+    """In the order in which they are trained. All that have weights are loaded."""
+    variants: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = MappingProxyType({})
+    """Other ways to build it that have weights of their own: variant → part → settings."""
+    settings_class: ClassVar[type] = NoSettings
+    """A frozen dataclass of what can be chosen when it talks: flags of ``talk`` and ``evaluate``."""
+    required: ClassVar[int] = 1
+    """How many parts, from the first, it cannot do without."""
+    side: ClassVar[int] = CROP_SIZE
+    """Of its pictures, pixels."""
+    own_row: ClassVar[str] = "from_speech"
+    """The row of :meth:`rows` that is the system as it is used."""
 
-    config: Any
-
-    started = False
-    """Whether :meth:`start_from` gave it weights, and with them what :meth:`prepare` would fix anew."""
+    def __init__(self, parts: Mapping[str, Part], settings: Any = None) -> None:
+        self._parts = dict(parts)
+        self.settings = settings or self.settings_class()
 
     @abstractmethod
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Every loss term by name; ``"loss"`` is the one that is minimised."""
-
-    @abstractmethod
-    def generate(self, *inputs: np.ndarray) -> np.ndarray:
-        """What the networks are for: landmarks ``(T, 68, 2)``, or pictures uint8 ``(T, H, W, 3)``."""
-
-    @classmethod
-    @abstractmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """A system with fresh weights from what ``asdict(system.config)`` gave."""
-
-    def prepare(self, statistics: Mapping[str, np.ndarray]) -> None:
-        """Take what must be fixed from the training set before the first step (means, deviations)."""
-
-    def optimizers(self, learning_rate: float, betas: tuple[float, float]) -> dict[str, Optimizer]:
-        """One Adam over everything; a system with adversaries gives one for each side."""
-        return {"adam": adam(self, learning_rate, betas)}
-
-    def training_step(
-        self,
-        batch: Batch,
-        optimizers: Mapping[str, Optimizer],
-        backward: Callable[[Tensor], None] = Tensor.backward,
-    ) -> dict[str, Tensor]:
-        """One update from one batch; returns the losses, detached."""
-        losses = self.losses(batch)
-        for optimizer in optimizers.values():
-            optimizer.zero_grad(set_to_none=True)
-        backward(losses["loss"])
-        for optimizer in optimizers.values():
-            optimizer.step()
-        return {name: loss.detach() for name, loss in losses.items()}
-
-    def networks(self) -> dict[str, nn.Module]:
-        """The networks by name, those that are there."""
-        found = ((name, getattr(self, name)) for name in self.network_names)
-        return {name: network for name, network in found if network is not None}
-
-    def parameter_counts(self) -> dict[str, int]:
-        """Trainable numbers of each network."""
-        return {name: count_parameters(network) for name, network in self.networks().items()}
-
-    def save(self, path: str | os.PathLike, record: Mapping[str, Any] | None = None) -> Path:
-        """Write weights and configuration to one file, whole or not at all.
-
-        Parameters are stored in half precision, buffers (running means, the shape basis) as they are.
+    def film(self, face: Face, speech: np.ndarray, rng: np.random.Generator) -> Iterator[Stretch]:
+        """Let a face say something, some frames at a time, in memory that does not grow with the speech.
 
         Parameters
         ----------
-        path:
-            A ``.safetensors`` file.
-        record:
-            How the weights were made: anything that JSON can hold.
+        face:
+            Who.
+        speech:
+            float32 ``(640·T,)`` at 16 kHz; T frames in all come out.
+        rng:
+            Of what the speech does not determine. Equal generators give equal films.
         """
-        parameters = {name for name, _ in self.named_parameters()}
-        tensors = {
-            name: (value.half() if name in parameters else value).detach().cpu().contiguous()
-            for name, value in self.state_dict().items()
-        }
-        about = {"format": FORMAT, "system": self.name, "config": asdict(self.config), "record": record or {}}
-        metadata = {"talkface_lite": json.dumps(about, sort_keys=True)}
-        return write_atomically(path, to_safetensors(tensors, metadata))
+
+    def rows(self, clip: Clip, shown: int, rng: np.random.Generator, *, pictures: bool) -> dict[str, Shown]:
+        """What it makes of a clip of known truth, from one of its frames.
+
+        Parameters
+        ----------
+        clip:
+            With pictures where ``pictures`` are asked for.
+        shown:
+            The frame that is the photograph.
+        rng:
+            As for :meth:`film`.
+        pictures:
+            Whether frames are wanted, or landmarks will do.
+
+        Returns
+        -------
+        Rows by name. ``from_speech`` is the system as it is used; further rows say where it loses.
+        """
+        film = list(self.film(self.face_of(clip, shown), clip.speech, rng))
+        return {"from_speech": Shown(*(_joined(film, name) for name in ("landmarks", "frames")))}
+
+    def face_of(self, clip: Clip, shown: int) -> Face:
+        """A frame of a clip as a photograph; without pictures a grey one."""
+        picture = np.full((self.side, self.side, 3), 128, np.uint8)
+        if clip.frames is not None:
+            picture = clip.frames[shown]
+        return Face(picture, clip.landmarks[shown])
+
+    def part(self, name: str) -> Part:
+        """One of its parts.
+
+        Raises
+        ------
+        InputError
+            When it has no weights.
+        """
+        if name not in self._parts:
+            raise InputError(f"weights of {name}", "none", f"{name} of {self.name}, trained")
+        return self._parts[name]
+
+    def has(self, name: str) -> bool:
+        """Whether a part is there."""
+        return name in self._parts
+
+    def to(self, device: str | torch.device) -> Self:
+        """Its parts on another device, in evaluation mode."""
+        for part in self._parts.values():
+            part.to(device).eval()
+        return self
+
+    def for_inference(self, precision: str = "auto") -> Self:
+        """The same for :meth:`film` alone, faster, where there is a faster way."""
+        return self
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> Self:
-        """Read a system written by :meth:`save`, in evaluation mode.
+    def build(cls, size: str = "lite", *, variant: str = "") -> Self:
+        """With fresh weights: to count, to time, to try."""
+        changes = cls._changes(variant)
+        return cls({part.name: part.of_size(size, **changes.get(part.name, {})) for part in cls.parts})
+
+    @classmethod
+    def load(
+        cls, size: str = "lite", *, weights: Weights = None, variant: str = "", settings: Any = None
+    ) -> Self:
+        """With trained weights, in evaluation mode, on the CPU.
+
+        Parameters
+        ----------
+        size, variant:
+            Which of the package's own weights.
+        weights:
+            Files instead of the package's own; each says which part it is, so their order does not matter.
+        settings:
+            An instance of :attr:`settings_class`.
 
         Raises
         ------
         InputError
-            When the file is missing, broken, or holds another system.
+            When a file is missing, broken, or none of its parts, and when a required part has no weights.
         """
-        about, tensors = read_weights(path)
-        if about["system"] != cls.name:
-            raise InputError(path, f"weights of {about['system']!r}", f"weights of {cls.name!r}")
-        try:
-            system = cls.from_config(about["config"])
-            system.load_state_dict(tensors)
-        except (RuntimeError, TypeError, KeyError) as error:
-            raise InputError(path, f"weights that do not fit ({error})", f"a {cls.name} system") from error
-        return system.eval()
-
-    def start_from(self, path: str | os.PathLike) -> None:
-        """Take the weights of a file for every network that both have; the others stay as they are.
-
-        What the networks standardise their input by comes along, and training leaves it so.
-
-        Raises
-        ------
-        InputError
-            When the file is missing or broken, is of another system, or a network in it has other widths.
-        """
-        about, tensors = read_weights(path)
-        if about["system"] != self.name:
-            raise InputError(path, f"weights of {about['system']!r}", f"weights of {self.name!r}")
-        for name, network in self.networks().items():
-            found = {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
-            if not found:
+        changes = cls._changes(variant)
+        found: dict[str, Part] = {}
+        for path in weights_files(weights):
+            part = cls._part_in(path)
+            if part.name in found:
+                raise InputError(path, f"weights of {part.name} once more", "each part once")
+            found[part.name] = part.load(path)
+        for number, part in enumerate(cls.parts):
+            path = shipped_weights(cls.name, part.name, size, variant if part.name in changes else "")
+            if part.name in found:
                 continue
-            try:
-                network.load_state_dict(found)
-            except RuntimeError as error:
-                raise InputError(path, f"{name} of other widths", f"the {name} asked for") from error
-        self.started = True
+            if path.is_file():
+                found[part.name] = part.load(path)
+            elif number < cls.required:
+                what = " ".join(filter(None, (part.name, "of", cls.name, size, variant)))
+                raise InputError(
+                    f"weights of {what}", "none in the package", "--weights FILE (talkface train makes one)"
+                )
+        return cls(found, settings)
+
+    @classmethod
+    def _changes(cls, variant: str) -> Mapping[str, Mapping[str, Any]]:
+        if variant and variant not in cls.variants:
+            raise InputError("variant", repr(variant), " or ".join(cls.variants) or "none")
+        return cls.variants[variant] if variant else {}
+
+    @classmethod
+    def _part_in(cls, path: Path) -> type[Part]:
+        about, _ = read_weights(path)
+        for part in cls.parts:
+            if part.is_in(about):
+                return part
+        what = f"weights of {about.get('part') or about.get('system')!r}"
+        raise InputError(path, what, f"weights of {' or '.join(part.name for part in cls.parts)}")
 
 
-def adam(network: nn.Module, learning_rate: float, betas: tuple[float, float]) -> Optimizer:
-    """Adam over everything in a network, in one pass over memory: ``m``, ``v`` and the weights at once."""
-    return torch.optim.Adam(network.parameters(), lr=learning_rate, betas=betas, fused=True)
-
-
-def plain_module(module: nn.Module) -> nn.Module:
-    """The network inside the wrappers that training on several devices puts around it."""
-    while isinstance(getattr(module, "module", None), nn.Module):
-        module = module.module
-    return module
-
-
-def read_weights(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What a weights file says about itself (``system``, ``config``, ``record``), and its tensors.
-
-    Raises
-    ------
-    InputError
-        When the file is missing or is not a weights file of this package.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(path, "no such file", "weights (.safetensors)")
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("talkface_lite", "{}"))
-            if about.get("format") != FORMAT:
-                raise InputError(path, "a file of another kind", f"'{FORMAT}'")
-            return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, json.JSONDecodeError, OSError, AttributeError) as error:
-        raise InputError(path, f"an unreadable file ({error})", "weights (.safetensors)") from error
+def _joined(film: Sequence[Stretch], name: str) -> np.ndarray | None:
+    parts = [getattr(stretch, name) for stretch in film]
+    return None if any(part is None for part in parts) else np.concatenate(parts)

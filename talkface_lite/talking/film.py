@@ -6,7 +6,7 @@ import numpy as np
 
 from talkface_lite.errors import InputError
 from talkface_lite.talking.paste import Mark, Paster, crop_canvas
-from talkface_lite.talking.scene import talking_scene
+from talkface_lite.talking.scene import painted_in, talking_scene
 from talkface_lite.talking.talker import Portrait, Talker
 
 FACE_SIDE = 256
@@ -17,18 +17,26 @@ VIEWS: tuple[str, ...] = ("face", "photograph", "scene")
 
 
 def pictures(
-    talker: Talker, portrait: Portrait, speech: np.ndarray, *, view: str = "face", marked: bool = True
+    talker: Talker,
+    portrait: Portrait,
+    speech: np.ndarray,
+    rng: np.random.Generator | None = None,
+    *,
+    view: str = "face",
+    marked: bool = True,
 ) -> Iterator[np.ndarray]:
     """Let a portrait speak, one picture of the film at a time.
 
     Parameters
     ----------
     talker:
-        With networks for landmarks and for pictures.
+        With weights that paint.
     portrait:
         Whose face.
     speech:
         float32 ``(640·T,)``, 16 kHz.
+    rng:
+        As for :meth:`Talker.film`.
     view:
         One of :data:`VIEWS`.
     marked:
@@ -41,20 +49,22 @@ def pictures(
     Raises
     ------
     InputError
-        For another view.
+        For another view, or where there are no weights that paint.
     """
     if view not in VIEWS:
         raise InputError("view", repr(view), " or ".join(VIEWS))
-    stretches = talker.film(portrait, speech)
+    stretches = talker.film(portrait, speech, rng)
     if view == "scene":
-        yield from talking_scene(portrait.image, portrait.matrix, speech, stretches, marked=marked)
+        yield from talking_scene(
+            portrait.image, portrait.matrix, speech, stretches, side=talker.side, marked=marked
+        )
         return
     image, matrix = portrait.image, portrait.matrix
     if view == "face":
         image, matrix = crop_canvas(image, matrix, FACE_SIDE)
-    paster = Paster(image, matrix)
+    paster = Paster(image, matrix, side=talker.side)
     mark = Mark(*image.shape[:2]) if marked else None
     for made in stretches:
-        for colour, alpha in zip(made.colour, made.alpha):
+        for colour, alpha in zip(*painted_in(made)):
             picture = paster.paste(colour, alpha)
             yield mark(picture) if mark else picture

@@ -1,6 +1,6 @@
 """The generated face, put back into the photograph it came from; and what says that it is generated.
 
-VG-net's last line, ``frame = α·colour + (1 - α)·photo``, holds at any resolution. So nothing is enlarged but
+``frame = α·colour + (1 - α)·photo`` holds at any resolution. So nothing is enlarged but
 what was painted: ``α·colour`` and ``α`` are laid over the photograph's own pixels, and what is copied keeps
 all of the photograph's detail.
 """
@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from talkface_lite.clip import CROP_SIZE
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import apply_transform, invert_transform, magnify, warp_crop
+from talkface_lite.landmarks import apply_transform, compose, invert_transform, magnify, warp_crop
 
 FEATHER = 8.0
 """Width of the soft border, pixels of the crop. The chin under a closed mouth lies about this far above the
@@ -58,9 +58,9 @@ def crop_canvas(image: np.ndarray, matrix: np.ndarray, side: int) -> tuple[np.nd
 class Paster:
     """Puts painted faces into one photograph, without a seam.
 
-    ``result = photo + m·(⟨α·colour⟩ - ⟨α⟩·photo)`` at the photograph's resolution: ``⟨·⟩`` carries a 128×128
-    map there, and the mask ``m`` falls smoothly from 1 to 0 towards the border of the crop. With ``m = 1``,
-    and the crop itself as photograph, this is VG-net's frame.
+    ``result = photo + m·(⟨α·colour⟩ - ⟨α⟩·photo)`` at the photograph's resolution: ``⟨·⟩`` carries a map of
+    ``side`` pixels there, and the mask ``m`` falls smoothly from 1 to 0 towards the border of the crop. With
+    ``m = 1``, and the crop itself as photograph, this is the frame as the network gives it.
 
     Colour is carried multiplied by α. Where α is 0 the colour was never asked for and can be anything;
     enlarged alone, it would leak into its neighbours.
@@ -72,6 +72,8 @@ class Paster:
     matrix:
         ``(2, 3)``, photograph to 128×128 crop. The crop may be turned, and may hang over the photograph's
         edge.
+    side:
+        Of the painted maps, pixels: 128, or what the system paints.
     feather:
         Width of the soft border, pixels of the crop; at least 2 pixels of the photograph, and 0 for none. A
         side of the crop with no photograph beyond it has no seam to hide, and no soft border.
@@ -89,7 +91,9 @@ class Paster:
         When the picture is not uint8 RGB, the matrix cannot be inverted, or the crop misses the photograph.
     """
 
-    def __init__(self, image: np.ndarray, matrix: np.ndarray, *, feather: float = FEATHER) -> None:
+    def __init__(
+        self, image: np.ndarray, matrix: np.ndarray, *, side: int = CROP_SIZE, feather: float = FEATHER
+    ) -> None:
         image, matrix = _check_picture(image), np.asarray(matrix, np.float64)
         if (
             matrix.shape != (2, 3)
@@ -99,13 +103,14 @@ class Paster:
             raise InputError("matrix", matrix.tolist(), "an invertible 2 x 3 matrix")
         if not 0 <= feather <= CROP_SIZE / 2:
             raise InputError("feather", feather, f"0 to {CROP_SIZE // 2} pixels of the crop")
-        self._image = image
+        self._image, self._side = image, side
         scale = 1 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))
         self.rows, self.columns = _bounding_box(image.shape[:2], matrix)
         self.mask = self._soft_mask(matrix, max(feather, 2 / scale) if feather > 0 else 0.0)
-        # a face larger than the crop: the map grows smoothly by a whole factor, a linear warp does the rest
+        scale *= CROP_SIZE / side  # from here on pixels of the photograph to one of the map
+        # a face larger than the map: it grows smoothly by a whole factor, a linear warp does the rest
         self._grow = int(np.clip(np.ceil(scale - 1e-6), 1, _FINEST))
-        # a face smaller than the crop: several samples a pixel and their mean, or it would alias
+        # a face smaller than the map: several samples a pixel and their mean, or it would alias
         self._samples = int(np.clip(np.ceil(1 / scale - 1e-6), 1, _MOST_SAMPLES))
         self._bands = self._plan(matrix)
 
@@ -115,9 +120,9 @@ class Paster:
         Parameters
         ----------
         colour:
-            float ``(128, 128, 3)`` in [-1, 1]: RGB as VG-net paints it.
+            float ``(side, side, 3)`` in [-1, 1]: RGB as it is painted.
         alpha:
-            float ``(128, 128)`` in [0, 1]: how far each pixel is painted and not copied.
+            float ``(side, side)`` in [0, 1]: how far each pixel is painted and not copied.
 
         Returns
         -------
@@ -128,7 +133,7 @@ class Paster:
         InputError
             When a shape or a range is another.
         """
-        layer = _enlarge(_premultiply(colour, alpha), self._grow)
+        layer = _enlarge(_premultiply(colour, alpha, self._side), self._grow)
         result = self._image.copy()
         # band by band, so that what is needed beside the result stays small for a face of any size
         for rows, columns, mask, warp in self._bands:
@@ -170,7 +175,7 @@ class Paster:
 
     def _plan(self, matrix: np.ndarray) -> list[tuple[slice, slice, np.ndarray, np.ndarray]]:
         """Of each band: where it lies in the photograph, its mask, its samples' way into the enlarged map."""
-        to_layer = _after(magnify(self._grow), matrix)
+        to_layer = compose(magnify(self._grow * self._side / CROP_SIZE), matrix)
         bands = []
         for start in range(0, len(self.mask), _BAND_ROWS):
             mask = self.mask[start : start + _BAND_ROWS]
@@ -180,7 +185,7 @@ class Paster:
             left, right = int(touched[0]), int(touched[-1]) + 1
             top, first = self.rows.start + start, self.columns.start + left
             place = np.array([[1, 0, first], [0, 1, top]], np.float64)
-            warp = _after(to_layer, _after(place, magnify(1 / self._samples)))
+            warp = compose(to_layer, compose(place, magnify(1 / self._samples)))
             rows = slice(top, top + len(mask))
             bands.append((rows, slice(first, first + right - left), mask[:, left:right], warp))
         return bands
@@ -277,11 +282,6 @@ def _check_picture(image: np.ndarray) -> np.ndarray:
     return image
 
 
-def _after(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    """float64 ``(2, 3)``: first ``inner``, then ``outer``."""
-    return outer @ np.vstack([inner, [0, 0, 1]])
-
-
 def _threefold(plane: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(plane, cv2.COLOR_GRAY2BGR)
 
@@ -298,10 +298,10 @@ def _bounding_box(shape: tuple[int, int], matrix: np.ndarray) -> tuple[slice, sl
     return slice(top, bottom), slice(left, right)
 
 
-def _premultiply(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """``[α·colour, α]``, float32 ``(128, 128, 4)``, colours from 0 to 255."""
+def _premultiply(colour: np.ndarray, alpha: np.ndarray, side: int) -> np.ndarray:
+    """``[α·colour, α]``, float32 ``(side, side, 4)``, colours from 0 to 255."""
     colour, alpha = np.asarray(colour), np.asarray(alpha)
-    shape = (CROP_SIZE, CROP_SIZE)
+    shape = (side, side)
     if colour.shape != (*shape, 3) or not np.issubdtype(colour.dtype, np.floating):
         raise InputError("colour", f"{colour.dtype} {colour.shape}", f"float {(*shape, 3)}")
     if alpha.shape != shape or not np.issubdtype(alpha.dtype, np.floating):

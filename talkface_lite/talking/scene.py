@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 
 from talkface_lite.clip import CROP_SIZE, SAMPLES_PER_FRAME
+from talkface_lite.errors import InputError
 from talkface_lite.landmarks import (
     GROUPS,
     apply_transform,
+    compose,
     draw_landmarks,
     invert_transform,
     magnify,
@@ -52,6 +54,7 @@ def talking_scene(
     speech: np.ndarray,
     stretches: Iterable[Stretch],
     *,
+    side: int = CROP_SIZE,
     marked: bool = True,
     panel: int = 448,
     gap: int = 16,
@@ -68,7 +71,10 @@ def talking_scene(
     speech:
         float32 ``(640·T,)``.
     stretches:
-        The film as :meth:`talkface_lite.talking.talker.Talker.film` gives it, T frames in all.
+        The film as :meth:`talkface_lite.talking.talker.Talker.film` gives it, T frames in all. Where it has
+        no landmarks, the second panel shows the face as the network gives it.
+    side:
+        Of its pictures, pixels.
     marked:
         Whether the photograph that talks says that it is generated.
     panel, gap, strip:
@@ -81,8 +87,8 @@ def talking_scene(
     # the crop shrinks about a point a little above its middle, so that hair and chin both come into view
     middle = np.array([CROP_SIZE / 2, 0.52 * CROP_SIZE])
     zoom = np.array([[ZOOM, 0, (1 - ZOOM) * middle[0]], [0, ZOOM, (1 - ZOOM) * middle[1]]])
-    photo = warp_crop(image, zoom @ np.vstack([matrix, [0, 0, 1]]), panel)
-    paster = Paster(photo, invert_transform(magnify(panel / CROP_SIZE) @ np.vstack([zoom, [0, 0, 1]])))
+    photo = warp_crop(image, compose(zoom, matrix), panel)
+    paster = Paster(photo, invert_transform(compose(magnify(panel / CROP_SIZE), zoom)), side=side)
     mark = Mark(panel, panel) if marked else None
     canvas = np.empty((panel + strip + 3 * gap, 2 * panel + 3 * gap, 3), np.uint8)
     canvas[:] = INK
@@ -90,13 +96,33 @@ def talking_scene(
     left, right = slice(gap, gap + panel), slice(2 * gap + panel, 2 * gap + 2 * panel)
     n_frames, shown = len(speech) // SAMPLES_PER_FRAME, 0
     for made in stretches:
-        for landmarks, colour, alpha in zip(apply_transform(made.landmarks, zoom), made.colour, made.alpha):
+        for t, (colour, alpha) in enumerate(zip(*painted_in(made))):
             shown += 1
             talking = paster.paste(colour, alpha)
             canvas[gap : gap + panel, left] = mark(talking) if mark else talking
-            canvas[gap : gap + panel, right] = _drawn_face(landmarks, panel)
+            if made.landmarks is None:
+                beside = cv2.resize(made.frames[t], (panel, panel), interpolation=cv2.INTER_CUBIC)
+            else:
+                beside = _drawn_face(apply_transform(made.landmarks[t], zoom), panel)
+            canvas[gap : gap + panel, right] = beside
             canvas[2 * gap + panel : 2 * gap + panel + strip, gap:-gap] = _played(wave, shown / n_frames)
             yield canvas.copy()
+
+
+def painted_in(made: Stretch) -> tuple[np.ndarray, np.ndarray]:
+    """Colour and α of some frames; where the system does not tell them apart, everything is painted.
+
+    Raises
+    ------
+    InputError
+        When there are no frames.
+    """
+    if made.frames is None:
+        raise InputError("weights that paint", "none", "weights of every part of the system")
+    if made.painted is not None:
+        return made.painted.colour, made.painted.alpha
+    colour = made.frames.astype(np.float32) / 127.5 - 1
+    return colour, np.ones(made.frames.shape[:3], np.float32)
 
 
 def waveform(speech: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -1,25 +1,24 @@
 """A photograph and a recording in, a clip out, for any system."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from talkface_lite.clip import CROP_SIZE, Clip
-from talkface_lite.data.dataset import pad_to_frames
 from talkface_lite.errors import InputError
 from talkface_lite.faces.detection import detect_landmarks
 from talkface_lite.landmarks import align, draw_landmarks, warp_crop
 from talkface_lite.media import read_image, read_speech
 from talkface_lite.runtime import device as choose_device
-from talkface_lite.systems import ATVG, ATVGVideo, load, load_video, shipped_video_weights
-from talkface_lite.systems.atvg.released import ReleasedATVG, load_released
-from talkface_lite.systems.atvg.vg_net import to_pictures
-from talkface_lite.systems.base import Stretch
+from talkface_lite.speech import fit_to_frames
+from talkface_lite.systems import default_system, load
+from talkface_lite.systems.base import Face, Stretch, System
+from talkface_lite.systems.part import Weights
 
 
 def _hopper() -> np.ndarray:
@@ -99,64 +98,46 @@ class Portrait:
         return warp_crop(self.image, self.matrix, size)
 
 
-RELEASED_SUFFIXES = (".pth", ".pt", ".pkl", ".tar")
-"""What torch's own files are called; the package's end in .safetensors."""
-
-
 class Talker:
     """A trained system that makes photographs talk.
 
     Examples
     --------
     >>> from talkface_lite import Talker                        # doctest: +SKIP
-    >>> clip = Talker.load("atvg").talk("me.jpg", "hello.wav")  # doctest: +SKIP
+    >>> clip = Talker.load().talk("me.jpg", "hello.wav")        # doctest: +SKIP
 
     Parameters
     ----------
     system:
-        Speech to landmarks, trained.
-    video:
-        Landmarks to pictures, trained. None: the landmarks speak, drawn on the photograph. The released
-        networks are both.
+        Trained.
     device:
         Where to compute; None as :func:`talkface_lite.runtime.device` chooses.
     precision:
         Of the pictures: ``"32"``, ``"bf16"``, or ``"auto"``, bfloat16 where that is fast.
     """
 
-    def __init__(
-        self,
-        system: ATVG | ReleasedATVG,
-        video: ATVGVideo | ReleasedATVG | None = None,
-        *,
-        device: str | None = None,
-        precision: str = "auto",
-    ) -> None:
-        device = choose_device(device)
-        self.system = system.to(device).eval()
-        self.video = None if video is None else video.to(device).for_inference(precision)
+    def __init__(self, system: System, *, device: str | None = None, precision: str = "auto") -> None:
+        self.system = system.to(choose_device(device)).for_inference(precision)
 
     @classmethod
     def load(
         cls,
-        system: str = "atvg",
+        system: str | None = None,
         *,
         size: str = "lite",
-        weights: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
-        basis: Sequence[str | os.PathLike] | None = None,
+        weights: Weights = None,
+        variant: str = "",
+        settings: Any = None,
         device: str | None = None,
     ) -> Self:
         """Load a system by name, with the package's weights or those of files.
 
         Parameters
         ----------
-        system, size:
-            Which.
-        weights:
-            One file: AT-net's, and VG-net's are the package's. Two: AT-net's and VG-net's.
-        basis:
-            With the two files that the authors of ATVGnet released: the ``.npy`` files of their mean face and
-            of their basis, see :func:`talkface_lite.systems.atvg.released.load_released`.
+        system:
+            Which; None is the first of :data:`talkface_lite.systems.SYSTEMS`.
+        size, weights, variant, settings:
+            See :meth:`talkface_lite.systems.base.System.load`.
         device:
             See above.
 
@@ -165,24 +146,17 @@ class Talker:
         InputError
             When a file is missing, broken, or of another network.
         """
-        files = [weights] if isinstance(weights, str | os.PathLike) else list(weights or [])
-        if len(files) > 2:
-            raise InputError("weights", f"{len(files)} files", "one (AT-net) or two (AT-net, VG-net)")
-        released = [path for path in files if Path(path).suffix in RELEASED_SUFFIXES]
-        if basis is not None:
-            if len(files) != 2:
-                raise InputError("weights", f"{len(files)} files", "the two that belong to the basis")
-            both = load_released(*files, mean=basis[0], basis=basis[1])
-            return cls(both, both, device=device)
-        if released:
-            raise InputError(released[0], "released weights alone", "--basis MEAN U beside them")
-        landmarks = load(system, size, weights=files[0] if files else None)
-        video = None
-        if len(files) == 2 or shipped_video_weights(system, size).is_file():
-            video = load_video(system, size, weights=files[1] if len(files) == 2 else None)
-        return cls(landmarks, video, device=device)
+        name = system or default_system()
+        return cls(load(name, size, weights=weights, variant=variant, settings=settings), device=device)
 
-    def film(self, portrait: Portrait, speech: np.ndarray) -> Iterator[Stretch]:
+    @property
+    def side(self) -> int:
+        """Side of the system's pictures, pixels."""
+        return self.system.side
+
+    def film(
+        self, portrait: Portrait, speech: np.ndarray, rng: np.random.Generator | None = None
+    ) -> Iterator[Stretch]:
         """The film some frames at a time, in memory that does not grow with the speech.
 
         Parameters
@@ -191,30 +165,11 @@ class Talker:
             Who.
         speech:
             float32 ``(n,)`` at 16 kHz.
-
-        Raises
-        ------
-        InputError
-            When there are no weights that make pictures.
+        rng:
+            Of what the speech does not determine; None is seed 0.
         """
-        if self.video is None:
-            raise InputError("weights of VG-net", "none", "a system that makes pictures")
-        landmarks, at = self._speak(speech, portrait), 0
-        for made in self.video.film(portrait.crop(), portrait.landmarks, landmarks):
-            n = made.frames.shape[1]
-            colour, alpha = (maps[0].float().cpu().numpy() for maps in (made.colour, made.alpha))
-            yield Stretch(
-                landmarks[at : at + n],
-                to_pictures(made.frames[0]),
-                np.ascontiguousarray(colour.transpose(0, 2, 3, 1)),
-                alpha[:, 0],
-            )
-            at += n
-
-    def _speak(self, speech: np.ndarray, portrait: Portrait) -> np.ndarray:
-        if isinstance(self.system, ReleasedATVG):
-            return self.system.speak(speech, portrait.landmarks)
-        return self.system.generate(speech, portrait.landmarks)
+        face = Face(portrait.crop(self.side), portrait.landmarks)
+        return self.system.film(face, fit_to_frames(speech), rng or np.random.default_rng(0))
 
     def talk(
         self,
@@ -234,7 +189,7 @@ class Talker:
         speech:
             A file, or float32 ``(n,)`` at 16 kHz.
         seed:
-            Of systems that draw at random; ATVGnet does not.
+            Of what the speech does not determine; systems that draw nothing at random do not look at it.
         detector:
             Which face detector.
         convert:
@@ -243,8 +198,10 @@ class Talker:
         Returns
         -------
         Clip
-            ``ceil(n / 640)`` frames in the aligned 128×128 crop. It holds the whole film; for long speech
-            take :meth:`film`.
+            ``ceil(n / 640)`` frames of the aligned crop, with the landmarks that moved them; where there are
+            no weights that paint, the landmarks are drawn on the photograph. Where a system knows of no
+            landmarks, those of the photograph stand in every frame. It holds the whole film; for long
+            speech take :meth:`film`.
 
         Raises
         ------
@@ -253,18 +210,21 @@ class Talker:
         """
         if not isinstance(speech, np.ndarray):
             speech = read_speech(speech, convert=convert)
-        speech = pad_to_frames(speech)
+        speech = fit_to_frames(speech)
         portrait = Portrait.of(photo, detector=detector)
-        if self.video is None:
-            landmarks = self._speak(speech, portrait)
-            still = np.broadcast_to(portrait.crop(), (len(landmarks), CROP_SIZE, CROP_SIZE, 3))
-            frames = draw_landmarks(landmarks, image=still)
-        else:
-            stretches = [(made.landmarks, made.frames) for made in self.film(portrait, speech)]
-            landmarks, frames = (np.concatenate(parts) for parts in zip(*stretches))
+        landmarks, frames = [], []
+        for made in self.film(portrait, speech, np.random.default_rng(seed)):
+            n = len(made.frames if made.landmarks is None else made.landmarks)
+            still = np.broadcast_to(portrait.landmarks, (n, *portrait.landmarks.shape))
+            landmarks.append(still if made.landmarks is None else made.landmarks)
+            if made.frames is None:
+                copied = np.broadcast_to(portrait.crop(), (n, CROP_SIZE, CROP_SIZE, 3))
+                frames.append(draw_landmarks(made.landmarks, image=copied))
+            else:
+                frames.append(made.frames)
         return Clip(
-            frames=frames,
-            landmarks=landmarks,
+            frames=np.concatenate(frames),
+            landmarks=np.concatenate(landmarks).astype(np.float32),
             speech=speech,
             identity=portrait.name,
             source=f"talkface_lite {self.system.name}",

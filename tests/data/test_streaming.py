@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader
 from talkface_lite.clip import Clip
 from talkface_lite.data import streaming
 from talkface_lite.data.dataset import Dataset
-from talkface_lite.data.streaming import ClipStream, PictureBatch
+from talkface_lite.data.needs import Needs
+from talkface_lite.data.streaming import ClipStream
 from talkface_lite.errors import InputError
 from talkface_lite.shards import write_shard
 
@@ -179,16 +180,18 @@ def test_no_more_clips_are_held_than_the_buffer(monkeypatch, tmp_path, frames, w
     alive, most = weakref.WeakValueDictionary(), 0
     load = streaming.Features.of
 
-    def counted(clip):
+    def counted(clip, needs):
         nonlocal most
         kept = clip.frames if frames else clip.landmarks
         alive[id(kept)] = kept
         most = max(most, len(alive))
-        return load(clip)
+        return load(clip, needs)
 
     monkeypatch.setattr(streaming.Features, "of", counted)
     as_worker(monkeypatch, 0, workers)
-    stream = ClipStream(tmp_path, batch_size=8, seed=0, epochs=2, shuffle_buffer=6, frames=frames)
+    stream = ClipStream(
+        tmp_path, batch_size=8, seed=0, epochs=2, shuffle_buffer=6, needs=Needs(pictures=frames)
+    )
     assert len(places_of_all(stream)) == 2 * 24 * 3 // workers
     assert most == 6 // workers
 
@@ -198,15 +201,17 @@ def test_the_buffer_can_be_bounded_by_bytes(monkeypatch, tmp_path):
     alive, most = weakref.WeakValueDictionary(), 0
     load = streaming.Features.of
 
-    def counted(clip):
+    def counted(clip, needs):
         nonlocal most
         alive[id(clip.frames)] = clip.frames
         most = max(most, len(alive))
-        return load(clip)
+        return load(clip, needs)
 
     monkeypatch.setattr(streaming.Features, "of", counted)
     one = 16 * 8 * 8 * 3 + 16 * 68 * 2 * 4 + (4 * 15 + 28) * 12 * 4
-    stream = ClipStream(tmp_path, batch_size=1, seed=0, epochs=1, frames=True, shuffle_bytes=3 * one)
+    stream = ClipStream(
+        tmp_path, batch_size=1, seed=0, epochs=1, needs=Needs(pictures=True), shuffle_bytes=3 * one
+    )
     assert len(places_of_all(stream)) == 12
     assert most == 3
 
@@ -214,9 +219,9 @@ def test_the_buffer_can_be_bounded_by_bytes(monkeypatch, tmp_path):
 def test_pictures_come_with_their_windows(tmp_path):
     write(tmp_path, 2, side=6)
     seen = []
-    for batch in ClipStream(tmp_path, batch_size=4, seed=0, epochs=1, frames=True):
+    for batch in ClipStream(tmp_path, batch_size=4, seed=0, epochs=1, needs=Needs(pictures=True)):
         batch = batch.to("cpu")
-        assert isinstance(batch, PictureBatch)
+        assert batch.pictures is not None
         n = len(batch.mask)
         assert batch.pictures.shape == (n, 16, 6, 6, 3)
         assert batch.photograph.shape == (n, 6, 6, 3)
@@ -265,10 +270,10 @@ def test_a_broken_shard_is_one_line_in_the_main_process(tmp_path):
 def test_bad_arguments_and_clips(tmp_path):
     write(tmp_path / "plain", 1, lengths=(20,))
     with pytest.raises(InputError, match="no pictures"):
-        list(ClipStream(tmp_path / "plain", batch_size=1, seed=0, epochs=1, frames=True))
+        list(ClipStream(tmp_path / "plain", batch_size=1, seed=0, epochs=1, needs=Needs(pictures=True)))
     write_shard(tmp_path / "a.tar", [("a", make_clip(0, 20, side=4)), ("b", make_clip(1, 20, side=6))])
     with pytest.raises(InputError, match=r"a\.tar, clip .: got pictures of"):
-        list(ClipStream(tmp_path / "a.tar", batch_size=1, seed=0, epochs=1, frames=True))
+        list(ClipStream(tmp_path / "a.tar", batch_size=1, seed=0, epochs=1, needs=Needs(pictures=True)))
     for name, value in (("batch_size", 0), ("window", 0), ("rank", 1), ("ranks", 0), ("shuffle_buffer", 0)):
         with pytest.raises(InputError, match=name):
             ClipStream(tmp_path, **{"batch_size": 1, "seed": 0, name: value})

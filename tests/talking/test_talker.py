@@ -4,7 +4,7 @@ import torch
 from small_networks import SMALL_VG_NET
 
 from talkface_lite import Talker
-from talkface_lite.data.dataset import pad_to_frames
+from talkface_lite.speech import fit_to_frames
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import ANCHORS, TEMPLATE
 from talkface_lite.media import write_speech
@@ -123,7 +123,7 @@ def test_three_files_of_weights_are_too_many():
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_is_marked_unless_asked_not_to_be(filming, portrait, speech, view):
-    said = pad_to_frames(speech)
+    said = fit_to_frames(speech)
     marked, bare = (
         np.stack(list(pictures(filming, portrait, said, view=view, marked=marked)))
         for marked in (True, False)

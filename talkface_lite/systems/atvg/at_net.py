@@ -1,24 +1,25 @@
-"""ATVGnet (Chen et al., CVPR 2019): speech to landmarks to video. Here: the first half, AT-net."""
+"""The first half of ATVGnet (Chen et al., CVPR 2019): AT-net, speech to landmarks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from talkface_lite.clip import FRAMES_PER_SECOND, ROWS_PER_FRAME, SAMPLES_PER_FRAME
-from talkface_lite.data.dataset import Batch, pad_to_frames
+from talkface_lite.data.needs import Batch
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import MOUTH, lip_opening
+from talkface_lite.landmarks import lip_opening, mouth_centred, normalise
 from talkface_lite.losses import masked_mse
 from talkface_lite.networks.at_net import WINDOW, ATNet, ATNetConfig
 from talkface_lite.shape_pca import ShapePCA
-from talkface_lite.speech import mfcc_windows
-from talkface_lite.systems.base import System
+from talkface_lite.speech import fit_to_frames, mfcc_windows
+from talkface_lite.systems.config import from_json
+from talkface_lite.systems.part import Part, Workload
 
-LOSSES = ("paper", "whitened", "mouth")
+Loss = Literal["paper", "whitened", "mouth"]
 
 CHUNK_FRAMES = 250
 """Frames that the audio network sees at once when it generates, 10 s: bounded memory for any speech."""
@@ -35,8 +36,8 @@ SILENCE_FRAMES = FRAMES_PER_SECOND
 
 
 @dataclass(frozen=True, kw_only=True)
-class ATVGConfig:
-    """Settings of the system.
+class ATNetPartConfig:
+    """Settings of the first half.
 
     Parameters
     ----------
@@ -52,15 +53,15 @@ class ATVGConfig:
     """
 
     at_net: ATNetConfig = field(default_factory=ATNetConfig)
-    loss: str = "paper"
+    loss: Loss = "paper"
     mouth_weight: float = 20.0
 
     def __post_init__(self) -> None:
-        if self.loss not in LOSSES:
-            raise InputError("loss", repr(self.loss), " or ".join(LOSSES))
+        if self.loss not in get_args(Loss):
+            raise InputError("loss", repr(self.loss), " or ".join(get_args(Loss)))
 
 
-class ATVG(System):
+class ATNetPart(Part):
     """AT-net and the shape basis that its coefficients belong to.
 
     Parameters
@@ -72,12 +73,15 @@ class ATVG(System):
         mean nothing in another basis.
     """
 
-    name: ClassVar[str] = "atvg"
+    system: ClassVar[str] = "atvg"
+    name: ClassVar[str] = "at-net"
+    formerly: ClassVar[str] = "atvg"
+    config_class: ClassVar[type] = ATNetPartConfig
     network_names: ClassVar[tuple[str, ...]] = ("at_net",)
+    figure: ClassVar[str] = "mouth"
 
-    def __init__(self, config: ATVGConfig, shape_pca: ShapePCA | None = None) -> None:
-        super().__init__()
-        self.config = config
+    def __init__(self, config: ATNetPartConfig, shape_pca: ShapePCA | None = None) -> None:
+        super().__init__(config)
         self.at_net = ATNet(config.at_net)
         basis = shape_pca or ShapePCA.pretrained()
         if len(basis.components) != config.at_net.components:
@@ -92,15 +96,12 @@ class ATVG(System):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        at_net = {k: tuple(v) if isinstance(v, list) else v for k, v in config["at_net"].items()}
-        at_net = ATNetConfig(**at_net)
+        config = from_json(ATNetPartConfig, config)
+        k = config.at_net.components
         empty = ShapePCA(
-            mean=np.zeros(136),
-            components=np.zeros((at_net.components, 136)),
-            variance=np.ones(at_net.components),
-            total_variance=1.0,
+            mean=np.zeros(136), components=np.zeros((k, 136)), variance=np.ones(k), total_variance=1.0
         )
-        return cls(ATVGConfig(**{**config, "at_net": at_net}), empty)
+        return cls(config, empty)
 
     @property
     def shape_pca(self) -> ShapePCA:
@@ -116,11 +117,11 @@ class ATVG(System):
 
     def encode(self, landmarks: Tensor) -> Tensor:
         """Landmarks in pixels ``(..., 68, 2)`` → PCA coefficients ``(..., K)``, on the weights' device."""
-        shapes = (landmarks.flatten(-2) - 64) / 64  # (..., 68, 2) → (..., 136)
+        shapes = normalise(landmarks).flatten(-2)  # (..., 68, 2) → (..., 136)
         return (shapes - self.shape_mean) @ self.shape_components.T  # (..., 136) → (..., K)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The paper's MSE of the coefficients, or ours (see :class:`ATVGConfig`).
+        """The paper's MSE of the coefficients, or ours (see :class:`ATNetPartConfig`).
 
         Targets are raw coefficients; the boost ω has no part in training, as in the released code.
         """
@@ -138,8 +139,17 @@ class ATVG(System):
 
     def _mouth(self, h: Tensor) -> Tensor:
         """Coefficients ``(..., K)`` → the mouth they decode to, centred, in network units ``(..., 40)``."""
-        shapes = (h @ self.shape_components).unflatten(-1, (-1, 2))[..., MOUTH, :]  # (..., K) → (..., 20, 2)
-        return (shapes - shapes.mean(dim=-2, keepdim=True)).flatten(-2)  # (..., 20, 2) → (..., 40)
+        shapes = (h @ self.shape_components).unflatten(-1, (-1, 2))  # (..., K) → (..., 68, 2)
+        return mouth_centred(shapes).flatten(-2)  # (..., 68, 2) → (..., 40)
+
+    @classmethod
+    def workload(cls, wanted: Workload.Wanted) -> Workload | None:
+        """One clip of 3 s, MFCC given; to train, its own step."""
+        if wanted.training:
+            return super().workload(wanted)
+        from talkface_lite.systems.atvg import timing
+
+        return timing.speaking(wanted)
 
     @torch.inference_mode()
     def coefficients(
@@ -168,7 +178,7 @@ class ATVG(System):
         -------
         float32 ``(ceil(n / 640) - first_frame, K)``.
         """
-        speech = pad_to_frames(speech)
+        speech = fit_to_frames(speech)
         n_frames = len(speech) // SAMPLES_PER_FRAME
         step = chunk_frames or n_frames
         device = self.shape_mean.device

@@ -1,9 +1,9 @@
-"""ATVGnet (Chen et al., CVPR 2019), the second half: landmarks and a photograph to video."""
+"""The second half of ATVGnet (Chen et al., CVPR 2019): landmarks and a photograph to video."""
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from talkface_lite.clip import CROP_SIZE, N_POINTS
-from talkface_lite.data.streaming import PictureBatch
+from talkface_lite.data.needs import Batch, Needs
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import normalise
 from talkface_lite.losses import dynamic_pixel_loss, landmark_mask, masked_mse, mouth_map, pixel_loss
@@ -22,16 +22,19 @@ from talkface_lite.networks.regression_discriminator import (
     RegressionDiscriminatorConfig,
 )
 from talkface_lite.networks.vg_net import Frames, VGNet, VGNetConfig
-from talkface_lite.systems.base import System, adam, plain_module
+from talkface_lite.systems.part import Part, Workload, adam, plain_module
 
-PIXEL_LOSSES = ("dynamic", "l1")
+if TYPE_CHECKING:
+    from talkface_lite.systems.training_settings import TrainingSettings
+
+PixelLoss = Literal["dynamic", "l1"]
 
 CHUNK_FRAMES = 50
 """Frames that are painted at once, 2 s: bounded memory for any speech."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ATVGVideoConfig:
+class VGNetPartConfig:
     """Settings of the second half.
 
     Parameters
@@ -58,6 +61,8 @@ class ATVGVideoConfig:
     pixel_weight, score_weight, landmark_weight:
         Factors of the pixel loss, of ``D_s`` and of ``D_p`` in what the generator minimises; the released
         code has 10, 1 and 1.
+    discriminator_rate:
+        The discriminator's learning rate; None takes VG-net's, as the paper does.
     landmark_mask, lip_weight:
         ``M_p`` of Eq. 9, see :func:`talkface_lite.losses.landmark_mask`. The released code has ``"released"``
         and 100, which the square makes 10,000: so much that the discriminator learns points and nothing else.
@@ -65,7 +70,7 @@ class ATVGVideoConfig:
 
     vg_net: VGNetConfig = field(default_factory=VGNetConfig)
     discriminator: RegressionDiscriminatorConfig | None = None
-    loss: str = "dynamic"
+    loss: PixelLoss = "dynamic"
     base_weight: float = 0.5
     stop_gradient: bool = True
     colour_weight: float = 0.0
@@ -73,12 +78,13 @@ class ATVGVideoConfig:
     pixel_weight: float = 10.0
     score_weight: float = 1.0
     landmark_weight: float = 1.0
-    landmark_mask: str = "lips"
+    landmark_mask: Literal["plain", "released", "lips"] = "lips"
     lip_weight: float = 10.0
+    discriminator_rate: float | None = None
 
     def __post_init__(self) -> None:
-        if self.loss not in PIXEL_LOSSES:
-            raise InputError("loss", repr(self.loss), " or ".join(PIXEL_LOSSES))
+        if self.loss not in get_args(PixelLoss):
+            raise InputError("loss", repr(self.loss), " or ".join(get_args(PixelLoss)))
         for name in (
             "base_weight",
             "colour_weight",
@@ -91,7 +97,7 @@ class ATVGVideoConfig:
                 raise InputError(name, getattr(self, name), "0 or more")
 
 
-class ATVGVideo(System):
+class VGNetPart(Part):
     """VG-net, and while it trains the regression discriminator.
 
     Trained on true landmarks, apart from AT-net, so that AT-net's errors do not add to its own.
@@ -102,12 +108,16 @@ class ATVGVideo(System):
         Widths and losses.
     """
 
-    name: ClassVar[str] = "atvg_video"
+    system: ClassVar[str] = "atvg"
+    name: ClassVar[str] = "vg-net"
+    formerly: ClassVar[str] = "atvg_video"
+    config_class: ClassVar[type] = VGNetPartConfig
     network_names: ClassVar[tuple[str, ...]] = ("vg_net", "discriminator")
+    needs: Needs = Needs(pictures=True)
+    figure: ClassVar[str] = "mouth_l1"
 
-    def __init__(self, config: ATVGVideoConfig) -> None:
-        super().__init__()
-        self.config = config
+    def __init__(self, config: VGNetPartConfig) -> None:
+        super().__init__(config)
         self.vg_net = VGNet(config.vg_net)
         self.discriminator = config.discriminator and RegressionDiscriminator(config.discriminator)
         self.register_buffer(
@@ -115,34 +125,39 @@ class ATVGVideo(System):
         )
         self.to(memory_format=torch.channels_last)
 
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        parts = {"vg_net": VGNetConfig, "discriminator": RegressionDiscriminatorConfig}
-        built = {
-            name: kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in config[name].items()})
-            for name, kind in parts.items()
-            if config[name] is not None
-        }
-        return cls(ATVGVideoConfig(**{**config, **built}))
-
     def prepare(self, statistics: Mapping[str, np.ndarray]) -> None:
         """Standardise landmarks by the training set's ``landmark_mean`` and ``landmark_std``, ``(136,)``."""
         names = ("landmark_mean", "landmark_std")
         self.vg_net.standardise(*(torch.as_tensor(statistics[name]) for name in names))
 
-    def optimizers(self, learning_rate: float, betas: tuple[float, float]) -> dict[str, Optimizer]:
-        """One Adam for each network."""
-        return {name: adam(network, learning_rate, betas) for name, network in self.networks().items()}
+    def optimizers(self, settings: "TrainingSettings") -> dict[str, Optimizer]:
+        """One Adam for each network; the discriminator's rate is its own."""
+        rates = {"vg_net": settings.learning_rate, "discriminator": self.config.discriminator_rate}
+        return {
+            name: adam(network, rates[name] or settings.learning_rate, settings.betas)
+            for name, network in self.networks().items()
+        }
 
-    def losses(self, batch: PictureBatch) -> dict[str, Tensor]:
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The pixel loss of a batch, without the discriminator; ``"pixel"`` is the plain L1."""
         truth, photo = to_network(batch.pictures), to_network(batch.photograph)
         made, _ = self.vg_net(photo, flat(batch.example), flat(batch.landmarks))
         return self._pixel_losses(made, truth, batch)
 
+    def held_out(self, batch: Batch) -> dict[str, Tensor]:
+        """L1 of the film over all pixels (``pixel``) and over those of the true mouth (``mouth_l1``)."""
+        truth, photo = to_network(batch.pictures), to_network(batch.photograph)
+        made, _ = self.vg_net(photo, flat(batch.example), flat(batch.landmarks))
+        mouth = mouth_map(batch.landmarks)
+        return {
+            "pixel": pixel_loss(made.frames, truth, batch.mask),
+            "mouth_l1": pixel_loss(made.frames, truth, batch.mask, counts=mouth)
+            / pixel_loss(torch.ones_like(truth), torch.zeros_like(truth), batch.mask, counts=mouth),
+        }
+
     def training_step(
         self,
-        batch: PictureBatch,
+        batch: Batch,
         optimizers: Mapping[str, Optimizer],
         backward: Callable[[Tensor], None] = Tensor.backward,
     ) -> dict[str, Tensor]:
@@ -190,7 +205,7 @@ class ATVGVideo(System):
             parameter.requires_grad_(True)
         return {name: loss.detach() for name, loss in (losses | told).items()}
 
-    def _pixel_losses(self, made: Frames, truth: Tensor, batch: PictureBatch) -> dict[str, Tensor]:
+    def _pixel_losses(self, made: Frames, truth: Tensor, batch: Batch) -> dict[str, Tensor]:
         plain, mask = pixel_loss(made.frames, truth, batch.mask), batch.mask
         counts = None
         if self.config.mouth_weight:
@@ -284,6 +299,13 @@ class ATVGVideo(System):
     def generate(self, photo: np.ndarray, example: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """As :meth:`film`, all at once: uint8 RGB ``(T, 128, 128, 3)``."""
         return np.concatenate([to_pictures(made.frames[0]) for made in self.film(photo, example, landmarks)])
+
+    @classmethod
+    def workload(cls, wanted: Workload.Wanted) -> Workload:
+        """Three ways to film, or two to train, see :mod:`talkface_lite.systems.atvg.timing`."""
+        from talkface_lite.systems.atvg import timing
+
+        return timing.training(wanted) if wanted.training else timing.filming(wanted)
 
 
 def to_network(pictures: Tensor) -> Tensor:

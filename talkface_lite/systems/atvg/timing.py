@@ -1,13 +1,7 @@
-"""How fast the networks run here, beside how fast this machine multiplies matrices.
-
-Other work on a machine makes every rate of a run wrong. So ways to do the same thing take turns, and what
-counts is how many times faster one of them was.
-"""
+"""What there is to time in ATVGnet: each network as it is used, beside the way of the released code."""
 
 import statistics
-import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -17,70 +11,36 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from talkface_lite.clip import FRAMES_PER_SECOND
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
-from talkface_lite.errors import InputError
 from talkface_lite.metrics import psnr
 from talkface_lite.networks.at_net import WINDOW, ATNet, ATNetConfig
 from talkface_lite.networks.fast import fast_precision, for_inference
 from talkface_lite.networks.vg_net import Frames, Photograph, VGNet, VGNetConfig
 from talkface_lite.runtime import device as choose_device
-from talkface_lite.systems import load_video
-from talkface_lite.systems.atvg.vg_net import CHUNK_FRAMES, flat, to_network
-from talkface_lite.systems.base import adam
+from talkface_lite.systems.atvg.vg_net import CHUNK_FRAMES, VGNetPart, flat, to_network
+from talkface_lite.systems.part import Workload, adam, shipped_weights
+from talkface_lite.systems.timing import now
 
-AT_NET_FRAMES = 75
-"""Frames of the clips that AT-net is timed on: 3 s."""
+AT_NET_FRAMES = 3 * FRAMES_PER_SECOND
+"""Frames of the clip that AT-net is timed on: 3 s."""
 TRAINING_BATCH, TRAINING_FRAMES = 4, 16
 """What a step of training is timed on: films, and frames of each, the paper's."""
 VG_NET_STAGES = ("look", "landmarks and attention", "memory", "decode_middle", "decode and heads")
 """Where VG-net's time goes: the photograph, Eqs. 5 and 6, the conv-GRU, from there to 32×32, the rest."""
 
 
-def matmul_gflops(repeats: int, side: int = 1024, dtype: torch.dtype = torch.float32) -> float:
-    """Matrix products of ``side``: the most that a plain network could reach here, 10⁹ operations/s."""
-    a, b = torch.rand(2, side, side, device=choose_device()).to(dtype)
-    seconds = statistics.median(alternate({"": lambda: a @ b}, max(repeats, 5))[""])
-    return 2 * side**3 / seconds / 1e9
-
-
-def alternate(ways: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each way, in turns, after one turn that does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for repeat in range(repeats + 1):
-        for name, work in ways.items():
-            began = _now()
-            work()
-            if repeat:
-                seconds[name].append(_now() - began)
-    return seconds
-
-
-def _now() -> float:
-    if choose_device().startswith("cuda"):
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-@torch.inference_mode()
-def bench_at_net(size: str, repeats: int, matmul: float) -> dict[str, Any]:
+def speaking(wanted: Workload.Wanted) -> Workload:
     """AT-net on one clip of 3 s, MFCC given, float32."""
-    device = choose_device()
-    network = ATNet(ATNetConfig.of_size(size)).to(device).eval()
-    mfcc = torch.rand(1, AT_NET_FRAMES, *WINDOW, device=device)
-    h_p = torch.rand(1, network.config.components, device=device)
-    with FlopCounterMode(display=False) as counter:
+    network = ATNet(ATNetConfig.of_size(wanted.size)).to(wanted.device).eval()
+    mfcc = torch.rand(1, AT_NET_FRAMES, *WINDOW, device=wanted.device)
+    h_p = torch.rand(1, network.config.components, device=wanted.device)
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         network(mfcc, h_p)
-    operations = counter.get_total_flops() + _lstm_operations(network.config)
-    seconds = statistics.median(alternate({"": lambda: network(mfcc, h_p)}, repeats)[""])
-    gflops = operations / seconds / 1e9
-    return {
-        "clips_per_s": round(1 / seconds, 2),
-        "frames_per_s": round(AT_NET_FRAMES / seconds, 1),
-        "times_real_time": round(AT_NET_FRAMES / FRAMES_PER_SECOND / seconds, 1),
-        "gflop_per_frame": round(operations / AT_NET_FRAMES / 1e9, 4),
-        "gflops": round(gflops, 1),
-        "share_of_matmul": round(gflops / matmul, 3),
-        "clip_frames": AT_NET_FRAMES,
-    }
+    return Workload(
+        frames=AT_NET_FRAMES,
+        operations=counter.get_total_flops() + _lstm_operations(network.config),
+        ways={"float32": torch.inference_mode()(lambda: network(mfcc, h_p))},
+        precision={"float32": "32"},
+    )
 
 
 def _lstm_operations(config: ATNetConfig) -> int:
@@ -125,77 +85,53 @@ class FrameByFrame(VGNet):
         return Frames(colour * alpha + seen.image * (1 - alpha), alpha, colour, attention), state
 
 
-def bench_vg_net(
-    size: str, repeats: int, matmul: Mapping[str, float], *, n_frames: int = CHUNK_FRAMES
-) -> dict[str, Any]:
+def filming(wanted: Workload.Wanted, *, n_frames: int = CHUNK_FRAMES) -> Workload:
     """VG-net on one film, photograph and landmarks given, three ways.
 
     ``fast`` is :func:`~talkface_lite.networks.fast.for_inference`; ``float32`` the network as it is, all
-    frames at once, channels last; ``frame_by_frame`` the way of the released code.
-
-    Parameters
-    ----------
-    size:
-        Which.
-    repeats:
-        Turns of each way; the median counts.
-    matmul:
-        Rate of matrix products in ``"32"`` and ``"bf16"``.
-    n_frames:
-        Of the film.
+    frames at once, channels last; ``frame_by_frame`` the way of the released code. The operations are those
+    of the released way, so a way that spares some can have a share of the matrix product above 1.
 
     Returns
     -------
-    dict
-        For each way ``frames_per_s``, ``gflops`` and its share of the matrix product in its precision. The
-        operations are those of the released way, so a way that spares some can have a share above 1.
-        ``psnr_db`` compares the frames of ``fast`` with those of ``float32``.
+    Workload
+        ``about`` has the origin of the ``weights``, ``psnr_db`` of the frames of ``fast`` to those of
+        ``float32``, and the ``share_of_time`` of each of :data:`VG_NET_STAGES` in ``fast``.
     """
-    network, weights = _vg_net(size)
-    network = network.to(choose_device(), memory_format=torch.channels_last).eval()
+    network, weights = _vg_net(wanted.size)
+    network = network.to(wanted.device, memory_format=torch.channels_last).eval()
     released, copied = _released(network), for_inference(network)
     photo, example, landmarks = _film(n_frames)
+    called = {"fast": copied, "float32": network, "frame_by_frame": released}
+    ways = {
+        name: torch.inference_mode()(lambda one=one: one(photo, example, landmarks))
+        for name, one in called.items()
+    }
     with torch.inference_mode():
         operations = _operations(released, photo, example, landmarks)
-        ways = {
-            "frame_by_frame": lambda: released(photo, example, landmarks),
-            "float32": lambda: network(photo, example, landmarks),
-            "fast": lambda: copied(photo, example, landmarks),
-        }
-        seconds = alternate(ways, repeats)
-        frames = [ways[way]()[0].frames for way in ("fast", "float32")]
-        shares = vg_net_stages(copied, photo, example, landmarks, repeats)
-    medians = {way: statistics.median(spent) for way, spent in seconds.items()}
-    precision = fast_precision(choose_device())
-    rates = {}
-    for way, spent in medians.items():
-        gflops = operations / spent / 1e9
-        rates[way] = {
-            "frames_per_s": round(n_frames / spent, 1),
-            "gflops": round(gflops, 1),
-            "share_of_matmul": round(gflops / matmul[precision if way == "fast" else "32"], 3),
-        }
-    return {
-        "weights": weights,
-        "precision": precision,
-        "frames": n_frames,
-        "gflop_per_frame": round(operations / n_frames / 1e9, 3),
-        **rates,
-        "times_frame_by_frame": _times(seconds["frame_by_frame"], seconds["fast"]),
-        "times_float32": _times(seconds["float32"], seconds["fast"]),
-        "psnr_db": round(psnr(*(part.cpu().numpy() for part in frames), data_range=2), 1),
-        "share_of_time": {stage: round(share, 4) for stage, share in shares.items()},
-    }
+        shares = vg_net_stages(copied, photo, example, landmarks, wanted.repeats)
+        frames = [ways[way]()[0].frames.cpu().numpy() for way in ("fast", "float32")]
+    return Workload(
+        frames=n_frames,
+        operations=operations,
+        ways=ways,
+        precision={"fast": fast_precision(wanted.device), "float32": "32", "frame_by_frame": "32"},
+        about={
+            "weights": weights,
+            "psnr_db": round(psnr(*frames, data_range=2), 1),
+            "share_of_time": {stage: round(share, 4) for stage, share in shares.items()},
+        },
+    )
 
 
 def _vg_net(size: str) -> tuple[VGNet, str]:
     """VG-net with the package's weights where it has some, and which those are."""
-    try:
-        return load_video(size=size).vg_net, "the package's"
-    except InputError:
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            return VGNet(VGNetConfig.of_size(size)), "random, seed 0"
+    path = shipped_weights("atvg", "vg-net", size)
+    if path.is_file():
+        return VGNetPart.load(path).vg_net, "the package's"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return VGNet(VGNetConfig.of_size(size)), "random, seed 0"
 
 
 def _released(network: VGNet) -> FrameByFrame:
@@ -223,11 +159,6 @@ def _operations(network: FrameByFrame, photo: Tensor, example: Tensor, landmarks
     return once + landmarks.shape[1] * counter.get_total_flops()
 
 
-def _times(slow: list[float], fast: list[float]) -> float:
-    """How many times faster, the median of the turns."""
-    return round(statistics.median(a / b for a, b in zip(slow, fast)), 2)
-
-
 def vg_net_stages(
     network: VGNet, photo: Tensor, example: Tensor, landmarks: Tensor, repeats: int
 ) -> dict[str, float]:
@@ -235,7 +166,7 @@ def vg_net_stages(
     marks: dict[str, float] = {}
 
     def mark(name: str) -> Callable[..., None]:
-        return lambda *_: marks.__setitem__(name, _now())
+        return lambda *_: marks.__setitem__(name, now())
 
     hooks = []
     for name in ("conv_gru", "decode_middle", "decode"):
@@ -266,49 +197,39 @@ def vg_net_stages(
     return {stage: share / sum(medians) for stage, share in zip(VG_NET_STAGES, medians)}
 
 
-def bench_training(
-    size: str,
-    repeats: int,
-    matmul: Mapping[str, float],
-    *,
-    batch: int = TRAINING_BATCH,
-    n_frames: int = TRAINING_FRAMES,
-) -> dict[str, Any]:
+def training(
+    wanted: Workload.Wanted, *, batch: int = TRAINING_BATCH, n_frames: int = TRAINING_FRAMES
+) -> Workload:
     """One step of training of VG-net alone: forward, L1, backward, Adam.
 
-    Ours sees all frames of all films at once, channels last, in mixed precision where bfloat16 is fast. The
-    released way is float32, frame by frame, so that its normalisations too see one frame of each film.
+    ``step`` sees all frames of all films at once, channels last, in mixed precision where bfloat16 is fast.
+    ``frame_by_frame``, the released way, is float32, so that its normalisations too see one frame of each
+    film. The operations are three times those of looking ahead.
 
     Parameters
     ----------
-    size, repeats, matmul:
-        As for :func:`bench_vg_net`.
+    wanted:
+        As for :func:`filming`.
     batch, n_frames:
         Films, and frames of each.
-
-    Returns
-    -------
-    dict
-        ``frames_per_s`` and ``gflops`` of ours, with three times the operations of looking ahead, and how
-        many times the released way's that is.
     """
-    device, precision = choose_device(), fast_precision(choose_device())
+    device, precision = wanted.device, fast_precision(wanted.device)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        ours = VGNet(VGNetConfig.of_size(size)).to(device, memory_format=torch.channels_last).train()
+        ours = VGNet(VGNetConfig.of_size(wanted.size)).to(device, memory_format=torch.channels_last).train()
         photo = torch.rand(batch, 3, 128, 128, device=device) * 2 - 1
         truth = torch.rand(batch, n_frames, 3, 128, 128, device=device) * 2 - 1
         points = torch.rand(batch, n_frames, 136, device=device) - 0.5
     released = _released(ours.eval())
     with torch.inference_mode():
         operations = 3 * batch * _operations(released, photo[:1], points[:1, 0], points[:1])
-    ways = {}
     rate, betas = 2e-4, (0.5, 0.999)
     theirs = torch.optim.Adam(released.train().parameters(), rate, betas)
     trained = {
+        "step": (ours.train(), adam(ours, rate, betas), precision == "bf16"),
         "frame_by_frame": (released, theirs, False),
-        "ours": (ours.train(), adam(ours, rate, betas), precision == "bf16"),
     }
+    ways = {}
     for way, (network, optimizer, mixed) in trained.items():
 
         def step(network: nn.Module = network, optimizer: Optimizer = optimizer, mixed: bool = mixed) -> None:
@@ -319,16 +240,10 @@ def bench_training(
             optimizer.step()
 
         ways[way] = step
-    seconds = alternate(ways, repeats)
-    medians = {way: statistics.median(spent) for way, spent in seconds.items()}
-    gflops = operations / medians["ours"] / 1e9
-    return {
-        "batch": batch,
-        "frames": n_frames,
-        "precision": precision,
-        "frames_per_s": round(batch * n_frames / medians["ours"], 1),
-        "frames_per_s_frame_by_frame": round(batch * n_frames / medians["frame_by_frame"], 1),
-        "times_frame_by_frame": _times(seconds["frame_by_frame"], seconds["ours"]),
-        "gflops": round(gflops, 1),
-        "share_of_matmul": round(gflops / matmul[precision], 3),
-    }
+    return Workload(
+        frames=batch * n_frames,
+        operations=operations,
+        ways=ways,
+        precision={"step": precision, "frame_by_frame": "32"},
+        about={"batch": batch, "frames_of_each": n_frames},
+    )

@@ -1,0 +1,66 @@
+"""Batches made by several processes: in order, and with an error that stays one line on its way."""
+
+from collections.abc import Callable, Iterator
+from typing import Self
+
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from talkface_lite.data.needs import Batch
+from talkface_lite.errors import InputError
+
+
+class StreamError(InputError):
+    """An :class:`~talkface_lite.errors.InputError` that happened in a loader worker, with the same line.
+
+    A ``DataLoader`` raises a worker's error again by calling its type with one text, the worker's whole
+    traceback; its last line is the message.
+    """
+
+    def __init__(self, text: str) -> None:
+        line = text.strip().splitlines()[-1].removeprefix(f"{type(self).__module__}.{type(self).__name__}: ")
+        what, _, rest = line.partition(": got ")
+        got, _, expected = rest.rpartition(", expected ")
+        super().__init__(what, got, expected)
+        self.line = line
+
+    def __str__(self) -> str:
+        return self.line
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+        return type(self), (self.line,)
+
+
+def loaded(source: IterableDataset, workers: int) -> Iterator[Batch]:
+    """The batches of a source, read ahead by so many processes; by this one where there are none."""
+    if workers == 0:
+        return iter(source)
+    return iter(DataLoader(source, batch_size=None, num_workers=workers))
+
+
+class InTurns(IterableDataset):
+    """Batches by their number: of several workers each makes every so-manyth, and a loader takes turns.
+
+    So the batches and their order do not depend on how many workers there are.
+
+    Parameters
+    ----------
+    make:
+        Number of a batch → the batch.
+    first:
+        The number to begin with; there is no last.
+    """
+
+    def __init__(self, make: Callable[[int], Batch], first: int) -> None:
+        self.make, self.first = make, first
+
+    def __iter__(self) -> Iterator[Batch]:
+        info = get_worker_info()
+        number, stride = (self.first, 1) if info is None else (self.first + info.id, info.num_workers)
+        try:
+            while True:
+                yield self.make(number)
+                number += stride
+        except InputError as error:
+            if info is None:
+                raise
+            raise StreamError(str(error)) from None

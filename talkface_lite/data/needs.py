@@ -1,0 +1,157 @@
+"""What a network wants of the data, how the data are varied, and the one batch that comes out."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Literal, Self
+
+import torch
+from torch import Tensor
+
+from talkface_lite.clip import CROP_SIZE
+from talkface_lite.errors import InputError
+
+WINDOW_FRAMES = 16
+"""Frames of a training window unless a part wants others (ATVGnet, {cite}`chen2019hierarchical`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What a part wants to find in a batch.
+
+    Parameters
+    ----------
+    recipe:
+        Of the MFCC: a name of :data:`talkface_lite.speech.RECIPES`.
+    rows:
+        MFCC rows that a frame hears: 28 (280 ms; {cite}`chen2019hierarchical`), 35 (350 ms;
+        {cite}`song2019recurrent`).
+    window:
+        Frames T of a training window, unless the user wants others.
+    side:
+        Of the pictures, pixels.
+    pictures:
+        Whether the batch has ``pictures`` and ``photograph``.
+    previous:
+        Whether the batch has ``previous``, the picture before the window.
+    words:
+        A vocabulary: then each window is laid around one of these words, and the batch has ``word`` and
+        ``spoken``.
+    """
+
+    recipe: str = "atvgnet"
+    rows: int = 28
+    window: int = WINDOW_FRAMES
+    side: int = CROP_SIZE
+    pictures: bool = False
+    previous: bool = False
+    words: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.previous and not self.pictures:
+            raise InputError("needs.previous", "without pictures", "pictures, too")
+        if len(set(self.words)) < len(self.words):
+            raise InputError("needs.words", "a word twice", "each word once")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """How clips become training windows.
+
+    Parameters
+    ----------
+    window:
+        Frames of a window; None takes as many as the part wants.
+    mfcc_shift:
+        Ours: another microphone for each window. Adds to all MFCC of a window one random vector, normal with
+        this share of each coefficient's standard deviation: a cepstrum adds what a spectrum multiplies.
+    closed_examples:
+        Ours: share of windows whose example is the frame whose lips are nearest together, as in most
+        photographs; a network cannot tell thick closed lips from thin parted ones.
+    camera:
+        Ours: strength, 0 to 2, of a random camera, see :class:`talkface_lite.corpus.camera.Camera`. Half of
+        the windows keep the camera they were taken with.
+    mirrored:
+        Ours: whether half of the training windows are mirrored, left for right.
+    streaming:
+        Whether MFCC and landmarks are held in memory or streamed from disk like the pictures, through a
+        buffer of clips. "auto" streams what would take more than 2 GiB.
+    workers:
+        Processes that read ahead; 0 reads in the training process. The batches do not depend on it, unless
+        they are streamed.
+    """
+
+    window: int | None = None
+    mfcc_shift: float = 0.0
+    closed_examples: float = 0.0
+    camera: float = 0.0
+    mirrored: bool = False
+    streaming: Literal["auto", "always", "never"] = "auto"
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        if self.window is not None and self.window < 1:
+            raise InputError("window", self.window, "at least 1 frame")
+        if not self.mfcc_shift >= 0:
+            raise InputError("mfcc_shift", self.mfcc_shift, "0 or more")
+        if not 0 <= self.closed_examples <= 1:
+            raise InputError("closed_examples", self.closed_examples, "0 to 1")
+        if not 0 <= self.camera <= 2:
+            raise InputError("camera", self.camera, "0 to 2")
+        if self.streaming not in ("auto", "always", "never"):
+            raise InputError("streaming", repr(self.streaming), "auto, always or never")
+        if self.workers < 0:
+            raise InputError("workers", self.workers, "0 or more")
+
+    def window_of(self, needs: Needs) -> int:
+        """Frames of a window for a part with these needs."""
+        return needs.window if self.window is None else self.window
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Windows of T frames from B clips; what a part does not need is None.
+
+    Parameters
+    ----------
+    mfcc:
+        float32 ``(B, T, rows, 12)``: the window of each frame, C1..C12.
+    landmarks:
+        float32 ``(B, T, 68, 2)``: pixels of the aligned 128×128 crop, whatever the side of the pictures.
+    example:
+        float32 ``(B, 68, 2)``: the landmarks of another frame of the same clip, the one "photograph".
+    mask:
+        bool ``(B, T)``: False marks padding behind the end of a clip.
+    pictures:
+        uint8 RGB ``(B, T, side, side, 3)``; black where ``mask`` is False.
+    photograph:
+        uint8 RGB ``(B, side, side, 3)``: the picture of the frame whose landmarks are ``example``.
+    previous:
+        uint8 RGB ``(B, side, side, 3)``: the picture before the window; at the beginning of a clip its first.
+    word:
+        int64 ``(B,)``: the place in the vocabulary of the word that the window is laid around; -1 for none.
+    spoken:
+        bool ``(B, T)``: the frames in which that word is spoken.
+    """
+
+    mfcc: Tensor
+    landmarks: Tensor
+    example: Tensor
+    mask: Tensor
+    pictures: Tensor | None = None
+    photograph: Tensor | None = None
+    previous: Tensor | None = None
+    word: Tensor | None = None
+    spoken: Tensor | None = None
+
+    def to(self, device: str | torch.device) -> Self:
+        """The batch on another device."""
+        return replace(self, **{name: value.to(device) for name, value in self.present().items()})
+
+    def present(self) -> dict[str, Tensor]:
+        """What is there, by name."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+
+    @classmethod
+    def together(cls, batches: list[Self]) -> Self:
+        """Several batches as one."""
+        names = batches[0].present()
+        return cls(**{name: torch.cat([getattr(one, name) for one in batches]) for name in names})

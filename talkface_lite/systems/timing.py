@@ -1,0 +1,89 @@
+"""Timing: ways to do the same thing take turns, because other work on a machine makes every rate wrong."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from talkface_lite.clip import CROP_SIZE
+from talkface_lite.corpus.synthesis import clip_seed, draw_clip
+from talkface_lite.data.dataset import Dataset
+from talkface_lite.data.needs import Batch, Needs
+from talkface_lite.runtime import device as choose_device
+
+if TYPE_CHECKING:
+    from talkface_lite.systems.part import Part, Workload
+
+
+def now() -> float:
+    """Seconds, when all that was asked of the device is done."""
+    if choose_device().startswith("cuda"):
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def alternate(ways: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Seconds of each way, in turns, after one turn that does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for repeat in range(repeats + 1):
+        for name, work in ways.items():
+            began = now()
+            work()
+            if repeat:
+                seconds[name].append(now() - began)
+    return seconds
+
+
+def times(slow: list[float], fast: list[float]) -> float:
+    """How many times faster, the median of the turns."""
+    return round(statistics.median(a / b for a, b in zip(slow, fast)), 2)
+
+
+def drawn_batch(needs: Needs, size: int, device: str, window: int | None = None) -> Batch:
+    """A batch as a part needs it, from one drawn clip; pictures of another side than 128 are grey noise."""
+    clip = draw_clip(clip_seed(0, 0))
+    window = window or needs.window
+    dataset = Dataset([clip], needs=needs, window=window)
+    last = max(len(clip) - window, 0)
+    places = [(0, i * last // max(size - 1, 1), 0) for i in range(size)]
+    batch = dataset.batch(places)
+    if needs.pictures:
+        starts = [start for _, start, _ in places]
+        at = torch.tensor(starts)[:, None] + torch.arange(window)
+        frames = torch.from_numpy(clip.frames)
+        if needs.side != CROP_SIZE:
+            frames = torch.randint(0, 256, (len(clip), needs.side, needs.side, 3), dtype=torch.uint8)
+        pictures = {"pictures": frames[at.clamp(max=len(clip) - 1)], "photograph": frames[[0] * size]}
+        if needs.previous:
+            pictures["previous"] = frames[[max(start - 1, 0) for start in starts]]
+        batch = Batch(**(batch.present() | pictures))
+    return batch.to(device)
+
+
+def own_step(kind: type["Part"], wanted: "Workload.Wanted") -> "Workload":
+    """A part's own training step, at its own settings, in float32."""
+    from talkface_lite.systems.part import Workload
+    from talkface_lite.systems.training_settings import TrainingSettings
+
+    settings = TrainingSettings(**kind.defaults)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        part = kind.of_size(wanted.size).to(wanted.device).train()
+    batch = drawn_batch(part.needs, settings.batch_size, wanted.device)
+    optimizers = part.optimizers(settings)
+
+    def step() -> None:
+        part.training_step(batch, optimizers)
+
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return Workload(
+        frames=settings.batch_size * part.needs.window,
+        operations=counter.get_total_flops(),
+        ways={"step": step},
+        precision={"step": "32"},
+        about={"batch": settings.batch_size},
+    )

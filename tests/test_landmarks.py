@@ -43,6 +43,18 @@ def test_groups_share_out_the_68_points():
     assert set(lm.COLOURS) == set(lm.GROUPS)
 
 
+def test_colours_are_those_of_okabe_and_ito():
+    palette = {(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0)}
+    palette |= {(204, 121, 167), (0, 0, 0)}
+    assert lm.COLOURS["jaw"] == (120, 120, 120)
+    assert {colour for group, colour in lm.COLOURS.items() if group != "jaw"} <= palette
+    # what belongs together has one colour, what does not has another
+    assert lm.COLOURS["right_eye"] == lm.COLOURS["left_eye"]
+    assert lm.COLOURS["right_brow"] == lm.COLOURS["left_brow"]
+    assert lm.COLOURS["nose_bridge"] == lm.COLOURS["nostrils"]
+    assert len(set(lm.COLOURS.values())) == 6
+
+
 def test_template_is_the_agreed_one_and_symmetric_about_the_middle_of_the_crop():
     assert lm.TEMPLATE.dtype == np.float32
     assert lm.TEMPLATE.shape == (21, 2)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from talkface_lite.faces.boxes import around, compose, lay_box, overlap, shrunk, width
-from talkface_lite.landmarks import apply_transform
+from talkface_lite.faces.boxes import around, lay_box, overlap, shrunk, width
+from talkface_lite.landmarks import apply_transform, compose
 
 
 @pytest.mark.parametrize(

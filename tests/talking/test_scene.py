@@ -1,11 +1,11 @@
 """The film that shows how it is made: what lies where, frame by frame."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
+from talkface_lite.errors import InputError
 from talkface_lite.landmarks import ANCHORS, GROUPS, TEMPLATE, warp_crop
+from talkface_lite.systems.base import Painted, Stretch
 from talkface_lite.talking.scene import INK, LOUD, ON_DARK, PANEL, QUIET, ZOOM, talking_scene, waveform
 
 SIDE, GAP, STRIP, FRAMES = 128, 4, 20, 5
@@ -33,17 +33,19 @@ def photograph() -> np.ndarray:
     return np.stack([x * 0.7, y * 0.8, 120 + 60 * np.sin(x / 20)], -1).astype(np.uint8)
 
 
+def stretch(faces: np.ndarray, alpha: float = 0.0, colour: float = 0.0) -> Stretch:
+    """Some frames of a film, everywhere of one colour and one share."""
+    n = len(faces)
+    painted = Painted(
+        np.full((n, 128, 128, 3), colour, np.float32), np.full((n, 128, 128), alpha, np.float32)
+    )
+    return Stretch(np.full((n, 128, 128, 3), 200, np.uint8), faces, painted)
+
+
 def film(alpha: float = 0.0, colour: float = 1.0, marked: bool = False, faces: list | None = None) -> list:
     faces = np.stack([face()] * FRAMES if faces is None else faces)
     n = len(faces)
-    made = [
-        SimpleNamespace(
-            landmarks=faces[part],
-            colour=np.full((len(faces[part]), 128, 128, 3), colour, np.float32),
-            alpha=np.full((len(faces[part]), 128, 128), alpha, np.float32),
-        )
-        for part in (slice(0, 2), slice(2, n))
-    ]
+    made = [stretch(faces[part], alpha, colour) for part in (slice(0, 2), slice(2, n))]
     speech = np.concatenate([np.full(640 * n // 2, 0.1), np.full(640 * n - 640 * n // 2, 0.4)])
     sizes = {"panel": SIDE, "gap": GAP, "strip": STRIP}
     return list(
@@ -63,11 +65,25 @@ def test_one_frame_for_each_of_the_film_and_each_its_own():
         f.shape == (SIDE + STRIP + 3 * GAP, 2 * SIDE + 3 * GAP, 3) and f.dtype == np.uint8 for f in frames
     )
     # by itself it is a film of 944 x 568: two panels of 448 over a strip of 72
-    made = SimpleNamespace(
-        landmarks=face()[None], colour=np.zeros((1, 128, 128, 3)), alpha=np.zeros((1, 128, 128))
-    )
-    whole = next(talking_scene(photograph(), MATRIX, np.zeros(640, np.float32), [made]))
+    whole = next(talking_scene(photograph(), MATRIX, np.zeros(640, np.float32), [stretch(face()[None])]))
     assert whole.shape == (448 + 72 + 48, 2 * 448 + 48, 3)
+
+
+def test_without_a_painted_part_the_whole_face_is_laid_in():
+    frames = np.full((1, 128, 128, 3), 200, np.uint8)
+    frames[:, :, 64:] = 50
+    sound, sizes = np.zeros(640, np.float32), {"panel": SIDE, "gap": GAP, "strip": STRIP, "marked": False}
+    whole = next(talking_scene(photograph(), MATRIX, sound, [Stretch(frames, face()[None])], **sizes))
+    middle = whole[UP, LEFT][55:75]
+    assert (middle[:, 40:60] == 200).all()
+    assert (middle[:, 70:90] == 50).all()
+    with_drawing = film()[0][UP, RIGHT]
+    assert np.array_equal(whole[UP, RIGHT], with_drawing)
+    # where a system has no landmarks, its face stands beside the photograph
+    (bare,) = talking_scene(photograph(), MATRIX, sound, [Stretch(frames)], **sizes)
+    assert np.array_equal(bare[UP, RIGHT], frames[0])
+    with pytest.raises(InputError, match="weights that paint: got none"):
+        next(talking_scene(photograph(), MATRIX, sound, [Stretch(None, face()[None])], **sizes))
 
 
 def test_between_panels_and_strip_there_is_ground():

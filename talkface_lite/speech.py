@@ -129,8 +129,8 @@ class MFCCSettings:
             raise InputError("MFCCSettings.f_min, f_max", span, f"a span within 0..{SAMPLE_RATE / 2:g} Hz")
 
 
-ATVGNET = MFCCSettings()
-"""The released ATVGnet code's recipe: the defaults of python_speech_features {cite}`lyons2020psf`."""
+PSF = MFCCSettings()
+"""The defaults of python_speech_features {cite}`lyons2020psf`, which the released code of ATVGnet takes."""
 
 LIBROSA = MFCCSettings(
     window="hann",
@@ -167,9 +167,7 @@ SYNCNET = MFCCSettings(
 """The MATLAB front end of SyncNet and DAVS, with the values of DAVS's ``savemfcc.m``: an emulation."""
 
 
-RECIPES: Mapping[str, MFCCSettings] = MappingProxyType(
-    {"atvgnet": ATVGNET, "librosa": LIBROSA, "syncnet": SYNCNET}
-)
+RECIPES: Mapping[str, MFCCSettings] = MappingProxyType({"psf": PSF, "librosa": LIBROSA, "syncnet": SYNCNET})
 """The recipes by name."""
 
 
@@ -204,7 +202,7 @@ def hz_from_mel(mel: np.ndarray | float, scale: str = "htk") -> np.ndarray:
     return np.where(mel < 15.0, mel * 200.0 / 3.0, 1000.0 * 6.4 ** ((mel - 15.0) / 27.0))
 
 
-def mel_filter_bank(settings: MFCCSettings = ATVGNET) -> np.ndarray:
+def mel_filter_bank(settings: MFCCSettings = PSF) -> np.ndarray:
     """Triangles on the mel scale {cite}`davis1980mfcc`.
 
     Returns
@@ -227,7 +225,7 @@ def mel_filter_bank(settings: MFCCSettings = ATVGNET) -> np.ndarray:
     return filters * (2.0 / (right - left)) if s.equal_area else filters
 
 
-def cosine_transform(settings: MFCCSettings = ATVGNET) -> np.ndarray:
+def cosine_transform(settings: MFCCSettings = PSF) -> np.ndarray:
     """The cosine transform (DCT-II) with the lifter in it: float64 ``(n_cepstra, n_filters)``."""
     s = settings
     k = np.arange(s.n_cepstra)[:, None]
@@ -239,7 +237,7 @@ def cosine_transform(settings: MFCCSettings = ATVGNET) -> np.ndarray:
     return matrix
 
 
-def mfcc(speech: np.ndarray, settings: MFCCSettings = ATVGNET) -> np.ndarray:
+def mfcc(speech: np.ndarray, settings: MFCCSettings = PSF) -> np.ndarray:
     """MFCC of a recording, with the rows where the recipe's own toolbox puts them.
 
     Parameters
@@ -251,7 +249,7 @@ def mfcc(speech: np.ndarray, settings: MFCCSettings = ATVGNET) -> np.ndarray:
 
     Returns
     -------
-    float64 ``(rows, n_cepstra)``. With :data:`ATVGNET` equal to ``python_speech_features.mfcc(speech)``; with
+    float64 ``(rows, n_cepstra)``. With :data:`PSF` equal to ``python_speech_features.mfcc(speech)``; with
     :data:`LIBROSA` to ``librosa.feature.mfcc`` (transposed) at the settings named there.
 
     Raises
@@ -272,7 +270,7 @@ def mfcc(speech: np.ndarray, settings: MFCCSettings = ATVGNET) -> np.ndarray:
     return _cepstra(speech, start, rows, s)
 
 
-def mfcc_windows(speech: np.ndarray, *, rows: int = 28, settings: MFCCSettings = ATVGNET) -> np.ndarray:
+def mfcc_windows(speech: np.ndarray, *, rows: int = 28, settings: MFCCSettings = PSF) -> np.ndarray:
     """One window of MFCC rows a video frame, centred on the frame, C0 dropped: what the networks hear.
 
     Row ``j`` of window ``t`` is centred at ``(t + 1/2) * 40 ms + (j - (rows - 1) / 2) * 10 ms``. For an even
@@ -313,13 +311,13 @@ def mfcc_windows(speech: np.ndarray, *, rows: int = 28, settings: MFCCSettings =
     return np.ascontiguousarray(windows.transpose(0, 2, 1), dtype=np.float32)
 
 
-def window_reach(frame: int, *, rows: int = 28, settings: MFCCSettings = ATVGNET) -> tuple[int, int]:
+def window_reach(frame: int, *, rows: int = 28, settings: MFCCSettings = PSF) -> tuple[int, int]:
     """The samples that can influence window ``frame`` of :func:`mfcc_windows`.
 
     Returns
     -------
     ``(start, stop)``, ``start`` included and ``stop`` not; either may lie outside the recording. For 28 rows
-    of :data:`ATVGNET` it is ``(640 frame - 2041, 640 frame + 2680)``: 27 hops, one analysis window of 400 and
+    of :data:`PSF` it is ``(640 frame - 2041, 640 frame + 2680)``: 27 hops, one analysis window of 400 and
     the one sample that pre-emphasis looks back.
 
     Raises

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from talkface_lite import runtime
+from talkface_lite.check import steps
 from talkface_lite.errors import InputError
 
 
 def test_budget_follows_the_environment(monkeypatch):
     monkeypatch.setenv("TALKFACE_BUDGET", "full")
-    assert runtime.steps("at_net.training_steps") == runtime.CHAPTER_STEPS["at_net.training_steps"].full
+    assert steps.steps("at_net.training_steps") == steps.CHAPTER_STEPS["at_net.training_steps"].full
     monkeypatch.setenv("TALKFACE_BUDGET", "quick")
-    assert runtime.steps("at_net.training_steps") == runtime.CHAPTER_STEPS["at_net.training_steps"].quick
+    assert steps.steps("at_net.training_steps") == steps.CHAPTER_STEPS["at_net.training_steps"].quick
     monkeypatch.setenv("TALKFACE_BUDGET", "slow")
     with pytest.raises(InputError, match="quick or full"):
         runtime.budget()
@@ -29,12 +30,12 @@ def test_budget_without_a_gpu_is_quick(monkeypatch):
 
 
 def test_every_experiment_is_quicker_when_quick():
-    assert all(0 < s.quick < s.full for s in runtime.CHAPTER_STEPS.values())
+    assert all(0 < s.quick < s.full for s in steps.CHAPTER_STEPS.values())
 
 
 def test_unknown_names_are_refused():
     with pytest.raises(InputError, match="experiment: got 'nonsense'"):
-        runtime.steps("nonsense")
+        steps.steps("nonsense")
     with pytest.raises(InputError, match="device: got 'warp'"):
         runtime.device("warp")
 

@@ -10,7 +10,8 @@ from talkface_lite.corpus.synthesis import draw_clip
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import lip_opening
 from talkface_lite.metrics import correlation
-from talkface_lite.shape_pca import ATVGNET_BOOST, N_COMPONENTS, ShapePCA
+from talkface_lite.networks.at_net import ATVGNET_BOOST
+from talkface_lite.shape_pca import N_COMPONENTS, ShapePCA
 
 torch.set_num_threads(1)
 

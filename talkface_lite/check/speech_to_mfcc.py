@@ -9,13 +9,11 @@ import numpy as np
 from talkface_lite.check import Verdict, Wrong, verify
 from talkface_lite.corpus.visemes import articulation
 from talkface_lite.corpus.voice import VOICES, Utterance, grid_sentence, speak
-from talkface_lite.speech import ATVGNET, LIBROSA, SYNCNET, MFCCSettings, mfcc_windows
+from talkface_lite.speech import LIBROSA, PSF, SYNCNET, MFCCSettings, mfcc_windows
 
-RECIPES: Mapping[str, MFCCSettings] = MappingProxyType(
-    {"ATVGNET": ATVGNET, "LIBROSA": LIBROSA, "SYNCNET": SYNCNET}
-)
+RECIPES: Mapping[str, MFCCSettings] = MappingProxyType({"PSF": PSF, "LIBROSA": LIBROSA, "SYNCNET": SYNCNET})
 MARGIN = 0.02
-"""By how much exercise 3 asks the jaw's R² to beat ATVGNET's."""
+"""By how much exercise 3 asks the jaw's R² to beat PSF's."""
 RIDGE = 30.0
 """Penalty on the weights of the linear readout, whose inputs have variance 1."""
 
@@ -64,14 +62,14 @@ def exercise_2(answer: Callable[[np.ndarray, np.ndarray], str] | None) -> Verdic
 
 
 def exercise_3(answer: Callable[[], MFCCSettings] | None) -> Verdict:
-    """Check ``answer()``: settings from which a linear readout hears the jaw better than from ATVGNET."""
+    """Check ``answer()``: settings from which a linear readout hears the jaw better than from PSF."""
 
     def test(settings_of: Callable[[], MFCCSettings]) -> None:
         settings = settings_of()
         if not isinstance(settings, MFCCSettings):
             raise Wrong(f"Give an MFCCSettings; yours gave a {type(settings).__name__}.")
-        published, yours = jaw_heard(ATVGNET), jaw_heard(settings)
-        print(f"R² of the jaw on unheard voices: {published:.3f} with ATVGNET, {yours:.3f} with yours.")
+        published, yours = jaw_heard(PSF), jaw_heard(settings)
+        print(f"R² of the jaw on unheard voices: {published:.3f} with PSF, {yours:.3f} with yours.")
         if yours < published + MARGIN:
             raise Wrong(f"It takes {published + MARGIN:.3f}. Which step throws away what the jaw does?")
 

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 import yaml
 
-from talkface_lite.runtime import CHAPTER_STEPS
+from talkface_lite.check.steps import CHAPTER_STEPS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = rules.pages(ROOT)

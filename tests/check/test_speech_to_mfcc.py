@@ -5,7 +5,7 @@ import pytest
 
 from talkface_lite.check import Wrong
 from talkface_lite.check.speech_to_mfcc import RECIPES, exercise_1, exercise_2, exercise_3
-from talkface_lite.speech import ATVGNET, MFCCSettings, mfcc_windows
+from talkface_lite.speech import PSF, MFCCSettings, mfcc_windows
 
 
 @pytest.mark.parametrize("exercise", [exercise_1, exercise_2, exercise_3])
@@ -48,7 +48,7 @@ def test_fingerprint_right():
 @pytest.mark.parametrize(
     ("wrong", "hint"),
     [
-        (lambda windows, speech: "ATVGNET", "LIBROSA were taken for ATVGNET"),
+        (lambda windows, speech: "PSF", "LIBROSA were taken for PSF"),
         (lambda windows, speech: "htk", "Give one of"),
         (
             lambda windows, speech: next(
@@ -72,7 +72,7 @@ def test_better_settings_right(capsys):
 
 @pytest.mark.parametrize(
     ("wrong", "hint"),
-    [(lambda: ATVGNET, "It takes"), (lambda: RECIPES["SYNCNET"], "It takes"), (lambda: 13, "MFCCSettings")],
+    [(lambda: PSF, "It takes"), (lambda: RECIPES["SYNCNET"], "It takes"), (lambda: 13, "MFCCSettings")],
 )
 def test_better_settings_wrong(wrong, hint):
     with pytest.raises(Wrong, match=hint):

@@ -4,12 +4,12 @@ import torch
 from small_networks import SMALL_VG_NET
 
 from talkface_lite import Talker
-from talkface_lite.speech import fit_to_frames
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import ANCHORS, TEMPLATE
 from talkface_lite.media import write_speech
 from talkface_lite.networks.at_net import ATNetConfig
 from talkface_lite.shape_pca import ShapePCA
+from talkface_lite.speech import fit_to_frames
 from talkface_lite.systems.atvg.at_net import ATVG, ATVGConfig
 from talkface_lite.systems.atvg.vg_net import ATVGVideo, ATVGVideoConfig
 from talkface_lite.talking.film import VIEWS, pictures

@@ -148,7 +148,8 @@ class System(ABC):
         Rows by name. ``from_speech`` is the system as it is used; further rows say where it loses.
         """
         film = list(self.film(self.face_of(clip, shown), clip.speech, rng))
-        return {"from_speech": Shown(*(_joined(film, name) for name in ("landmarks", "frames")))}
+        frames = _joined(film, "frames") if pictures else None
+        return {"from_speech": Shown(_joined(film, "landmarks"), frames)}
 
     def face_of(self, clip: Clip, shown: int) -> Face:
         """A frame of a clip as a photograph; without pictures a grey one."""

@@ -18,7 +18,6 @@ from talkface_lite.measuring.pictures import (
     points_in,
 )
 from talkface_lite.metrics import bootstrap_interval, landmark_distance, mouth_landmark_distance
-from talkface_lite.metrics import lip_opening_correlation as opening
 from talkface_lite.metrics import ssim as similar
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.systems.base import Stretch, System
@@ -45,7 +44,7 @@ def clips() -> list[Clip]:
 
 
 class Knows(System):
-    """Knows the truth by the speech, and answers ``lower`` px too low at point 57, ``brighter`` levels off."""
+    """Knows the truth by the speech; answers ``lower`` px too low at point 57, ``brighter`` levels up."""
 
     name, parts = "knows", ()
 
@@ -208,8 +207,8 @@ def test_the_photograph_is_the_frame_that_is_asked_for_or_drawn(clips):
     assert photographs()[0] == [0, 0, 0]
     assert photographs(example=2)[0] == [2, 2, 2]
     assert photographs(example=99)[0] == [length - 1 for length in LENGTHS]
-    places = [photographs(example=None, seed=seed)[0] for seed in range(12)]
-    assert len({tuple(p) for p in places}) > 6
+    places = [photographs(example=None, seed=seed)[0] for seed in range(30)]
+    assert len({tuple(p) for p in places}) > 15
     assert {p[0] for p in places} == set(range(LENGTHS[0]))
     first, again, other = (photographs(seed=seed) for seed in (3, 3, 4))
     assert first[1] == again[1] != other[1]

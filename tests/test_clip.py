@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from talkface_lite import clip as clock
 from talkface_lite.clip import Clip, frame_times
 from talkface_lite.errors import InputError
 from talkface_lite.files import write_atomically
@@ -81,6 +82,14 @@ def test_picture_is_optional_and_can_stay_on_disk(tmp_path):
 def test_wrong_fields_are_named(changed, message):
     with pytest.raises(InputError, match=message):
         Clip(**fields(**changed))
+
+
+def test_one_clock():
+    # 25 frames a second, 16 kHz, a row of MFCC each 10 ms: 40 ms are a frame, 640 samples and 4 rows
+    assert (clock.FRAMES_PER_SECOND, clock.SAMPLE_RATE) == (25, 16_000)
+    assert clock.SAMPLES_PER_FRAME == 640
+    assert clock.ROWS_PER_FRAME == 4
+    assert (clock.CROP_SIZE, clock.N_POINTS) == (128, 68)
 
 
 def test_frames_are_centred_half_a_frame_in():

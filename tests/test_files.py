@@ -34,6 +34,20 @@ def test_a_file_appears_under_its_name_when_it_is_whole(tmp_path):
     assert path.read_bytes() == b"three"
 
 
+def test_somebody_who_tidied_up_meanwhile_hides_no_error(tmp_path):
+    def tidied() -> None:
+        with whole_file(tmp_path / "a"):
+            for path in tmp_path.iterdir():
+                path.unlink()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        tidied()
+    with held(tmp_path, "a run"):
+        (tmp_path / ".lock").unlink()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_what_breaks_off_leaves_the_old_file_and_nothing_else(tmp_path, error):
     path = write_atomically(tmp_path / "a", b"old")

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -200,6 +201,28 @@ def test_rate_and_quality_are_those_asked_for(tmp_path):
     slow = media.read_video(media.write_video(tmp_path / "slow.mp4", noise, fps=12.5))
     assert slow.fps == 12.5
     assert len(slow.frames) == 6
+
+
+def test_what_the_encoder_says_is_the_reason_whatever_bytes_it_says(tmp_path, monkeypatch):
+    fake = tmp_path / "encoder"
+    lines = [
+        "#!/bin/sh",
+        "cat > /dev/null",
+        'for last in "$@"; do :; done',
+        f'echo "$last" > {tmp_path}/asked',
+    ]
+    fake.write_text("\n".join([*lines, "printf '\\377 no room\\n' >&2", "exit 1", ""]))
+    fake.chmod(0o755)
+    monkeypatch.setattr(media.imageio_ffmpeg, "get_ffmpeg_exe", lambda: str(fake))
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match="no room, expected a place to write an MP4"):
+        media.write_video(tmp_path / "out" / "a.mp4", np.zeros((2, 32, 32, 3), np.uint8))
+    assert list((tmp_path / "out").iterdir()) == []
+    # beside the film to be, hidden, and named as what is not finished
+    folder = Path((tmp_path / "asked").read_text().strip()).parent
+    assert folder.parent == tmp_path / "out"
+    assert folder.name.startswith(".a.")
+    assert folder.suffix == ".part"
 
 
 def test_failing_frames_leave_nothing(tmp_path):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -255,3 +256,21 @@ def test_an_interrupted_run_leaves_nothing(project):
     assert going.wait(60) == 143
     assert list(scratch.iterdir()) == []
     assert everything(project) == before
+
+
+def test_every_listed_equivalent_is_a_mutant_of_its_file_and_has_a_reason():
+    root = SCRIPTS.parent
+    for entry in tomllib.loads((root / "tests/equivalent_mutants.toml").read_text())["mutant"]:
+        text = (root / entry["file"]).read_text("utf-8")
+        assert entry["before"] in text, entry
+        file, lines = mutations.File(entry["file"], text), text.encode().splitlines(keepends=True)
+        begin = 0
+        for line in lines:
+            begin, end = begin + len(line), begin
+            if line.decode().strip() in entry["before"] and line.strip():
+                here = [m for at in file.places if end <= at < begin for m in file.mutants(at)]
+                if (entry["before"], entry["after"]) in {(m.before, m.after) for m in here}:
+                    break
+        else:
+            raise AssertionError(f"no such mutant: {entry}")
+        assert len(entry["reason"]) > 20

@@ -21,16 +21,16 @@ import sys
 import tempfile
 import time
 import tomllib
+import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from mutant_tests import imports, tests_for
+from mutant_tests import tests_for
 from mutations import Mutant, sample
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,18 +58,15 @@ LEFT_OUT = shutil.ignore_patterns(
 # --- one run of the tests, in a fork of a process that has everything but the package imported ---
 
 
-def warm(root: Path) -> None:
-    """Import what package and tests import from elsewhere, and pytest's plugins: no fork then waits for it."""
+def warm(root: Path, names: Iterable[str]) -> None:
+    """Import what is not the repository's own: seconds that no fork then spends."""
     paths = [path for folder in root.iterdir() if folder.name[0] != "." for path in folder.rglob("*.py")]
-    own = {path.stem for path in paths} | {path.name for path in root.iterdir()}
-    names = {name for path in paths for name in imports(path)} | {"pytest", "coverage"}
-    for name in sorted(names):
-        if name and name.split(".")[0] not in own:
-            with contextlib.suppress(ImportError, AttributeError):
+    own = {path.stem for path in paths} | {path.name for path in root.iterdir()} | {"__main__", "__mp_main__"}
+    for name in names:
+        if name.split(".")[0] not in own:
+            with contextlib.suppress(Exception), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 importlib.import_module(name)
-    for plugin in entry_points(group="pytest11"):
-        with contextlib.suppress(Exception):
-            plugin.load()
 
 
 class Watch:
@@ -133,7 +130,7 @@ def run_tests(tree: Path, tests: Sequence[str], order: Sequence[str] | None, mea
         data = cover.get_data()
         for file in measured:
             lines[file] = data.contexts_by_lineno(str(tree / file))
-    record = {"failed": watch.failed, "seconds": watch.seconds, "lines": lines}
+    record = {"failed": watch.failed, "seconds": watch.seconds, "lines": lines, "modules": [*sys.modules]}
     (tree.parent / "result.json").write_text(json.dumps(record))
     return int(code)
 
@@ -198,7 +195,7 @@ class Workshop:
     def result(self) -> dict:
         with contextlib.suppress(OSError, ValueError):
             return json.loads((self.tree.parent / "result.json").read_text())
-        return {"failed": None, "seconds": {}, "lines": {}}
+        return {"failed": None, "seconds": {}, "lines": {}, "modules": []}
 
     @contextlib.contextmanager
     def changed(self, file: str, text: str) -> Iterator[None]:
@@ -311,7 +308,6 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     for file, before, _ in known:
         if file in files and before.splitlines()[0] not in (root / file).read_text("utf-8"):
             print(f"{EQUIVALENT} is out of date: {file} has no {before!r}")
-    warm(root)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="mutants-") as home, contextlib.ExitStack() as stack:
         shops = [Workshop(root, Path(home, str(i))) for i in range(args.jobs)]
@@ -323,6 +319,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
             print("the tests fail on the unchanged files: nothing was tried")
             return 2
         clean = shops[0].result()
+        warm(root, clean["modules"])
         jobs = [Job(m, stages_for(m, clean)) for m in (None, *mutants)]
         began, done = time.monotonic(), []
 

@@ -1,12 +1,12 @@
 """Self-checks of the chapter "Speech to MFCC"."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from types import MappingProxyType
 
 import numpy as np
 
-from talkface_lite.check import Verdict, Wrong, verify
+from talkface_lite.check import Verdict, Wrong, verify, whole_number
 from talkface_lite.corpus.visemes import articulation
 from talkface_lite.corpus.voice import VOICES, Utterance, grid_sentence, speak
 from talkface_lite.speech import LIBROSA, PSF, SYNCNET, MFCCSettings, mfcc_windows
@@ -18,15 +18,15 @@ RIDGE = 30.0
 """Penalty on the weights of the linear readout, whose inputs have variance 1."""
 
 
-def exercise_1(answer: Callable[[int, int], tuple[int, int]] | None) -> Verdict:
+def exercise_1(answer: Callable[[int, int], Iterable[int]] | None) -> Verdict:
     """Check ``answer(frame, rows)``: first row of a window of ``rows`` (even), and the row after its last."""
 
-    def test(rows_of: Callable[[int, int], tuple[int, int]]) -> None:
+    def test(rows_of: Callable[[int, int], Iterable[int]]) -> None:
         for frame, rows in ((3, 28), (0, 28), (10, 4), (74, 40)):
             got = rows_of(frame, rows)
-            if not (isinstance(got, tuple) and len(got) == 2 and all(int(n) == n for n in got)):
+            if not (isinstance(got, Iterable) and len(pair := list(got)) == 2):
                 raise Wrong("Give two whole numbers: the first row, and the row after the last.")
-            first, after = got
+            first, after = (whole_number(row, "a row") for row in pair)
             if after - first == rows - 1:
                 raise Wrong("The second number is the row *after* the last, as in a slice.")
             if after - first != rows:
@@ -53,7 +53,7 @@ def exercise_2(answer: Callable[[np.ndarray, np.ndarray], str] | None) -> Verdic
                 # whoever made the features had the sound half as loud and kept two decimals
                 windows = np.round(mfcc_windows(0.5 * speech, settings=settings), 2)
                 got = name_of(windows, speech)
-                if got not in RECIPES:
+                if not isinstance(got, str) or got not in RECIPES:
                     raise Wrong(f"Give one of {', '.join(RECIPES)}; yours gave {got!r}.")
                 if got != name:
                     raise Wrong(f"Windows made with {name} were taken for {got}.")

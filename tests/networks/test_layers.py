@@ -9,7 +9,6 @@ from talkface_lite.networks.layers import (
     at_once,
     conv_block,
     count_parameters,
-    detach_state,
     each_frame,
     few_maps,
     linear_relu,
@@ -137,13 +136,3 @@ def test_linear_relu_through_all_widths():
     assert [type(layer) for layer in layers] == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU]
     assert [tuple(layer.weight.shape) for layer in layers[::2]] == [(5, 3), (2, 5)]
     assert count_parameters(layers) == 20 + 12
-
-
-def test_a_detached_state_has_the_same_numbers_and_no_past():
-    assert detach_state(None) is None
-    state = (torch.rand(2, requires_grad=True) * 2, torch.rand(2, requires_grad=True) * 3)
-    cut = detach_state(state)
-    for before, after in zip(state, cut):
-        assert before.requires_grad
-        assert not after.requires_grad
-        assert torch.equal(before, after)

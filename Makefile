@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # more options for pytest: .ci/run is stricter than a laptop may be
 STRICT :=
 
-.PHONY: setup book test talk lint clean help
+.PHONY: setup book test talk lint mutants clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test   unit tests and every chapter, checked cell by cell"
 	@echo "make talk   a public-domain photograph says a sentence: out/talk.mp4"
 	@echo "make lint   format, lint and import rules"
+	@echo "make mutants FILES=talkface_lite/clip.py   break the package on purpose; does a test notice?"
 	@echo "make clean  remove what was built, the environment included"
 
 setup: $(READY)
@@ -43,6 +44,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
+
+mutants: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/mutants.py $(FILES) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(if $(TESTS),--tests $(TESTS)) $(if $(LEAST),--least $(LEAST))
 
 clean:
 	rm -rf _build out $(VENV) .pytest_cache .ruff_cache .import_linter_cache *.egg-info build dist

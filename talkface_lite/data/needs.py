@@ -22,7 +22,7 @@ class Needs:
     Parameters
     ----------
     recipe:
-        Of the MFCC: a name of :data:`talkface_lite.speech.RECIPES`.
+        Of the MFCC: a name of :data:`talkface_lite.recipes.RECIPES`.
     rows:
         MFCC rows that a frame hears: 28 (280 ms; {cite}`chen2019hierarchical`), 35 (350 ms;
         {cite}`song2019recurrent`).

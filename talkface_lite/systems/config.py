@@ -34,8 +34,10 @@ def from_json(kind: type, values: Mapping[str, Any]) -> Any:
     Raises
     ------
     TypeError
-        When a field is unknown, or has no value and no default.
+        When it is no mapping, a field is unknown, or has no value and no default.
     """
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{type(values).__name__} where {kind.__name__} should be")
     hints = get_type_hints(kind)
     unknown = values.keys() - {field.name for field in fields(kind)}
     if unknown:

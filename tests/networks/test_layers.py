@@ -3,7 +3,17 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from talkface_lite.networks.layers import ConvOfStack, Dropout, at_once, each_frame, few_maps
+from talkface_lite.networks.layers import (
+    ConvOfStack,
+    Dropout,
+    at_once,
+    conv_block,
+    count_parameters,
+    each_frame,
+    few_maps,
+    linear_relu,
+    up_block,
+)
 
 torch.set_num_threads(1)
 
@@ -96,3 +106,33 @@ def test_dropout_is_another_each_time_and_none_in_evaluation():
     assert not torch.equal(layer(x), layer(x))
     assert torch.equal(layer.eval()(x), x)
     assert torch.equal(Dropout(0.0).train()(x), x)
+
+
+def test_conv_block_is_convolution_norm_and_relu():
+    block = conv_block(3, 5)
+    assert [type(layer) for layer in block] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
+    assert block[0].bias is None
+    assert block(torch.rand(2, 3, 8, 6)).shape == (2, 5, 8, 6)
+    bare = conv_block(3, 5, kernel_size=7, stride=2, padding=3, batch_norm=False)
+    assert [type(layer) for layer in bare] == [nn.Conv2d, nn.ReLU]
+    assert (bare[0].kernel_size, bare[0].stride, bare[0].padding) == ((7, 7), (2, 2), (3, 3))
+    assert count_parameters(bare) == 3 * 5 * 49 + 5
+    x = torch.rand(2, 3, 8, 6)
+    torch.testing.assert_close(bare(x), bare[0](x).clamp(0))
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_up_block_doubles_the_sides(bias):
+    block = up_block(4, 2, bias=bias)
+    y = block(torch.rand(3, 4, 5, 6))
+    assert y.shape == (3, 2, 10, 12)
+    assert y.min() == 0
+    assert count_parameters(block) == 4 * 2 * 9 + 2 * bias + 2 * 2
+    assert count_parameters(up_block(4, 2)) == 4 * 2 * 9 + 2 * 2
+
+
+def test_linear_relu_through_all_widths():
+    layers = linear_relu([3, 5, 2])
+    assert [type(layer) for layer in layers] == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU]
+    assert [tuple(layer.weight.shape) for layer in layers[::2]] == [(5, 3), (2, 5)]
+    assert count_parameters(layers) == 20 + 12

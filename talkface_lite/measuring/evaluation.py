@@ -74,7 +74,8 @@ def evaluate(
     -------
     dict
         ``clips``, ``frames``, ``frame_step``, ``seed``; ``baselines`` with the rows ``copy_photo`` and
-        ``mean_mouth``; ``systems``, and in it for each system its rows, as :meth:`System.rows` names them:
+        ``mean_mouth``; ``systems``, and in it for each system its rows, as
+        :meth:`~talkface_lite.systems.base.System.rows` names them:
         ``from_speech`` is the system as it is used. A row has, for each figure that was measured
         (:data:`~talkface_lite.measuring.landmarks.LANDMARK_METRICS`,
         :data:`~talkface_lite.measuring.pictures.PICTURE_METRICS`), the ``median`` over clips and its 95 %

@@ -88,7 +88,7 @@ class ATVGnet(System):
     def paint(
         self, photo: np.ndarray, example: np.ndarray, landmarks: np.ndarray, **options: int
     ) -> Iterator[Frames]:
-        """Move the face of a photograph to landmarks, see :meth:`VGNetPart.film`."""
+        """Move a face to landmarks, see :meth:`talkface_lite.systems.atvg.vg_net.VGNetPart.film`."""
         return self.vg_net.film(photo, example, landmarks, **options)
 
     def film(self, face: Face, speech: np.ndarray, rng: np.random.Generator) -> Iterator[Stretch]:

@@ -75,8 +75,8 @@ def train(
     validation:
         Held-out clips: at each checkpoint the figures of
         :meth:`~talkface_lite.systems.part.Part.held_out` over all of them are logged as ``held_out_…``, and
-        ``best.safetensors`` keeps the weights whose :attr:`~talkface_lite.systems.part.Part.figure` is lowest;
-        ``weights.safetensors`` stays the last.
+        ``best.safetensors`` keeps the weights whose :attr:`~talkface_lite.systems.part.Part.figure` is
+        lowest; ``weights.safetensors`` stays the last.
     resume:
         Go on from the newest readable checkpoint in ``out``; where there is none, start.
     progress:

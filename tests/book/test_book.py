@@ -95,7 +95,7 @@ def test_docstrings_cite_what_the_bibliography_has():
 def test_commands_that_a_page_names_exist(page):
     from talkface_lite.cli import _parser
 
-    commands = re.search(r"\{([\w,]+)\}|^  COMMAND\n((?:    .*\n)+)", _parser().format_help(), re.MULTILINE)
+    commands = re.search(r"\{([\w,]+)\}|^  COMMAND\n((?:    .*\n)+)", _parser([]).format_help(), re.MULTILINE)
     assert commands
     names = re.findall(r"^    (\w+)", commands[0], re.MULTILINE) or commands[1].split(",")
     text = rules.markdown(page)

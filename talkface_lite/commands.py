@@ -91,7 +91,6 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     """Train one part of a system; what ``talkface train`` does."""
     import torch
 
-    from talkface_lite.data.dataset import Dataset
     from talkface_lite.data.needs import DataSettings
     from talkface_lite.data.opening import open_dataset
     from talkface_lite.flags import chosen
@@ -114,7 +113,6 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.validation is not None:
         held_out = DataSettings(window=data_settings.window, streaming="never")
         validation = open_dataset(arguments.validation, part.needs, held_out)
-        assert isinstance(validation, Dataset)
     if arguments.start_from is not None:
         part.start_from(arguments.start_from)
     result = train(part, data, arguments.out, settings, validation=validation, resume=arguments.resume)

@@ -26,10 +26,6 @@ Array = TypeVar("Array", np.ndarray, "torch.Tensor")
 N_COMPONENTS = 6
 """Components that ATVGnet keeps, and that every network of the package uses."""
 
-ATVGNET_BOOST = (1.0, 2.2, 2.4, 2.6, 2.8, 3.0)
-"""The boost ω of ATVGnet's demo, chosen by hand and used when sampling, never in training. Its test script
-uses (1, 2.4, 2.8, 3.2, 3.6, 4.0) instead. Ours is none: ω = 1."""
-
 FORMAT = "talkface_lite shape pca 1"
 
 
@@ -158,7 +154,7 @@ class ShapePCA:
         h:
             ``(..., K)``, NumPy or torch (differentiable, on any device).
         boost:
-            ω, K factors such as :data:`ATVGNET_BOOST`; None leaves the coefficients as they are.
+            ω, K factors such as the paper's; None leaves the coefficients as they are.
 
         Returns
         -------

@@ -21,6 +21,9 @@ import os
 import re
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,13 +44,15 @@ _ARRAYS = {"landmarks.npy": "<f4", "speech.npy": "<f4", "frames.npy": "|u1"}
 _BLOCK = tarfile.BLOCKSIZE
 _END = 2 * _BLOCK
 _NPY_HEADER = 128
-_SIZE = re.compile(rb"[0-7]{11}[\0 ]")
-_OTHER_KINDS = {
-    b"1": "hard link",
-    b"2": "symbolic link",
-    b"5": "folder",
-    b"x": "extended header",
-    b"L": "long name",
+_NEEDED = {"json", "landmarks.npy", "speech.npy"}
+_KINDS = {
+    tarfile.REGTYPE: "member",
+    tarfile.AREGTYPE: "member",
+    tarfile.LNKTYPE: "hard link",
+    tarfile.SYMTYPE: "symbolic link",
+    tarfile.DIRTYPE: "folder",
+    tarfile.XHDTYPE: "extended header",
+    tarfile.GNUTYPE_LONGNAME: "long name",
 }
 
 
@@ -113,17 +118,11 @@ def read_shard(
         write_shard names it; when an array is not what the record says. The message names shard and key.
         Clips given out before the broken place are whole.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(path, "no such file", "a shard of clips")
     number, of = share
-    try:
-        with open(path, "rb") as file:
-            for position, (key, members) in enumerate(_groups(file, path)):
-                if position % of == number:
-                    yield key, _read_sample(file, path, key, members, frames)
-    except OSError as error:
-        raise InputError(path, f"an unreadable file ({error})", "a shard of clips") from error
+    with _opened(path) as file:
+        for position, (key, members) in enumerate(_groups(file, path)):
+            if position % of == number:
+                yield key, _read_sample(file, f"{path}, clip {key}", key, members, frames)
 
 
 def picture_places(path: str | os.PathLike) -> Iterator[tuple[str, int, tuple[int, ...]]]:
@@ -139,23 +138,15 @@ def picture_places(path: str | os.PathLike) -> Iterator[tuple[str, int, tuple[in
     InputError
         As :func:`read_shard`; and when a clip has no pictures. The pictures' own checksum is not looked at.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(path, "no such file", "a shard of clips")
-    try:
-        with open(path, "rb") as file:
-            for key, members in _groups(file, path):
-                what = f"{path}, clip {key}"
-                if "frames.npy" not in members:
-                    raise InputError(what, "no pictures", "a clip with pictures")
-                offset, size = members["json"]
-                file.seek(offset)
-                about = _read_record(what, key, file.read(size))["arrays"].get("frames.npy")
-                offset, size = members["frames.npy"]
-                header, shape = _check_header(file, f"{what}, frames.npy", offset, size, "|u1", about)
-                yield key, offset + len(header), shape
-    except OSError as error:
-        raise InputError(path, f"an unreadable file ({error})", "a shard of clips") from error
+    with _opened(path) as file:
+        for key, members in _groups(file, path):
+            what = f"{path}, clip {key}"
+            if "frames.npy" not in members:
+                raise InputError(what, "no pictures", "a clip with pictures")
+            about = _read_record(file, what, key, *members["json"])["arrays"].get("frames.npy")
+            offset, size = members["frames.npy"]
+            header, shape = _check_header(file, f"{what}, frames.npy", offset, size, "|u1", about)
+            yield key, offset + len(header), shape
 
 
 def verify_shard(path: str | os.PathLike, sha256: str) -> None:
@@ -166,16 +157,21 @@ def verify_shard(path: str | os.PathLike, sha256: str) -> None:
     InputError
         When it has not, or cannot be read.
     """
-    path = Path(path)
-    if not path.is_file():
+    with _opened(path) as file:
+        got = hashlib.file_digest(file, "sha256").hexdigest()
+    if got != sha256.lower():
+        raise InputError(path, f"SHA-256 {got}", sha256)
+
+
+@contextmanager
+def _opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    if not Path(path).is_file():
         raise InputError(path, "no such file", "a shard of clips")
     try:
         with open(path, "rb") as file:
-            got = hashlib.file_digest(file, "sha256").hexdigest()
+            yield file
     except OSError as error:
         raise InputError(path, f"an unreadable file ({error})", "a shard of clips") from error
-    if got != sha256.lower():
-        raise InputError(path, f"SHA-256 {got}", sha256)
 
 
 def _write_samples(file: BinaryIO, path: Path, clips: Iterable[tuple[str, Clip]]) -> str:
@@ -186,7 +182,10 @@ def _write_samples(file: BinaryIO, path: Path, clips: Iterable[tuple[str, Clip]]
         digest.update(content)
 
     for key, clip in clips:
-        _check_key(path, key)
+        if not _is_key(key):
+            got = "dots, slashes, blanks, or the wrong length"
+            wanted = f"1 to {LONGEST_KEY} printable bytes without any"
+            raise InputError(f"{path}, key {key!r}", got, wanted)
         if key in keys:
             raise InputError(f"{path}, clip {key}", "a second clip with this key", "unique keys")
         keys.add(key)
@@ -203,21 +202,18 @@ def _write_sample(put: Callable[[bytes | memoryview], None], what: str, key: str
         size = sum(len(part) for part in parts)
         if size > LIMITS[name]:
             raise InputError(what, f"{name} of {size} bytes", f"at most {LIMITS[name]} bytes")
-        put(_tar_header(f"{key}.{name}", size))
+        member = tarfile.TarInfo(f"{key}.{name}")  # 1970, owner 0 and rights 0o644 if nothing is said
+        member.size = size
+        put(member.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict"))
         for part in parts:
             put(part)
         put(bytes(-size % _BLOCK))
 
 
-def _check_key(path: Path, key: str) -> None:
+def _is_key(key: str) -> bool:
     # isprintable is False for lone surrogates, which have no UTF-8
     plain = key.isprintable() and not re.search(r"[\s./\\]", key)
-    if not plain or not 1 <= len(key.encode()) <= LONGEST_KEY:
-        raise InputError(
-            f"{path}, key {key!r}",
-            "dots, slashes, blanks, or the wrong length",
-            f"1 to {LONGEST_KEY} printable bytes without any",
-        )
+    return plain and 1 <= len(key.encode()) <= LONGEST_KEY
 
 
 def _members(clip: Clip, key: str) -> dict[str, tuple[bytes | memoryview, ...]]:
@@ -231,15 +227,8 @@ def _members(clip: Clip, key: str) -> dict[str, tuple[bytes | memoryview, ...]]:
         digest.update(data)
         members[name] = header, data
         about[name] = {"dtype": _ARRAYS[name], "shape": array.shape, "sha256": digest.hexdigest()}
-    record = {
-        "format": FORMAT,
-        "key": key,
-        "identity": clip.identity,
-        "source": clip.source,
-        "words": clip.words,
-        "phonemes": clip.phonemes,
-        "arrays": about,
-    }
+    record = {"format": FORMAT, "key": key, "identity": clip.identity, "source": clip.source}
+    record |= {"words": clip.words, "phonemes": clip.phonemes, "arrays": about}
     record["sha256"] = hashlib.sha256(_to_json(record)).hexdigest()
     return {"json": (_to_json(record),), **members}
 
@@ -259,100 +248,80 @@ def _npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
     return b"\x93NUMPY\x01\x00" + length + text.encode().ljust(_NPY_HEADER - 11) + b"\n"
 
 
-def _tar_header(name: str, size: int) -> bytes:
-    member = tarfile.TarInfo(name)
-    member.size, member.mode, member.mtime = size, 0o644, 0
-    return member.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict")
-
-
 Members = dict[str, tuple[int, int]]
 """Where the members of one clip lie: name without the key → offset and size."""
 
 
-def _groups(file: BinaryIO, path: Path) -> Iterator[tuple[str, Members]]:
-    """Walk over the headers: key and members of each clip. ``tarfile`` takes a broken header for the end."""
-    total = os.fstat(file.fileno()).st_size
+def _groups(file: BinaryIO, path: str | os.PathLike) -> Iterator[tuple[str, Members]]:
+    """Key and members of each clip."""
     seen: set[str] = set()
-    key, members, at = "", {}, 0
-    while (member := _next_member(file, path, at, total, key)) is not None:
-        of, name, size = member
-        if of != key:
-            if key:
-                yield key, _complete(path, key, members)
-            if of in seen:
-                raise InputError(f"{path}, clip {of}", f"{name} outside its group", "members side by side")
-            seen.add(of)
-            key, members = of, {}
-        if name in members:
-            raise InputError(f"{path}, clip {of}", f"{name} twice", "each member once")
-        members[name] = at + _BLOCK, size
-        at = _after(file, path, of, at + _BLOCK + size, total)
-    if not key:
+    for key, group in groupby(_headers(file, path), itemgetter(0)):
+        what, members = f"{path}, clip {key}", {}
+        for _, name, offset, size in group:
+            if key in seen:
+                raise InputError(what, f"{name} outside its group", "members side by side")
+            if name in members:
+                raise InputError(what, f"{name} twice", "each member once")
+            members[name] = offset, size
+        if missing := _NEEDED - members.keys():
+            raise InputError(what, f"no {', '.join(sorted(missing))}", "every member of a clip")
+        seen.add(key)
+        yield key, members
+    if not seen:
         raise InputError(path, "0 clips", "at least 1 clip")
-    yield key, _complete(path, key, members)
 
 
-def _next_member(
-    file: BinaryIO, path: Path, at: int, total: int, last_key: str
-) -> tuple[str, str, int] | None:
-    """Key, rest of the name and size of the member whose header lies at ``at``; None at the end."""
-    file.seek(at)
-    block = file.read(_BLOCK)
-    place = f"{path} at byte {at}" + (f", in or behind clip {last_key}" if last_key else "")
-    if len(block) < _BLOCK:
-        raise _cut_short(place)
-    if not any(block):
-        while chunk := file.read(2**20):
-            if any(chunk):
-                raise InputError(place, "something behind the end of the tar", "nothing but zeros")
-        if total - at < _END or total % _BLOCK:
+def _headers(file: BinaryIO, path: str | os.PathLike) -> Iterator[tuple[str, str, int, int]]:
+    """Key, rest of the name, offset and size of each member, from one header to the next.
+
+    A ``TarFile`` would take a broken header for the end, and read extended headers of any size into memory.
+    """
+    total, at, key = os.fstat(file.fileno()).st_size, 0, ""
+    while True:
+        place = f"{path} at byte {at}" + (f", in or behind clip {key}" if key else "")
+        file.seek(at)
+        block = file.read(_BLOCK)
+        if len(block) < _BLOCK:
             raise _cut_short(place)
-        return None
-    checksum = b"%06o\0 " % (sum(block) - sum(block[148:156]) + 8 * ord(" "))
-    if block[257:262] != b"ustar" or block[148:156] != checksum:
-        raise InputError(place, "a header that is broken or not of a tar", "a shard of clips")
-    kind, name = block[156:157], block[:100].rstrip(b"\0")
-    if kind not in (b"0", b"\0"):
-        kind_name = _OTHER_KINDS.get(kind, "member of another kind")
-        raise InputError(place, f"a {kind_name} named {ascii(name)[1:]}", "plain files only")
-    match = re.fullmatch(rb"([^./\\\0\s]+)\.(json|(?:landmarks|speech|frames)\.npy)", name)
-    key = match[1].decode(errors="backslashreplace") if match else ""
-    if not key or not key.isprintable() or "\\" in key or any(block[345:500]):
-        names = ", ".join(f"KEY.{name}" for name in LIMITS)
-        raise InputError(place, f"a member named {ascii(name)[1:]}", names)
-    rest, size = match[2].decode(), block[124:136]
-    if not _SIZE.fullmatch(size) or int(size[:-1], 8) > LIMITS[rest]:
-        raise InputError(f"{path}, clip {key}", f"{rest} larger than sane", f"at most {LIMITS[rest]} bytes")
-    return key, rest, int(size[:-1], 8)
+        if not any(block):
+            break
+        try:
+            member = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        except tarfile.HeaderError:
+            member = None
+        # the sum says nothing about the bytes in which it is itself written
+        if member is None or block[148:156] != b"%06o\0 " % member.chksum:
+            raise InputError(place, "a header that is broken or not of a tar", "a shard of clips")
+        key, _, name = member.name.partition(".")
+        kind = _KINDS.get(member.type, "member of another kind")
+        if kind != "member" or name not in LIMITS or not _is_key(key):
+            got = f"a {kind} named {ascii(block[:100].rstrip(bytes(1)))[1:]}"
+            names = ", ".join(f"KEY.{name}" for name in LIMITS)
+            raise InputError(place, got, f"plain files named {names}")
+        what, offset, size = f"{path}, clip {key}", at + _BLOCK, member.size
+        if not 0 <= size <= LIMITS[name]:
+            raise InputError(what, f"{name} larger than sane", f"at most {LIMITS[name]} bytes")
+        padding = -size % _BLOCK
+        at = offset + size + padding
+        if at > total:
+            raise _cut_short(what)
+        file.seek(offset + size)
+        if file.read(padding) != bytes(padding):
+            raise InputError(what, "something behind a member", "nothing but zeros")
+        yield key, name, offset, size
+    while chunk := file.read(2**20):
+        if chunk != bytes(len(chunk)):
+            raise InputError(place, "something behind the end of the tar", "nothing but zeros")
+    if total - at < _END or total % _BLOCK:
+        raise _cut_short(place)
 
 
 def _cut_short(what: str) -> InputError:
     return InputError(what, "the end of the file", "a shard that is not cut short")
 
 
-def _after(file: BinaryIO, path: Path, key: str, end: int, total: int) -> int:
-    """Where the next header lies, behind a member that ends at ``end``."""
-    padding = -end % _BLOCK
-    if end + padding > total:
-        raise _cut_short(f"{path}, clip {key}")
-    file.seek(end)
-    if any(file.read(padding)):
-        raise InputError(f"{path}, clip {key}", "something behind a member", "nothing but zeros")
-    return end + padding
-
-
-def _complete(path: Path, key: str, members: Members) -> Members:
-    missing = {"json", "landmarks.npy", "speech.npy"} - members.keys()
-    if missing:
-        raise InputError(f"{path}, clip {key}", f"no {', '.join(sorted(missing))}", "every member of a clip")
-    return members
-
-
-def _read_sample(file: BinaryIO, path: Path, key: str, members: Members, frames: bool) -> Clip:
-    what = f"{path}, clip {key}"
-    offset, size = members["json"]
-    file.seek(offset)
-    record = _read_record(what, key, file.read(size))
+def _read_sample(file: BinaryIO, what: str, key: str, members: Members, frames: bool) -> Clip:
+    record = _read_record(file, what, key, *members["json"])
     about = record["arrays"]
     if about.keys() != members.keys() - {"json"}:
         raise InputError(what, "other arrays than its record names", "the same arrays")
@@ -376,19 +345,19 @@ def _read_sample(file: BinaryIO, path: Path, key: str, members: Members, frames:
         raise InputError(what, f"a record without {error}", "every field of a clip") from error
 
 
-def _read_record(what: str, key: str, content: bytes) -> dict:
+def _read_record(file: BinaryIO, what: str, key: str, offset: int, size: int) -> dict:
+    file.seek(offset)
+    content = file.read(size)
     try:
         record = json.loads(content)
-        if not isinstance(record, dict) or record.get("format") != FORMAT:
-            raise InputError(what, "a record of another kind", f"'{FORMAT}'")
         as_written = _to_json(record) == content
-        digest = record.pop("sha256", None)
-        if not as_written or hashlib.sha256(_to_json(record)).hexdigest() != digest:
-            raise InputError(f"{what}, json", "another checksum than it states", "unchanged bytes")
-    except InputError:
-        raise
     except (ValueError, RecursionError) as error:
         raise InputError(f"{what}, json", f"unreadable JSON ({error})", "unchanged bytes") from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise InputError(what, "a record of another kind", f"'{FORMAT}'")
+    digest = record.pop("sha256", None)
+    if not as_written or hashlib.sha256(_to_json(record)).hexdigest() != digest:
+        raise InputError(f"{what}, json", "another checksum than it states", "unchanged bytes")
     if record.get("key") != key:
         raise InputError(what, "the record of another clip", "its own")
     if not isinstance(record.get("arrays"), dict):

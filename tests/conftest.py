@@ -13,3 +13,11 @@ def real() -> Path:
     if not REAL.is_dir():
         pytest.skip(f"no real recordings at {REAL}")
     return REAL
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """What :mod:`cli_inputs` writes, in a folder of its own."""
+    from cli_inputs import write_inputs
+
+    return write_inputs(tmp_path_factory.mktemp("inputs"))

@@ -3,7 +3,14 @@ import pytest
 import torch
 
 from talkface_lite.errors import InputError
-from talkface_lite.losses import LANDMARK_MASKS, dynamic_pixel_loss, landmark_mask, mouth_map, pixel_loss
+from talkface_lite.losses import (
+    LANDMARK_MASKS,
+    dynamic_pixel_loss,
+    landmark_mask,
+    masked_mse,
+    mouth_map,
+    pixel_loss,
+)
 
 torch.set_num_threads(1)
 
@@ -175,3 +182,15 @@ def test_landmark_masks():
         assert landmark_mask(kind).dtype == torch.float32
     with pytest.raises(InputError, match="plain or released or lips"):
         landmark_mask("eyes")
+
+
+def test_masked_mse_equals_torch_over_existing_frames():
+    a, b = torch.randn(2, 5, 6), torch.randn(2, 5, 6)
+    mask = torch.tensor([[True] * 5, [True, True, False, False, False]])
+    expected = torch.nn.functional.mse_loss(a[mask], b[mask])
+    torch.testing.assert_close(masked_mse(a, b, mask), expected)
+    weight = torch.arange(6.0)
+    expected = ((a[mask] - b[mask]) ** 2 * weight).mean()
+    torch.testing.assert_close(masked_mse(a, b, mask, weight), expected)
+    b[1, 3] = 1e9
+    assert masked_mse(a, b, mask) < 100

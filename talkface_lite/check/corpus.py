@@ -1,13 +1,20 @@
 """Self-checks of the chapter on the corpus."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from talkface_lite.check import Verdict, Wrong, verify
+from talkface_lite.check import Verdict, Wrong, array_from, verify, whole_number
 from talkface_lite.clip import frame_times
+from talkface_lite.corpus.face import Identity, Motion, face_points
 from talkface_lite.corpus.visemes import CHANNELS
 from talkface_lite.corpus.voice import speak
+from talkface_lite.landmarks import lip_opening
+
+SHUT = 0.5
+"""Pixels: lips nearer than this touch, to the eye."""
+WIDER = 1.5
+"""How much wider an /a/ must open the lips than an /i/ or /u/ of the same sentence."""
 
 
 def exercise_1(answer: Callable | None) -> Verdict:
@@ -16,7 +23,8 @@ def exercise_1(answer: Callable | None) -> Verdict:
     def test(frames_in: Callable) -> None:
         cases = [(0.10, 0.22), (0.0, 0.04), (0.03, 0.05), (1.0, 1.37), (0.42, 0.46)]
         for start, end in cases:
-            got = [int(t) for t in np.asarray(frames_in(start, end)).reshape(-1)]
+            given = array_from(frames_in(start, end), "the list of frames").reshape(-1)
+            got = [whole_number(t, "a frame's number") for t in given]
             centres = frame_times(60)
             wanted = np.flatnonzero((centres >= start - 1e-9) & (centres < end - 1e-9)).tolist()
             if got == wanted:
@@ -39,24 +47,36 @@ def exercise_2(answer: Callable | None) -> Verdict:
     """``best_lag(opening, loudness, max_lag)``: the lag k with the highest r of mouth t and sound t + k."""
 
     def test(best_lag: Callable) -> None:
-        rng = np.random.default_rng(0)
-        for lag in (0, 3, -2, 5):
-            smooth = np.convolve(rng.standard_normal(140), np.ones(5) / 5, "same")
-            opening = smooth[20:120]
-            loudness = 40 + 300 * smooth[20 - lag : 120 - lag] + 60 * rng.standard_normal(100)
-            got = best_lag(opening, loudness, 6)
+        for lag, max_lag, opening, loudness in swelling_speech():
+            got = whole_number(best_lag(opening, loudness, max_lag), "a lag")
             if got == lag:
                 continue
+            if abs(got) > max_lag:
+                raise Wrong(f"Asked for lags of at most {max_lag} frames, you say {got}.")
             if got == -lag:
                 raise Wrong(f"The sound comes {lag} frames late and you say {got}. Late is positive.")
-            if lag == 0:
-                raise Wrong(f"For a sound in step you say {got}.")
+            said = f"For a sound {lag} frames late" if lag else "For a sound in step"
             raise Wrong(
-                f"The sound comes {lag} frames late and you say {got}. "
-                "Correlate, so that neither level nor scale counts, and only where both are known."
+                f"{said} you say {got}. Correlate, so that neither level nor scale counts, "
+                "and only where both are known."
             )
 
     return verify(2, answer, test)
+
+
+def swelling_speech() -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
+    """Mouths and sounds that swell or fade: ``(lag, max_lag, opening (80,), loudness in dB (80,))``.
+
+    Where speech swells, a later stretch of sound has larger products with any mouth. So a sum of products
+    takes another lag for the best, with the means taken out or not; a correlation does not.
+    """
+    rng = np.random.default_rng(1)
+    bell = np.exp(-0.5 * (np.arange(-9, 10) / 3) ** 2)
+    bell /= np.linalg.norm(bell)
+    for lag, max_lag, growth in ((0, 6, 0.04), (3, 6, 0.04), (-2, 6, -0.04), (5, 6, 0.04), (-4, 5, -0.04)):
+        mouth = np.convolve(rng.standard_normal(138), bell, "valid") * np.exp(growth * np.arange(-60, 60))
+        mouth -= mouth.min()  # lips are never less than closed
+        yield lag, max_lag, mouth[20:100], 8 * mouth[20 - lag : 100 - lag] - 40 + 2 * rng.normal(size=80)
 
 
 def exercise_3(answer: Callable | None) -> Verdict:
@@ -66,9 +86,10 @@ def exercise_3(answer: Callable | None) -> Verdict:
         for text, voice in (("my baby bumped a map", "arthur"), ("far too soon, mama", "vera")):
             utterance = speak(text, voice)
             n_frames = len(utterance.speech) // 640
-            mouth = np.asarray(my_articulation(utterance.phonemes, n_frames), float)
-            if mouth.shape != (n_frames, len(CHANNELS)):
-                raise Wrong(f"The shape is {mouth.shape}; it should be {(n_frames, len(CHANNELS))}.")
+            asked = n_frames, len(CHANNELS)
+            mouth = array_from(
+                my_articulation(utterance.phonemes, n_frames), "the seven channels", shape=asked
+            )
             if not np.isfinite(mouth).all():
                 raise Wrong("Some values are not finite. Where is the sum of your weights zero?")
             _test_mouth(mouth, utterance.phonemes, n_frames)
@@ -78,19 +99,21 @@ def exercise_3(answer: Callable | None) -> Verdict:
 
 def _test_mouth(mouth: np.ndarray, phonemes: tuple, n_frames: int) -> None:
     jaw, rounding = mouth[:, CHANNELS.index("jaw")], mouth[:, CHANNELS.index("rounding")]
+    # lips close and open by all channels together, so ask the face that they move
+    lips = lip_opening(face_points(Identity.draw(100), mouth, Motion.hold(n_frames)).landmarks)
     times = frame_times(n_frames)
 
-    def during(label: tuple[str, ...], margin: float = 0.0) -> list[np.ndarray]:
-        marks = [p for p in phonemes if p.label.strip("ˈˌː") in label]
+    def during(*labels: str, margin: float = 0.0) -> list[np.ndarray]:
+        marks = [p for p in phonemes if p.label.strip("ˈˌː").removesuffix("ːɹ") in labels]
         inside = [np.flatnonzero((times > p.start - margin) & (times < p.end + margin)) for p in marks]
         return [frames for frames in inside if len(frames)]
 
-    for frames in during(("p", "b", "m"), margin=0.02):
+    for frames in during("p", "b", "m", margin=0.02):
+        where = f"In frames {frames[0]} to {frames[-1]} a /p b m/ leaves"
         if jaw[frames].min() > 0.1:
-            smallest = jaw[frames].min()
-            raise Wrong(
-                f"In frames {frames[0]} to {frames[-1]} a /p b m/ leaves the jaw open: {smallest:.2f}."
-            )
+            raise Wrong(f"{where} the jaw open: {jaw[frames].min():.2f}.")
+        if lips[frames].min() > SHUT:
+            raise Wrong(f"{where} the lips {lips[frames].min():.1f} px apart, whatever the jaw does.")
     first, last = phonemes[0].start, phonemes[-1].end
     quiet = (times < first - 0.16) | (times > last + 0.16)
     if np.abs(mouth[quiet]).max(initial=0) > 0.1:
@@ -99,9 +122,16 @@ def _test_mouth(mouth: np.ndarray, phonemes: tuple, n_frames: int) -> None:
         raise Wrong(f"The jaw never opens beyond {jaw.max():.2f}. An /a/ wants more than 0.4.")
     if np.abs(np.diff(jaw)).max() > 0.6:
         raise Wrong(f"The jaw jumps by {np.abs(np.diff(jaw)).max():.2f} in 40 ms. No jaw is that fast.")
-    for frames in during(("u", "ʉ")):
+    for frames in during("u", "ʉ"):
         before = max(frames[0] - 2, 0)
         if rounding[frames].max() < 0.6:
             raise Wrong("An /u/ should be rounded: above 0.6.")
         if rounding[before] < 0.1:
             raise Wrong("Lips round before /u/ sounds: two frames earlier they should have begun.")
+    wide, narrow = (
+        max(lips[frames].max() for frames in during(*labels)) for labels in (("a", "ɑ"), ("i", "u", "ʉ"))
+    )
+    if wide < WIDER * narrow:
+        raise Wrong(
+            f"An /a/ parts the lips by {wide:.1f} px, an /i/ or /u/ by {narrow:.1f} px. /a/ is wider."
+        )

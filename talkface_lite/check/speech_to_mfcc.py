@@ -1,34 +1,32 @@
 """Self-checks of the chapter "Speech to MFCC"."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from types import MappingProxyType
 
 import numpy as np
 
-from talkface_lite.check import Verdict, Wrong, verify
+from talkface_lite.check import Verdict, Wrong, verify, whole_number
 from talkface_lite.corpus.visemes import articulation
 from talkface_lite.corpus.voice import VOICES, Utterance, grid_sentence, speak
-from talkface_lite.speech import ATVGNET, LIBROSA, SYNCNET, MFCCSettings, mfcc_windows
+from talkface_lite.speech import LIBROSA, PSF, SYNCNET, MFCCSettings, mfcc_windows
 
-RECIPES: Mapping[str, MFCCSettings] = MappingProxyType(
-    {"ATVGNET": ATVGNET, "LIBROSA": LIBROSA, "SYNCNET": SYNCNET}
-)
+RECIPES: Mapping[str, MFCCSettings] = MappingProxyType({"PSF": PSF, "LIBROSA": LIBROSA, "SYNCNET": SYNCNET})
 MARGIN = 0.02
-"""By how much exercise 3 asks the jaw's R² to beat ATVGNET's."""
+"""By how much exercise 3 asks the jaw's R² to beat PSF's."""
 RIDGE = 30.0
 """Penalty on the weights of the linear readout, whose inputs have variance 1."""
 
 
-def exercise_1(answer: Callable[[int, int], tuple[int, int]] | None) -> Verdict:
+def exercise_1(answer: Callable[[int, int], Iterable[int]] | None) -> Verdict:
     """Check ``answer(frame, rows)``: first row of a window of ``rows`` (even), and the row after its last."""
 
-    def test(rows_of: Callable[[int, int], tuple[int, int]]) -> None:
+    def test(rows_of: Callable[[int, int], Iterable[int]]) -> None:
         for frame, rows in ((3, 28), (0, 28), (10, 4), (74, 40)):
             got = rows_of(frame, rows)
-            if not (isinstance(got, tuple) and len(got) == 2 and all(int(n) == n for n in got)):
+            if not (isinstance(got, Iterable) and len(pair := list(got)) == 2):
                 raise Wrong("Give two whole numbers: the first row, and the row after the last.")
-            first, after = got
+            first, after = (whole_number(row, "a row") for row in pair)
             if after - first == rows - 1:
                 raise Wrong("The second number is the row *after* the last, as in a slice.")
             if after - first != rows:
@@ -55,7 +53,7 @@ def exercise_2(answer: Callable[[np.ndarray, np.ndarray], str] | None) -> Verdic
                 # whoever made the features had the sound half as loud and kept two decimals
                 windows = np.round(mfcc_windows(0.5 * speech, settings=settings), 2)
                 got = name_of(windows, speech)
-                if got not in RECIPES:
+                if not isinstance(got, str) or got not in RECIPES:
                     raise Wrong(f"Give one of {', '.join(RECIPES)}; yours gave {got!r}.")
                 if got != name:
                     raise Wrong(f"Windows made with {name} were taken for {got}.")
@@ -64,14 +62,14 @@ def exercise_2(answer: Callable[[np.ndarray, np.ndarray], str] | None) -> Verdic
 
 
 def exercise_3(answer: Callable[[], MFCCSettings] | None) -> Verdict:
-    """Check ``answer()``: settings from which a linear readout hears the jaw better than from ATVGNET."""
+    """Check ``answer()``: settings from which a linear readout hears the jaw better than from PSF."""
 
     def test(settings_of: Callable[[], MFCCSettings]) -> None:
         settings = settings_of()
         if not isinstance(settings, MFCCSettings):
             raise Wrong(f"Give an MFCCSettings; yours gave a {type(settings).__name__}.")
-        published, yours = jaw_heard(ATVGNET), jaw_heard(settings)
-        print(f"R² of the jaw on unheard voices: {published:.3f} with ATVGNET, {yours:.3f} with yours.")
+        published, yours = jaw_heard(PSF), jaw_heard(settings)
+        print(f"R² of the jaw on unheard voices: {published:.3f} with PSF, {yours:.3f} with yours.")
         if yours < published + MARGIN:
             raise Wrong(f"It takes {published + MARGIN:.3f}. Which step throws away what the jaw does?")
 

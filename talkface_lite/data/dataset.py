@@ -42,7 +42,7 @@ class Dataset:
     clips:
         Features, or clips, whose features are then computed.
     needs:
-        What the batches are to hold; None is what ATVGnet needs for landmarks.
+        What the batches are to hold; None: MFCC and landmarks, as :class:`Needs` says.
     settings:
         How the windows are drawn and varied.
     digest:

@@ -208,7 +208,7 @@ def _saved_features(path: Path, needs: Needs) -> Iterable[Features]:
         rows, landmarks = tensors["rows"], tensors["landmarks"]
     except (InputError, KeyError):  # a clip; if it is none either, reading it as one says so
         return []
-    if about.get("recipe", "atvgnet") != needs.recipe:
+    if about.get("recipe", "psf") != needs.recipe:
         raise InputError(path, f"MFCC of {about['recipe']}", f"MFCC of {needs.recipe}, or the clips")
     features, row, frame = [], 0, 0
     for n_rows, n_frames, identity, source, *words in about["clips"]:

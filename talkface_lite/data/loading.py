@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Self
 
+import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from talkface_lite.data.needs import Batch
@@ -34,7 +35,8 @@ def loaded(source: IterableDataset, workers: int) -> Iterator[Batch]:
     """The batches of a source, read ahead by so many processes; by this one where there are none."""
     if workers == 0:
         return iter(source)
-    return iter(DataLoader(source, batch_size=None, num_workers=workers))
+    own = torch.Generator()  # or the loader would draw a number from the stream that networks draw from
+    return iter(DataLoader(source, batch_size=None, num_workers=workers, generator=own))
 
 
 class InTurns(IterableDataset):

@@ -1,8 +1,10 @@
 """What a network wants of the data, how the data are varied, and the one batch that comes out."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Literal, Self
+from typing import Literal, Protocol, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,7 +22,7 @@ class Needs:
     Parameters
     ----------
     recipe:
-        Of the MFCC: a name of :data:`talkface_lite.speech.RECIPES`.
+        Of the MFCC: a name of :data:`talkface_lite.recipes.RECIPES`.
     rows:
         MFCC rows that a frame hears: 28 (280 ms; {cite}`chen2019hierarchical`), 35 (350 ms;
         {cite}`song2019recurrent`).
@@ -37,7 +39,7 @@ class Needs:
         ``spoken``.
     """
 
-    recipe: str = "atvgnet"
+    recipe: str = "psf"
     rows: int = 28
     window: int = WINDOW_FRAMES
     side: int = CROP_SIZE
@@ -155,3 +157,21 @@ class Batch:
         """Several batches as one."""
         names = batches[0].present()
         return cls(**{name: torch.cat([getattr(one, name) for one in batches]) for name in names})
+
+
+class TrainingData(Protocol):
+    """What a trainer wants of data; such as :class:`~talkface_lite.data.dataset.Dataset`."""
+
+    needs: Needs
+    settings: DataSettings
+    window: int
+    n_frames: int
+    digest: str
+
+    def __len__(self) -> int: ...
+
+    def statistics(self) -> dict[str, np.ndarray]: ...
+
+    def batches(
+        self, batch_size: int, seed: int, *, first_step: int = 0, rank: int = 0, ranks: int = 1
+    ) -> Iterator[Batch]: ...

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from talkface_lite.data.dataset import Dataset
 from talkface_lite.data.features import Features, Folders, Moments, digest_of, files_of, read_features
 from talkface_lite.data.loading import loaded
-from talkface_lite.data.needs import Batch, DataSettings, Needs
+from talkface_lite.data.needs import Batch, DataSettings, Needs, TrainingData
 from talkface_lite.data.pictures import PictureDataset
 from talkface_lite.data.streaming import ClipStream
 from talkface_lite.errors import InputError
@@ -19,27 +18,9 @@ IN_MEMORY = 2 * 2**30
 """Bytes of features that are held in memory, where the user says nothing."""
 
 
-class TrainingData(Protocol):
-    """What a trainer wants of data; see :class:`~talkface_lite.data.dataset.Dataset`."""
-
-    needs: Needs
-    settings: DataSettings
-    window: int
-    n_frames: int
-    digest: str
-
-    def __len__(self) -> int: ...
-
-    def statistics(self) -> dict[str, np.ndarray]: ...
-
-    def batches(
-        self, batch_size: int, seed: int, *, first_step: int = 0, rank: int = 0, ranks: int = 1
-    ) -> Iterator[Batch]: ...
-
-
 def open_dataset(
     source: Folders, needs: Needs | None = None, settings: DataSettings | None = None
-) -> Dataset | "StreamedDataset":
+) -> TrainingData:
     """Open clips for training.
 
     Parameters

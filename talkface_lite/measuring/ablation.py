@@ -95,7 +95,7 @@ class Ablation:
 
     @classmethod
     def shipped(cls, name: str) -> Self:
-        """The one that the package holds: ``"vg_net"``."""
+        """The one that the package holds under this name."""
         return cls.read(shipped_ablation(name))
 
     @property

@@ -20,6 +20,11 @@ WINDOW = (28, 12)
 """MFCC rows (280 ms) and coefficients (C1..C12) of one window."""
 
 
+ATVGNET_BOOST = (1.0, 2.2, 2.4, 2.6, 2.8, 3.0)
+"""The boost ω of ATVGnet's demo, chosen by hand and used when sampling, never in training. Its test script
+uses (1, 2.4, 2.8, 3.2, 3.6, 4.0) instead. Ours is none: ω = 1."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ATNetConfig:
     """Widths of AT-net; the defaults are the paper's (``full``).

@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     from talkface_lite.systems.base import System
     from talkface_lite.systems.part import Part, Weights
 
-SYSTEMS: Mapping[str, str] = MappingProxyType({"atvg": "talkface_lite.systems.atvg:ATVGnet"})
+_REGISTRY = {
+    "atvg": "talkface_lite.systems.atvg:ATVGnet",
+}
+
+SYSTEMS: Mapping[str, str] = MappingProxyType(_REGISTRY)
 """Name → module and class. Names alone, so that a command line can be read without loading torch; the first
 is the one that is meant when nobody names one."""
 

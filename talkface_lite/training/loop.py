@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning_fabric import Fabric
@@ -17,14 +17,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from tqdm import tqdm
 
-from talkface_lite.data.dataset import Dataset
-from talkface_lite.data.needs import Batch
-from talkface_lite.data.opening import TrainingData
+from talkface_lite.data.needs import Batch, TrainingData
 from talkface_lite.errors import InputError
 from talkface_lite.files import write_json
 from talkface_lite.runtime import device as choose_device
 from talkface_lite.systems.part import Part
 from talkface_lite.systems.training_settings import PRECISIONS, TrainingSettings
+
+if TYPE_CHECKING:
+    from talkface_lite.data.dataset import Dataset
 from talkface_lite.training.record import run_record
 from talkface_lite.training.run_folder import (
     Log,
@@ -51,7 +52,7 @@ def train(
     out: str | os.PathLike,
     settings: TrainingSettings,
     *,
-    validation: Dataset | None = None,
+    validation: "Dataset | None" = None,
     resume: bool = False,
     progress: bool = True,
 ) -> TrainingResult:
@@ -117,7 +118,7 @@ class _Run:
     data: TrainingData
     out: Path
     settings: TrainingSettings
-    validation: Dataset | None
+    validation: "Dataset | None"
     show: bool
     done: Progress = field(default_factory=Progress)
     optimizers: Mapping[str, Optimizer] = field(default_factory=dict)
@@ -260,7 +261,7 @@ class _Run:
 
 @torch.no_grad()
 def held_out_figures(
-    part: Part, data: Dataset, batch_size: int, device: str | torch.device
+    part: Part, data: "Dataset", batch_size: int, device: str | torch.device
 ) -> dict[str, float]:
     """The figures of :meth:`Part.held_out` over every frame of every clip, weighed by frames."""
     sums: dict[str, float] = {}

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from talkface_lite.data.opening import TrainingData
+from talkface_lite.data.needs import TrainingData
 from talkface_lite.runtime import device as choose_device
 from talkface_lite.systems.part import Part
 from talkface_lite.systems.training_settings import TrainingSettings

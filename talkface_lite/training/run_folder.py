@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from talkface_lite.data.opening import TrainingData
+from talkface_lite.data.needs import TrainingData
 from talkface_lite.errors import InputError
 from talkface_lite.files import held, read_tensors, write_atomically, write_tensors
 from talkface_lite.systems.part import Part

@@ -246,7 +246,7 @@ def exercise_problems(notebook: NotebookNode) -> list[str]:
 
 
 def experiments(notebook: NotebookNode) -> set[str]:
-    """The experiments whose size a notebook asks :func:`talkface_lite.runtime.steps` for."""
+    """The experiments whose size a notebook asks :func:`talkface_lite.check.steps.steps` for."""
     asked = [re.findall(r"\bsteps\(\s*[\"']([^\"']+)", cell.source) for cell in _code(notebook)]
     return {experiment for one_cell in asked for experiment in one_cell}
 

@@ -1,6 +1,8 @@
 """What every check of an exercise must do, asked of one chapter's module of checks."""
 
+import numpy as np
 import pytest
+import torch
 
 from talkface_lite.check import Wrong
 
@@ -18,3 +20,26 @@ def hints(check, number, answer, hint):
     """A wrong answer gets this hint."""
     with pytest.raises(Wrong, match=hint):
         getattr(check, f"exercise_{number}")(answer)
+
+
+KINDS = {
+    "list": list,
+    "tuple": tuple,
+    "array": np.asarray,
+    "tensor": lambda values: torch.tensor(np.asarray(values)),
+}
+"""Types in which a right answer of several numbers may come."""
+
+WHOLE = {
+    "np.int64": np.int64,
+    "np.int32": np.int32,
+    "0-d array": np.array,
+    "tensor": torch.tensor,
+    "float without a fraction": float,
+}
+"""Types in which a right answer of one whole number may come."""
+
+
+def given_as(kind, answer):
+    """The same answer, given as another type."""
+    return lambda *arguments: kind(answer(*arguments))

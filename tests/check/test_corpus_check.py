@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import torch
+from exercises import KINDS, WHOLE, given_as
 
 from talkface_lite.check import Wrong
 from talkface_lite.check.corpus import exercise_1, exercise_2, exercise_3
@@ -26,9 +28,16 @@ def test_frames_right(capsys):
     assert capsys.readouterr().out == "Exercise 1: right.\n" * 2
 
 
+@pytest.mark.parametrize("kind", [*KINDS.values(), lambda frames: [np.int64(t) for t in frames]])
+def test_frames_right_in_every_type(kind):
+    assert exercise_1(given_as(kind, frames_in))
+
+
 @pytest.mark.parametrize(
     ("wrong", "hint"),
     [
+        (lambda a, b: np.arange(25 * a, 25 * b - 0.5), "whole number; yours is 2.5"),
+        (lambda a, b: {"start": a}, "should be numbers"),
         (lambda a, b: list(range(int(a * 25), int(b * 25))), "between two centres"),
         (lambda a, b: list(range(int(a * 25), int(np.ceil(b * 25)))), "by its centre"),
         (lambda a, b: frames_in(a, b) or [int(a * 25)], "between two centres"),
@@ -50,8 +59,53 @@ def best_lag(opening, loudness, max_lag):
     return max(range(-max_lag, max_lag + 1), key=r)
 
 
-def test_lag_right():
-    assert exercise_2(best_lag)
+def over_shared_frames(measure):
+    """Lag with the largest measure of the frames in which both are known."""
+
+    def best(opening, loudness, max_lag):
+        n = len(opening)
+        pairs = {
+            k: (opening[max(0, -k) : n - max(0, k)], loudness[max(0, k) : n - max(0, -k)])
+            for k in range(-max_lag, max_lag + 1)
+        }
+        return max(pairs, key=lambda k: measure(*pairs[k]))
+
+    return best
+
+
+def by_rolling(opening, loudness, max_lag):
+    return max(range(-max_lag, max_lag + 1), key=lambda k: np.corrcoef(opening, np.roll(loudness, -k))[0, 1])
+
+
+def correlation(opening, loudness):
+    return np.corrcoef(opening, loudness)[0, 1]
+
+
+@pytest.mark.parametrize("right", [best_lag, over_shared_frames(correlation)])
+def test_lag_right(right):
+    assert exercise_2(right)
+
+
+@pytest.mark.parametrize("kind", WHOLE.values(), ids=WHOLE)
+def test_lag_right_in_every_type(kind):
+    assert exercise_2(given_as(kind, best_lag))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        over_shared_frames(np.dot),
+        over_shared_frames(lambda o, s: np.mean(o * s)),
+        over_shared_frames(lambda o, s: o @ s / np.linalg.norm(o) / np.linalg.norm(s)),
+        over_shared_frames(lambda o, s: np.cov(o, s)[0, 1]),
+        over_shared_frames(lambda o, s: -np.mean((o - s) ** 2)),
+        lambda o, s, m: over_shared_frames(np.dot)(o - o.mean(), s - s.mean(), m),
+        by_rolling,
+    ],
+)
+def test_products_and_wrapped_ends_do_not_pass_as_correlation(wrong):
+    with pytest.raises(Wrong, match="neither level nor scale"):
+        exercise_2(wrong)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +114,8 @@ def test_lag_right():
         (lambda o, s, m: -best_lag(o, s, m), "Late is positive"),
         (lambda o, s, m: best_lag(o, s, m) + 1, "in step you say 1"),
         (lambda o, s, m: 0, "neither level nor scale"),
+        (lambda o, s, m: 7, "at most 6 frames"),
+        (lambda o, s, m: best_lag(o, s, m) + 0.5, "A lag is a whole number"),
         (lambda o, s, m: int(np.argmax(s) - np.argmax(o)), "you say"),
     ],
 )
@@ -70,6 +126,11 @@ def test_lag_wrong(wrong, hint):
 
 def test_articulation_right():
     assert exercise_3(articulation)
+
+
+@pytest.mark.parametrize("kind", [np.ndarray.tolist, lambda mouth: mouth.astype(np.float16), torch.tensor])
+def test_articulation_right_in_every_type(kind):
+    assert exercise_3(given_as(kind, articulation))
 
 
 def changed(change):
@@ -93,6 +154,15 @@ def hold_open(mouth):
     mouth[10:-10, 0] = 0.5
 
 
+def lower_lip_hangs(mouth):
+    mouth[4:-4, 4] = 1.0  # the jaw is untouched
+
+
+def jaw_of_one_height(mouth):
+    """Open or shut, and nothing between: every vowel is as wide as every other."""
+    mouth[:, 0] = np.where(mouth[:, 0] > 0.1, 0.45, mouth[:, 0])
+
+
 def jump(mouth):
     mouth[12::2, 0] = 0
     mouth[13:-10:2, 0] = 0.9
@@ -107,6 +177,9 @@ def jump(mouth):
         (changed(hold_open), "leaves the jaw open: 0.50"),
         (changed(lambda mouth: mouth.__setitem__((0, 1), 0.3)), "should rest"),
         (changed(jump), "jumps|leaves"),
+        (changed(lower_lip_hangs), "leaves the lips .* px apart, whatever the jaw does"),
+        (changed(jaw_of_one_height), "/a/ is wider"),
+        (lambda phonemes, n: [["jaw"] * 7] * n, "should be numbers"),
         (changed(lambda mouth: mouth.__setitem__((slice(None), 2), 0)), "should be rounded"),
         (rounded_only_in_u, "two frames earlier"),
     ],

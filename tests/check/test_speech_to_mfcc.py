@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from exercises import KINDS, WHOLE, given_as
 
 from talkface_lite.check import Wrong
 from talkface_lite.check.speech_to_mfcc import RECIPES, exercise_1, exercise_2, exercise_3
-from talkface_lite.speech import ATVGNET, MFCCSettings, mfcc_windows
+from talkface_lite.speech import PSF, MFCCSettings, mfcc_windows
 
 
 @pytest.mark.parametrize("exercise", [exercise_1, exercise_2, exercise_3])
@@ -20,6 +21,15 @@ def test_rows_right(capsys):
     assert capsys.readouterr().out == "Exercise 1: right.\n"
 
 
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("number", WHOLE.values(), ids=WHOLE)
+def test_rows_right_in_every_type(kind, number):
+    def rows_of(frame, rows):
+        return [number(4 * frame + 2 - rows // 2), number(4 * frame + 2 + rows // 2)]
+
+    assert exercise_1(given_as(kind, rows_of))
+
+
 @pytest.mark.parametrize(
     ("wrong", "hint"),
     [
@@ -27,6 +37,9 @@ def test_rows_right(capsys):
         (lambda t, n: (4 * t + 2 - n // 2, 4 * t + 1 + n // 2), "after"),
         (lambda t, n: (4 * (t - 3), 4 * (t + 4)), "4 rows runs over 28"),
         (lambda t, n: 4 * t, "two whole numbers"),
+        (lambda t, n: [4 * t + 2], "two whole numbers"),
+        (lambda t, n: (4 * t + 2.5 - n // 2, 4 * t + 2.5 + n // 2), "whole number; yours is 0.5"),
+        (lambda t, n: "ab", "whole number; yours is 'a'"),
     ],
 )
 def test_rows_wrong(wrong, hint):
@@ -48,8 +61,9 @@ def test_fingerprint_right():
 @pytest.mark.parametrize(
     ("wrong", "hint"),
     [
-        (lambda windows, speech: "ATVGNET", "LIBROSA were taken for ATVGNET"),
+        (lambda windows, speech: "PSF", "LIBROSA were taken for PSF"),
         (lambda windows, speech: "htk", "Give one of"),
+        (lambda windows, speech: ["ATVGNET"], "Give one of"),
         (
             lambda windows, speech: next(
                 (n for n in RECIPES if np.array_equal(mfcc_windows(speech, settings=RECIPES[n]), windows)),
@@ -72,7 +86,7 @@ def test_better_settings_right(capsys):
 
 @pytest.mark.parametrize(
     ("wrong", "hint"),
-    [(lambda: ATVGNET, "It takes"), (lambda: RECIPES["SYNCNET"], "It takes"), (lambda: 13, "MFCCSettings")],
+    [(lambda: PSF, "It takes"), (lambda: RECIPES["SYNCNET"], "It takes"), (lambda: 13, "MFCCSettings")],
 )
 def test_better_settings_wrong(wrong, hint):
     with pytest.raises(Wrong, match=hint):

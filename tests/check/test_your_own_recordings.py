@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from exercises import hints, passes_and_waits
+from exercises import KINDS, given_as, hints, passes_and_waits
 
 from talkface_lite.check import your_own_recordings as check
 
@@ -37,6 +37,14 @@ RIGHT = {1: overlap, 2: bridge, 3: lateness}
 WRONG = [
     (1, lambda a, b: (min(a[2], b[2]) - max(a[0], b[0])) * (min(a[3], b[3]) - max(a[1], b[1])), "itself"),
     (1, lambda a, b: overlap(a, b) if overlap(a, b) in (0, 1) else 0.5, "once in the joint area"),
+    (1, lambda a, b: overlap(a, b) if (a[0] < b[2] and b[0] < a[2]) else 0.1, "share"),
+    (
+        1,
+        lambda a, b: max(0, min(a[2], b[2]) - max(a[0], b[0])) / (max(a[2], b[2]) - min(a[0], b[0])),
+        "above",
+    ),
+    (1, lambda a, b: "much", "should be numbers"),
+    (1, lambda a, b: [overlap(a, b)], "shape"),
     (2, lambda values, longest: bridge(values, longest, copy=False), "copy"),
     (2, lambda values, longest: bridge(values, longest, ends=True), "one neighbour"),
     (2, lambda values, longest: bridge(values, longest + 1), "longest=2"),
@@ -45,6 +53,8 @@ WRONG = [
     (3, lambda stamps, n: np.full(n, 0.02), "grows older"),
     (3, lambda stamps, n: lateness(stamps, n, clip=False), "before that"),
     (3, lambda stamps, n: lateness(stamps, n)[:3], "shape"),
+    (3, lambda stamps, n: np.minimum(lateness(stamps, n), 0.22), "grows older"),
+    (3, lambda stamps, n: np.abs(lateness(stamps, n)), "before that"),
 ]
 
 
@@ -56,3 +66,9 @@ def test_right_answers_pass_and_stubs_wait(number, capsys):
 @pytest.mark.parametrize(("number", "answer", "hint"), WRONG)
 def test_wrong_answers_get_a_hint(number, answer, hint):
     hints(check, number, answer, hint)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("number", [2, 3])
+def test_right_answers_pass_in_every_type(number, kind):
+    assert getattr(check, f"exercise_{number}")(given_as(kind, RIGHT[number]))

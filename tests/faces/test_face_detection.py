@@ -21,6 +21,7 @@ from matplotlib.cbook import get_sample_data
 from skimage.data import astronaut
 
 from talkface_lite.errors import InputError
+from talkface_lite.faces import backends
 from talkface_lite.faces import detection as fd
 from talkface_lite.landmarks import ANCHORS, TEMPLATE, lip_opening
 
@@ -229,7 +230,7 @@ def test_face_alignment_is_called_and_gives_68_points_in_pixels_of_the_image(hub
 
 def test_auto_takes_face_alignment_where_its_weights_are(hub, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(hub))
-    monkeypatch.setattr(fd, "_dlib", lambda: pytest.fail("dlib was asked"))
+    monkeypatch.setattr(fd, "dlib_backend", lambda: pytest.fail("dlib was asked"))
     assert fd._backend("auto").name == "face-alignment"
 
 
@@ -298,7 +299,7 @@ def test_a_network_that_never_answers_is_left_waiting(monkeypatch):
 
     monkeypatch.setattr(urllib.request, "urlopen", wait)
     try:
-        assert not fd._reachable("https://example.org/weights", seconds=0.1)
+        assert not backends._reachable("https://example.org/weights", seconds=0.1)
     finally:
         forever.set()
 
@@ -306,13 +307,13 @@ def test_a_network_that_never_answers_is_left_waiting(monkeypatch):
 def test_without_either_the_message_says_what_to_install(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        fd, "find_spec", lambda name: None if "dlib" in name or "recog" in name else find(name)
+        backends, "find_spec", lambda name: None if "dlib" in name or "recog" in name else find(name)
     )
     with pytest.raises(InputError) as error:
         fd._backend("auto")
     assert "pip install 'talkface_lite[dlib]'" in str(error.value)
     assert "\n" not in str(error.value)
-    fd._dlib.cache_clear()
+    backends.dlib_backend.cache_clear()
     with pytest.raises(InputError, match="detector 'dlib'"):
         fd._backend("dlib")
 
@@ -339,10 +340,10 @@ def test_weights_are_fetched_whole_or_not_at_all(monkeypatch, tmp_path, missing,
     cache = tmp_path / "checkpoints"
     if missing:
         with pytest.raises(InputError, match="broke off"):
-            fd._fetch_missing(cache)
+            backends.fetch_missing(cache)
         assert list(cache.iterdir()) == []
     else:
-        fd._fetch_missing(cache)
+        backends.fetch_missing(cache)
         assert {path.name: path.read_bytes() for path in cache.iterdir()} == {FAN: content, SFD: content}
     assert capfd.readouterr().err.startswith(f"fetching {SFD} into")
 
@@ -362,5 +363,5 @@ def test_dlib_model_is_found_without_importing_its_package(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "face_recognition_models", SimpleNamespace(__spec__=None))
     monkeypatch.delitem(sys.modules, "face_recognition_models")
-    assert fd._dlib_model().name == "shape_predictor_68_face_landmarks.dat"
+    assert backends.dlib_model().name == "shape_predictor_68_face_landmarks.dat"
     assert "face_recognition_models" not in sys.modules

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from talkface_lite.errors import InputError
 from talkface_lite.faces import detection as fd
+from talkface_lite.faces.backends import Backend
 from talkface_lite.faces.boxes import SAME_FACE, Face, overlap
 from talkface_lite.landmarks import TEMPLATE
 from talkface_lite.recordings import faces
@@ -67,7 +68,7 @@ def points_in(box: np.ndarray) -> np.ndarray:
 
 @pytest.fixture
 def squares(monkeypatch):
-    backend = fd._Backend("squares", see_squares, lambda image, box: points_in(np.asarray(box)))
+    backend = Backend("squares", see_squares, lambda image, box: points_in(np.asarray(box)))
     monkeypatch.setattr(fd, "_backend", lambda detector: backend)
     return backend
 
@@ -203,7 +204,7 @@ def told(monkeypatch, script: list[list[tuple[int, int]]]) -> list[np.ndarray]:
             return None
         return Face(boxes[same.argmax()], points_in(boxes[same.argmax()]).astype(np.float32))
 
-    backend = fd._Backend("told", find, lambda image, box: points_in(np.asarray(box)), None, again)
+    backend = Backend("told", find, lambda image, box: points_in(np.asarray(box)), None, again)
     monkeypatch.setattr(fd, "_backend", lambda detector: backend)
     frames = [scene() for _ in script]
     for t, frame in enumerate(frames):
@@ -254,7 +255,7 @@ def test_what_a_close_look_finds_is_followed_back_to_where_it_began(squares, mon
         boxes = see_squares(image)
         return boxes[boxes[:, 2] - boxes[:, 0] > 55]
 
-    short_sighted = fd._Backend("squares", see_squares, squares.points, glance)
+    short_sighted = Backend("squares", see_squares, squares.points, glance)
     monkeypatch.setattr(fd, "_backend", lambda detector: short_sighted)
     for first in range(1, 26):
         frames = [paint((RED, 100, 48) if t >= first else None) for t in range(50)]
@@ -292,7 +293,7 @@ PERSON = st.one_of(
 @given(st.lists(st.tuples(PERSON, PERSON, st.integers(0, 2), st.integers(1, 9)), max_size=8))
 def test_shots_and_gaps_cover_every_frame_once(runs):
     frames = [paint(a, b, background=scene(look)) for a, b, look, n in runs for _ in range(n)]
-    backend = fd._Backend("squares", see_squares, lambda image, box: points_in(np.asarray(box)))
+    backend = Backend("squares", see_squares, lambda image, box: points_in(np.asarray(box)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fd, "_backend", lambda detector: backend)
         shots, gaps = follow(iter(frames))

@@ -10,8 +10,8 @@ from talkface_lite.clip import Clip
 from talkface_lite.data.dataset import Dataset
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import mouth_centred
-from talkface_lite.networks.at_net import ATNetConfig
-from talkface_lite.shape_pca import ATVGNET_BOOST, ShapePCA
+from talkface_lite.networks.at_net import ATVGNET_BOOST, ATNetConfig
+from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.speech import mfcc_windows, window_reach
 from talkface_lite.systems import load, load_part
 from talkface_lite.systems.atvg.at_net import LIPS_TOUCH, ATNetPart, ATNetPartConfig, windows_between

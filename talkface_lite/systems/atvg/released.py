@@ -14,9 +14,9 @@ import numpy as np
 from talkface_lite.clip import N_POINTS, SAMPLES_PER_FRAME
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import apply_transform, denormalise, invert_transform, similarity_transform
-from talkface_lite.networks.at_net import ATNetConfig
+from talkface_lite.networks.at_net import ATVGNET_BOOST, ATNetConfig
 from talkface_lite.networks.vg_net import Frames, VGNetConfig
-from talkface_lite.shape_pca import ATVGNET_BOOST, ShapePCA
+from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.speech import fit_to_frames
 from talkface_lite.systems.atvg.at_net import CHUNK_FRAMES, ATNetPart, ATNetPartConfig
 from talkface_lite.systems.atvg.checkpoint import LANDMARK_SCALE, fill, read_networks, read_shape

@@ -365,6 +365,17 @@ def test_bench_from_end_to_end(monkeypatch, corpus):
         assert f"  {name} (" in text
 
 
+def test_a_film_alone_is_timed_and_the_first_is_not_counted(monkeypatch):
+    clock = iter([0.0, 2.0, 10.0, 15.0, 20.0, 24.0, 30.0, 34.5])
+    monkeypatch.setattr(module, "now", lambda: next(clock))
+    assert module.bench_film(Lamp(), 3) == {
+        "frames": 250,
+        "seconds": 4.5,
+        "frames_per_s": 55.6,
+        "times_real_time": 2.2,
+    }
+
+
 def test_whole_films_are_timed_and_the_first_is_not_counted(monkeypatch):
     clock = iter([0.0, 2.0, 10.0, 15.0, 20.0, 24.0, 30.0, 34.5])
     written = []

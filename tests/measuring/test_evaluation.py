@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from small_networks import SMALL_AT_NET
 from toy_systems import Oracle, SmallLamp
 
 from talkface_lite.clip import Clip
@@ -12,7 +13,6 @@ from talkface_lite.errors import InputError
 from talkface_lite.measuring.evaluation import METRICS, evaluate, shipped, summary, table
 from talkface_lite.measuring.landmarks import LANDMARK_METRICS
 from talkface_lite.metrics import lip_opening_correlation, mouth_landmark_distance
-from talkface_lite.networks.at_net import ATNetConfig
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.systems.atvg import ATNetPart, ATNetPartConfig, ATVGnet, ATVGnetSettings
 from talkface_lite.systems.base import Shown
@@ -161,8 +161,7 @@ def test_one_clip_at_a_time_is_held_in_memory(clips):
 def test_atvgnets_own_rows(clips, paper_decoding):
     """The best that six components can do is nearer than what an untrained network says, and not perfect."""
     torch.manual_seed(0)
-    small = ATNetConfig(channels=(2, 2, 2, 2, 2), audio=(8, 8), landmark=(4, 4), hidden=8, layers=1)
-    at_net = ATNetPart(ATNetPartConfig(at_net=small)).eval()
+    at_net = ATNetPart(ATNetPartConfig(at_net=SMALL_AT_NET)).eval()
     report = evaluate(ATVGnet({"at-net": at_net}, ATVGnetSettings(paper_decoding=paper_decoding)), clips)
     rows, basis = only(report), at_net.shape_pca
     assert list(rows) == ["from_speech", "best_possible"]

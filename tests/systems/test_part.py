@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass, field
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_networks import SMALL_VG_NET
+from small_networks import SMALL_AT_NET, SMALL_VG_NET
 from torch import nn
 
 from talkface_lite.errors import InputError
 from talkface_lite.files import write_tensors
-from talkface_lite.networks.at_net import ATNetConfig
 from talkface_lite.systems import load_part, part_class
 from talkface_lite.systems.atvg import ATNetPart, ATNetPartConfig, VGNetPart, VGNetPartConfig
 from talkface_lite.systems.part import FORMAT, Part, read_weights, shipped_weights, weights_files
@@ -180,11 +179,7 @@ def test_a_part_of_another_name_or_system_is_refused(tmp_path):
 
 
 SMALL = {
-    "at-net": lambda: ATNetPart(
-        ATNetPartConfig(
-            at_net=ATNetConfig(channels=(2, 2, 2, 2, 2), audio=(8, 8), landmark=(4, 4), hidden=8, layers=1)
-        )
-    ),
+    "at-net": lambda: ATNetPart(ATNetPartConfig(at_net=SMALL_AT_NET)),
     "vg-net": lambda: VGNetPart(VGNetPartConfig(vg_net=SMALL_VG_NET)),
 }
 

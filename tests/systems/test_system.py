@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_networks import SMALL_VG_NET
+from small_networks import SMALL_AT_NET, SMALL_VG_NET
 from toy_systems import Lamp, SmallLamp
 
 from talkface_lite.clip import Clip
@@ -26,8 +26,6 @@ from talkface_lite.systems.base import Face, Stretch
 from talkface_lite.systems.part import shipped_weights
 
 torch.set_num_threads(1)
-
-SMALL_AT_NET = ATNetConfig(channels=(2, 2, 2, 2, 2), audio=(8, 8), landmark=(4, 4), hidden=8, layers=1)
 
 
 def make_parts(seed=0):

@@ -1,13 +1,12 @@
 import numpy as np
 import pytest
 import torch
-from small_networks import SMALL_VG_NET
+from small_networks import SMALL_AT_NET, SMALL_VG_NET
 
 from talkface_lite import Talker
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import ANCHORS, TEMPLATE, draw_landmarks
 from talkface_lite.media import write_speech
-from talkface_lite.networks.at_net import ATNetConfig
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.speech import fit_to_frames
 from talkface_lite.systems.atvg import (
@@ -28,9 +27,8 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="module")
 def talker():
     torch.manual_seed(0)
-    small = ATNetConfig(channels=(2, 2, 2, 2, 2), audio=(8, 8), landmark=(4, 4), hidden=8, layers=1)
     basis = ShapePCA.fit(np.random.default_rng(0).uniform(40, 90, (40, 68, 2)))
-    return Talker(ATVGnet({"at-net": ATNetPart(ATNetPartConfig(at_net=small), basis)}), device="cpu")
+    return Talker(ATVGnet({"at-net": ATNetPart(ATNetPartConfig(at_net=SMALL_AT_NET), basis)}), device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The choices that an MFCC front end makes, and three recipes: all choices of one published front end.
+"""What an MFCC front end chooses (:class:`MFCCSettings`), and three recipes: the choices of published ones.
 
 The settings differ from toolbox to toolbox, and with them the numbers; the steps do not: they are in
 :mod:`talkface_lite.speech`.

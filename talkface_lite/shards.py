@@ -292,12 +292,12 @@ def _headers(file: BinaryIO, path: str | os.PathLike) -> Iterator[tuple[str, str
         # the sum says nothing about the bytes in which it is itself written
         if member is None or block[148:156] != b"%06o\0 " % member.chksum:
             raise InputError(place, "a header that is broken or not of a tar", "a shard of clips")
-        key, _, name = member.name.partition(".")
+        written, (key, _, name) = block[:100].rstrip(b"\0"), member.name.partition(".")
         kind = _KINDS.get(member.type, "member of another kind")
-        if kind != "member" or name not in LIMITS or not _is_key(key):
-            got = f"a {kind} named {ascii(block[:100].rstrip(bytes(1)))[1:]}"
-            names = ", ".join(f"KEY.{name}" for name in LIMITS)
-            raise InputError(place, got, f"plain files named {names}")
+        plain = kind == "member" and name in LIMITS and _is_key(key) and member.name.encode() == written
+        if not plain:
+            got = f"a {kind} named {ascii(written)[1:]}"
+            raise InputError(place, got, "plain files named KEY." + ", KEY.".join(LIMITS))
         what, offset, size = f"{path}, clip {key}", at + _BLOCK, member.size
         if not 0 <= size <= LIMITS[name]:
             raise InputError(what, f"{name} larger than sane", f"at most {LIMITS[name]} bytes")

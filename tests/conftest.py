@@ -21,3 +21,14 @@ def inputs(tmp_path_factory):
     from cli_inputs import write_inputs
 
     return write_inputs(tmp_path_factory.mktemp("inputs"))
+
+
+@pytest.fixture
+def shard(tmp_path):
+    """A shard of the clips of :mod:`shard_samples`."""
+    from shard_samples import SAMPLES
+
+    from talkface_lite.shards import write_shard
+
+    write_shard(tmp_path / "a.tar", SAMPLES)
+    return tmp_path / "a.tar"

@@ -8,7 +8,7 @@ import pytest
 from talkface_lite import clip as clock
 from talkface_lite.clip import Clip, frame_times
 from talkface_lite.errors import InputError
-from talkface_lite.files import write_atomically
+from talkface_lite.files import write_atomically, write_tensors
 
 
 def fields(n_frames: int = 3, **changed) -> dict:
@@ -103,6 +103,25 @@ def test_other_files_are_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(InputError, match="expected"):
         Clip.load(path)
+
+
+@pytest.mark.parametrize("lost", ["landmarks", "speech", "words", "phonemes", "identity", "source"])
+def test_a_file_without_a_field_is_refused_by_its_name(tmp_path, lost):
+    given = fields()
+    tensors = {name: given[name] for name in ("landmarks", "speech") if name != lost}
+    about = {name: given[name] for name in ("words", "phonemes", "identity", "source") if name != lost}
+    path = write_tensors(tmp_path / "a", tensors, about, key="clip", text=clock.FORMAT)
+    with pytest.raises(InputError, match=f"a clip without '{lost}', expected every field of a clip"):
+        Clip.load(path)
+    odd = write_tensors(
+        tmp_path / "b",
+        {**tensors, "landmarks": given["landmarks"], "speech": given["speech"]},
+        {"identity": "", "source": "", "words": [["one"]], "phonemes": []},
+        key="clip",
+        text=clock.FORMAT,
+    )
+    with pytest.raises(InputError, match="a clip without"):
+        Clip.load(odd)
 
 
 def test_cut_file_is_refused(tmp_path):

@@ -236,6 +236,7 @@ def test_what_cannot_be_measured_is_one_line(clips):
         evaluate(Knows(clips), [clips[0], bare], pictures=True)
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_summary_leaves_out_what_is_not_finite():
     rng = np.random.default_rng
     values = np.array([1.0, 2.0, 4.0, np.inf, np.nan, -np.inf])

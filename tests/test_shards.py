@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from shard_samples import SAMPLES, assert_same, make_clip, members_of, refused, saved
 
 from talkface_lite.errors import InputError
-from talkface_lite.shards import LONGEST_KEY, read_shard, verify_shard, write_shard
+from talkface_lite.shards import LIMITS, LONGEST_KEY, read_shard, verify_shard, write_shard
 
 
 def test_a_shard_gives_back_what_was_written(shard):

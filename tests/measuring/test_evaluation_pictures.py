@@ -38,7 +38,8 @@ def clips():
         frames = rng.integers(60, 120, (N_FRAMES, 128, 128, 3), dtype=np.uint8)
         for t, points in enumerate(landmarks):
             frames[t][mouth_box(points)] += np.uint8(20 * (t % 3))
-        speech = rng.uniform(-0.1, 0.1, N_FRAMES * 640).astype(np.float32)
+        speech = rng.uniform(-1, 1, N_FRAMES * 640) * np.linspace(0.1, 1, N_FRAMES).repeat(640)
+        speech = speech.astype(np.float32)
         made.append(Clip(frames=frames, landmarks=landmarks, speech=speech))
     return made
 

@@ -7,7 +7,7 @@ import pytest
 
 from talkface_lite.clip import CROP_SIZE, Clip
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import MOUTH
+from talkface_lite.landmarks import MOUTH, apply_transform, magnify
 from talkface_lite.measuring import pictures as measuring_pictures
 from talkface_lite.measuring.evaluation import METRICS, TITLES, evaluate, summary, table
 from talkface_lite.measuring.pictures import (
@@ -141,10 +141,13 @@ def test_pictures_of_another_side_have_their_mouths_where_they_are():
         assert found["mouth_psnr"] == pytest.approx(20 * np.log10(255 / 5))
 
     class Mouth(Knows):
+        side = 256
+
         def film(self, face, speech, rng):
             for stretch in super().film(face, speech, rng):
                 for frame, points in zip(stretch.frames, stretch.landmarks):
-                    frame[mouth_box(points * 2, 12, (256, 256))] += np.uint8(5)
+                    places = apply_transform(points, magnify(2))  # the corners of both pictures agree
+                    frame[mouth_box(places, 12, (256, 256))] += np.uint8(5)
                 yield stretch
 
     row = evaluate(Mouth(large), large, pictures=True)["systems"]["knows"]["from_speech"]

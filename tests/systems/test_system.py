@@ -53,7 +53,7 @@ def clip():
     return Clip(
         frames=rng.integers(0, 256, (4, 128, 128, 3), dtype=np.uint8),
         landmarks=landmarks.astype(np.float32),
-        speech=rng.uniform(-0.1, 0.1, 4 * 640).astype(np.float32),
+        speech=(np.linspace(0.1, 1, 4).repeat(640) * rng.uniform(-1, 1, 4 * 640)).astype(np.float32),
     )
 
 

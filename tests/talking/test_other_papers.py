@@ -57,7 +57,9 @@ def talker():
 
 @pytest.fixture(scope="module")
 def speech():
-    return np.random.default_rng(1).uniform(-0.5, 0.5, 640 * 7).astype(np.float32)
+    """Every frame louder than the one before, so that none of the film is like another."""
+    loud = np.linspace(0.1, 1, 7).repeat(640)
+    return (loud * np.random.default_rng(1).uniform(-1, 1, 640 * 7)).astype(np.float32)
 
 
 def rng(seed=0):
@@ -114,6 +116,7 @@ def test_the_film_is_of_the_systems_side(talker, portrait, speech):
     stretches = list(talker.film(portrait, speech, rng(4)))
     assert [len(made.frames) for made in stretches] == [3, 3, 1]
     levels = Lamp.levels(speech, rng(4))
+    assert len(set(levels)) == 7
     expected = portrait.crop(256) + levels[:, None, None, None]
     np.testing.assert_array_equal(np.concatenate([made.frames for made in stretches]), expected)
     short = list(talker.film(portrait, speech[:-3]))  # filled up with silence; and seed 0

@@ -262,11 +262,15 @@ def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, main, words, lin
     assert not (tmp_path / "runs").exists()
 
 
-def test_an_unknown_part_ends_with_exit_code_2(tmp_path):
-    done = script("train.py", "atvg", "nose", "--work", tmp_path / "runs")
-    assert done.returncode == 2
-    assert done.stderr == "train.py: part: got 'nose', expected at-net or vg-net, the parts of atvg\n"
-    assert done.stdout == ""
+@pytest.mark.parametrize("name", ["train", "ablate"])
+def test_an_unknown_part_ends_with_exit_code_2(monkeypatch, capsys, tmp_path, name):
+    monkeypatch.setattr(sys, "argv", [f"scripts/{name}.py", "atvg", "nose", "--work", str(tmp_path / "runs")])
+    with pytest.raises(SystemExit) as caught:
+        common.run({"train": train, "ablate": ablate}[name].main)
+    assert caught.value.code == 2
+    told = capsys.readouterr()
+    assert told.err == f"{name}.py: part: got 'nose', expected at-net or vg-net, the parts of atvg\n"
+    assert told.out == ""
 
 
 def test_a_wrong_word_is_one_line_too(capsys, tmp_path):

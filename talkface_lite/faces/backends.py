@@ -1,4 +1,4 @@
-"""The two programs that look for faces, each as a :class:`Backend`: face-alignment's networks, dlib's trees.
+"""The two programs that look for faces, behind one interface: face-alignment's networks, dlib's trees.
 
 face-alignment (Bulat and Tzimiropoulos 2017) finds faces with S3FD and points with FAN; its weights, about
 180 MB, lie in torch.hub's cache or are fetched there once. dlib finds faces with histograms of gradients and

@@ -4,17 +4,17 @@ Draws clips of training identities without painting them, one in four with a mov
 mean face out, and keeps six components. Seed and settings are written into the file.
 """
 
-import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from common import PACKAGE, Parser, run
 
 from talkface_lite import __version__
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
 from talkface_lite.shape_pca import N_COMPONENTS, ShapePCA
 
-ROOT = Path(__file__).resolve().parents[1]
 MOVING_SHARE = 4
 """One clip in this many has a moving head. A head that turns moves all 68 points, lips only 20; at equal
 shares the turning would leave fewer components to the lips."""
@@ -22,14 +22,14 @@ FRAME_STEP = 4
 """Every how many frames one is taken: neighbours are nearly equal."""
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Draw, fit and save."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(prog="fit_shape_pca.py", description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--clips", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=68)
     parser.add_argument("--components", type=int, default=N_COMPONENTS)
-    parser.add_argument("--out", type=Path, default=ROOT / "talkface_lite/weights/shape_pca.safetensors")
-    arguments = parser.parse_args()
+    parser.add_argument("--out", type=Path, default=PACKAGE / "weights/shape_pca.safetensors")
+    arguments = parser.parse_args(argv)
 
     faces, people = [], []
     for index in range(arguments.clips):
@@ -63,4 +63,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

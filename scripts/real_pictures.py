@@ -6,49 +6,45 @@ the films: nobody knows how they looked while saying these words, but their lips
 asked to be. Leaves sheets of frames in DIR; commit none of the GRID ones.
 """
 
-import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from common import Parser, run, sounds_in
 
-from talkface_lite.data.dataset import read_clips
+from talkface_lite.clip import SAMPLE_RATE
+from talkface_lite.data.features import read_clips
 from talkface_lite.figures import evenly
 from talkface_lite.landmarks import lip_opening
-from talkface_lite.measuring.pictures import dlib_in_crop, evaluate_pictures
+from talkface_lite.measuring.evaluation import evaluate
+from talkface_lite.measuring.pictures import dlib_in_crop
 from talkface_lite.media import read_speech, write_image
 from talkface_lite.metrics import correlation, mouth_landmark_distance
 from talkface_lite.recordings.pipeline import prepare
-from talkface_lite.systems import load, load_video
+from talkface_lite.systems import load
 from talkface_lite.talking.talker import PHOTOGRAPHS, Portrait, Talker
 
 SHOWN = 10
 """Frames of a row of a sheet."""
 LONGEST_S = 6
-KINDS = (".wav", ".flac", ".ogg", ".mp3")
 
 
 def grid(work: Path, source: Path) -> dict[str, Any]:
     """The table over GRID clips, and a sheet: truth, film from true landmarks, film from the sound."""
     if not (work / "grid" / "summary.json").is_file():
         prepare("grid", source, work / "grid", detector="dlib", resume=True)
-    system, video = load("atvg"), load_video("atvg")
+    system, rows = load("atvg"), []
     clips = list(read_clips(work / "grid", frames=True))
-    rows = []
     for clip in clips:
-        photo, points = clip.frames[0], clip.landmarks[0]
-        said = system.generate(clip.speech, points)
-        films = (
-            clip.frames,
-            video.generate(photo, points, clip.landmarks),
-            video.generate(photo, points, said),
-        )
+        made = system.rows(clip, 0, np.random.default_rng(0), pictures=True)
+        films = (clip.frames, made["with_truth"].frames, made["from_speech"].frames)
         shown = evenly(len(clip), SHOWN)
         rows += [np.concatenate([film[t] for t in shown], axis=1) for film in films]
     write_image(work / "grid-sheet.png", np.concatenate(rows))
-    return evaluate_pictures(video, clips, system=system, find_points=dlib_in_crop(), frame_step=3)
+    return evaluate(system, clips, pictures=True, find_points=dlib_in_crop(), frame_step=3)
 
 
 def portrait(name: str, recordings: list[Path], work: Path) -> dict[str, Any]:
@@ -59,7 +55,7 @@ def portrait(name: str, recordings: list[Path], work: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     rows = []
     for path in recordings:
-        speech = read_speech(path, convert=True)[: LONGEST_S * 16_000]
+        speech = read_speech(path, convert=True)[: LONGEST_S * SAMPLE_RATE]
         clip = talker.talk(face, speech)
         seen = [find(frame) for frame in clip.frames]
         there = np.array([points is not None for points in seen])
@@ -78,18 +74,18 @@ def portrait(name: str, recordings: list[Path], work: Path) -> dict[str, Any]:
     return found
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print, draw."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(prog="real_pictures.py", description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("grid", type=Path)
     parser.add_argument("speech", type=Path)
     parser.add_argument("--work", type=Path, required=True)
-    arguments = parser.parse_args()
-    recordings = sorted(path for path in arguments.speech.iterdir() if path.suffix.lower() in KINDS)
+    arguments = parser.parse_args(argv)
+    recordings = sounds_in(arguments.speech)
     report = {"grid": grid(arguments.work, arguments.grid)}
     report |= {name: portrait(name, recordings, arguments.work) for name in PHOTOGRAPHS}
     print(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

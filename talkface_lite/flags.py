@@ -57,7 +57,8 @@ def flags_of(
             if optional:
                 off = {"action": "store_const", "const": None, "dest": field.name}
                 flags.append(_flag(field.name, f"--no-{_words(field.name)}", off, f"Without it. {text}"))
-            flags += _choices_of(network)
+            known = {flag.option for flag in flags}
+            flags += [flag for flag in _choices_of(network) if flag.option not in known]
         else:
             flags += _of_field(field, hints[field.name], text, defaults.get(field.name, default_of(field)))
     return flags

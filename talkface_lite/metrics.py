@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 
 from talkface_lite.clip import N_POINTS
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import MOUTH, lip_opening
+from talkface_lite.landmarks import lip_opening, mouth_centred
 
 
 def landmark_distance(generated: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -47,9 +47,7 @@ def mouth_landmark_distance(generated: np.ndarray, truth: np.ndarray) -> np.ndar
     -------
     float64 ``(...)``, pixels, 0 or more.
     """
-    generated, truth = (points[..., MOUTH, :] for points in _points(generated, truth))
-    generated = generated - generated.mean(axis=-2, keepdims=True)
-    truth = truth - truth.mean(axis=-2, keepdims=True)
+    generated, truth = map(mouth_centred, _points(generated, truth))
     return np.linalg.norm(generated - truth, axis=-1).mean(axis=-1)
 
 

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from talkface_lite import clip as clock
 from talkface_lite.clip import Clip, frame_times
 from talkface_lite.errors import InputError
-from talkface_lite.files import write_atomically
+from talkface_lite.files import write_atomically, write_tensors
 
 
 def fields(n_frames: int = 3, **changed) -> dict:
@@ -25,7 +26,10 @@ def fields(n_frames: int = 3, **changed) -> dict:
 
 def test_round_trip_keeps_every_field(tmp_path):
     clip = Clip(**fields())
-    loaded = Clip.load(clip.save(tmp_path / "deep" / "a.clip"))
+    # as text, too: a path need not be a Path
+    path = clip.save(str(tmp_path / "more" / "than one" / "folder deep" / "a.clip"))
+    assert path == tmp_path / "more" / "than one" / "folder deep" / "a.clip"
+    loaded = Clip.load(str(path))
     for name in ("frames", "landmarks", "speech"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(clip, name))
     assert (loaded.words, loaded.phonemes) == (clip.words, clip.phonemes)
@@ -80,6 +84,14 @@ def test_wrong_fields_are_named(changed, message):
         Clip(**fields(**changed))
 
 
+def test_one_clock():
+    # 25 frames a second, 16 kHz, a row of MFCC each 10 ms: 40 ms are a frame, 640 samples and 4 rows
+    assert (clock.FRAMES_PER_SECOND, clock.SAMPLE_RATE) == (25, 16_000)
+    assert clock.SAMPLES_PER_FRAME == 640
+    assert clock.ROWS_PER_FRAME == 4
+    assert (clock.CROP_SIZE, clock.N_POINTS) == (128, 68)
+
+
 def test_frames_are_centred_half_a_frame_in():
     np.testing.assert_allclose(frame_times(3), [0.02, 0.06, 0.10])
     assert Clip(**fields()).seconds == pytest.approx(0.12)
@@ -91,6 +103,25 @@ def test_other_files_are_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(InputError, match="expected"):
         Clip.load(path)
+
+
+@pytest.mark.parametrize("lost", ["landmarks", "speech", "words", "phonemes", "identity", "source"])
+def test_a_file_without_a_field_is_refused_by_its_name(tmp_path, lost):
+    given = fields()
+    tensors = {name: given[name] for name in ("landmarks", "speech") if name != lost}
+    about = {name: given[name] for name in ("words", "phonemes", "identity", "source") if name != lost}
+    path = write_tensors(tmp_path / "a", tensors, about, key="clip", text=clock.FORMAT)
+    with pytest.raises(InputError, match=f"a clip without '{lost}', expected every field of a clip"):
+        Clip.load(path)
+    odd = write_tensors(
+        tmp_path / "b",
+        {**tensors, "landmarks": given["landmarks"], "speech": given["speech"]},
+        {"identity": "", "source": "", "words": [["one"]], "phonemes": []},
+        key="clip",
+        text=clock.FORMAT,
+    )
+    with pytest.raises(InputError, match="a clip without"):
+        Clip.load(odd)
 
 
 def test_cut_file_is_refused(tmp_path):
@@ -120,3 +151,8 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_written_file_can_be_read_by_others(tmp_path):
+    # a temporary file is its owner's alone
+    assert write_atomically(tmp_path / "a", b"").stat().st_mode & 0o777 == 0o644

@@ -43,6 +43,18 @@ def test_groups_share_out_the_68_points():
     assert set(lm.COLOURS) == set(lm.GROUPS)
 
 
+def test_colours_are_those_of_okabe_and_ito():
+    palette = {(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0)}
+    palette |= {(204, 121, 167), (0, 0, 0)}
+    assert lm.COLOURS["jaw"] == (120, 120, 120)
+    assert {colour for group, colour in lm.COLOURS.items() if group != "jaw"} <= palette
+    # what belongs together has one colour, what does not has another
+    assert lm.COLOURS["right_eye"] == lm.COLOURS["left_eye"]
+    assert lm.COLOURS["right_brow"] == lm.COLOURS["left_brow"]
+    assert lm.COLOURS["nose_bridge"] == lm.COLOURS["nostrils"]
+    assert len(set(lm.COLOURS.values())) == 6
+
+
 def test_template_is_the_agreed_one_and_symmetric_about_the_middle_of_the_crop():
     assert lm.TEMPLATE.dtype == np.float32
     assert lm.TEMPLATE.shape == (21, 2)
@@ -84,6 +96,29 @@ def test_batch_equals_one_by_one():
     assert np.allclose(
         lm.apply_transform(source, together)[1, 2], lm.apply_transform(source[1, 2], together[1, 2])
     )
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint8, np.float32, np.float64])
+def test_points_given_as_integers_are_not_cut_to_whole_pixels(kind):
+    given = np.rint(face(np.random.default_rng(10), 2)).astype(kind)
+    exact = given.astype(np.float64)
+    turn = np.array([[0.3, -0.1, 0.25], [0.1, 0.3, 0.5]])
+    moved = lm.apply_transform(given, turn)
+    assert moved.dtype == (kind if kind == np.float32 else np.float64)
+    assert np.allclose(moved, exact @ turn[:, :2].T + turn[:, 2], atol=1e-4)
+    for ours, wanted in zip(lm.align(given), lm.align(exact)):
+        assert np.allclose(ours, wanted)
+    assert np.allclose(
+        lm.similarity_transform(given[:, :21], exact[:, 9:30]),
+        lm.similarity_transform(exact[:, :21], exact[:, 9:30]),
+    )
+    assert np.allclose(lm.normalise(given), exact / 64 - 1)
+    assert np.allclose(lm.denormalise(lm.normalise(given)), exact, atol=1e-4)
+    assert np.allclose(
+        lm.mouth_centred(given), exact[:, 48:] - exact[:, 48:].mean(1, keepdims=True), atol=1e-4
+    )
+    assert np.array_equal(lm.draw_landmarks(given, 64), lm.draw_landmarks(exact, 64))
+    assert np.allclose(lm.smooth_curve(given[0]), lm.smooth_curve(exact[0]))
 
 
 def test_align_undoes_place_size_and_roll():

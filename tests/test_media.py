@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -175,6 +176,53 @@ def test_odd_sides_are_padded(tmp_path):
     path = media.write_video(tmp_path / "a.mp4", np.zeros((2, 33, 35, 3), np.uint8))
     assert media.read_video(path).frames.shape == (2, 34, 36, 3)
     assert media.read_video(path).speech is None
+
+
+def test_files_go_into_folders_that_are_not_there_yet(tmp_path):
+    deep = tmp_path / "more" / "than one" / "folder"
+    path = media.write_video(str(deep / "a.mp4"), np.zeros((2, 32, 32, 3), np.uint8))
+    assert path == deep / "a.mp4"
+    assert len(media.read_video(str(path)).frames) == 2
+    for name, made in [
+        ("b.wav", media.write_speech(str(deep / "sound" / "b.wav"), tone())),
+        ("c.png", media.write_image(str(deep / "picture" / "c.png"), np.zeros((32, 32, 3), np.uint8))),
+    ]:
+        assert made.name == name
+        assert made.is_file()
+
+
+def test_rate_and_quality_are_those_asked_for(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), dtype=np.uint8)
+    sizes = {
+        q: media.write_video(tmp_path / f"{q}.mp4", noise, quality=q).stat().st_size for q in (0, 18, 40)
+    }
+    assert sizes[0] > 1.3 * sizes[18] > 3 * sizes[40]
+    assert media.write_video(tmp_path / "a.mp4", noise).stat().st_size == sizes[18]
+    slow = media.read_video(media.write_video(tmp_path / "slow.mp4", noise, fps=12.5))
+    assert slow.fps == 12.5
+    assert len(slow.frames) == 6
+
+
+def test_what_the_encoder_says_is_the_reason_whatever_bytes_it_says(tmp_path, monkeypatch):
+    fake = tmp_path / "encoder"
+    lines = [
+        "#!/bin/sh",
+        "cat > /dev/null",
+        'for last in "$@"; do :; done',
+        f'echo "$last" > {tmp_path}/asked',
+    ]
+    fake.write_text("\n".join([*lines, "printf '\\377 no room\\n' >&2", "exit 1", ""]))
+    fake.chmod(0o755)
+    monkeypatch.setattr(media.imageio_ffmpeg, "get_ffmpeg_exe", lambda: str(fake))
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match="no room, expected a place to write an MP4"):
+        media.write_video(tmp_path / "out" / "a.mp4", np.zeros((2, 32, 32, 3), np.uint8))
+    assert list((tmp_path / "out").iterdir()) == []
+    # beside the film to be, hidden, and named as what is not finished
+    folder = Path((tmp_path / "asked").read_text().strip()).parent
+    assert folder.parent == tmp_path / "out"
+    assert folder.name.startswith(".a.")
+    assert folder.suffix == ".part"
 
 
 def test_failing_frames_leave_nothing(tmp_path):

@@ -106,3 +106,41 @@ def test_bootstrap_interval_holds_the_median_and_drops_nan():
     assert low < np.nanmedian(values) < high
     assert high - low < 0.6
     assert np.isnan(bootstrap_interval(np.array([np.nan]), np.random.default_rng(0))).all()
+
+
+def test_every_frame_has_its_own_distance():
+    rng = np.random.default_rng(3)
+    generated, truth = rng.uniform(0, 128, (2, 2, 5, 68, 2))
+    for measure, part in ((landmark_distance, slice(0, 68)), (mouth_landmark_distance, slice(48, 68))):
+        found = measure(generated, truth)
+        assert found.shape == (2, 5)
+        for place in np.ndindex(2, 5):
+            a, b = generated[place][part], truth[place][part]
+            if measure is mouth_landmark_distance:
+                a, b = a - a.mean(0), b - b.mean(0)
+            assert found[place] == pytest.approx(np.mean([np.hypot(*d) for d in a - b]))
+        assert np.allclose(
+            measure(generated[0, 0], truth[0]), measure(np.stack([generated[0, 0]] * 5), truth[0])
+        )
+
+
+def test_small_movements_correlate_as_large_ones_and_none_has_no_correlation():
+    a, b = np.random.default_rng(1).normal(size=(2, 40))
+    assert correlation(a * 1e-3, b * 1e-3) == pytest.approx(correlation(a, b))
+    assert np.isnan(correlation(a * 1e-6, b * 1e-6))
+    for wrong in [(a, b[:-1]), (a[None], b[None]), (a, b[None]), (1.0, 2.0)]:
+        with pytest.raises(InputError, match=r"curves: got shapes .* expected two curves of one length"):
+            correlation(*wrong)
+
+
+def test_the_interval_is_the_quantiles_of_medians_of_resamples():
+    values = np.random.default_rng(5).normal(size=17)
+    for level in (0.95, 0.5):
+        medians = np.median(np.random.default_rng(9).choice(values, size=(200, 17)), axis=1)
+        wanted = np.quantile(medians, [(1 - level) / 2, 1 - (1 - level) / 2])
+        found = bootstrap_interval(values, np.random.default_rng(9), level=level, resamples=200)
+        assert found == pytest.approx(wanted)
+    low, high = bootstrap_interval(values, np.random.default_rng(9))
+    assert (low, high) == bootstrap_interval(values, np.random.default_rng(9), level=0.95, resamples=1000)
+    for nothing in ([], [np.nan, np.nan]):
+        assert np.isnan(bootstrap_interval(np.array(nothing), np.random.default_rng(0))).all()

@@ -178,3 +178,11 @@ def test_bad_input_is_named_on_one_line(pca, tmp_path, call, name):
         call(pca, tmp_path)
     assert f"{name}: got " in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_basis_need_not_say_where_it_comes_from():
+    parts = {"mean": np.zeros(136), "components": np.eye(6, 136), "variance": np.ones(6)}
+    one, other = (ShapePCA(**parts, total_variance=8.0) for _ in range(2))
+    assert one.origin == {}
+    assert one.origin is not other.origin
+    np.testing.assert_allclose(one.explained, 1 / 8)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from shard_samples import SAMPLES, assert_same, make_clip, members_of, refused, saved
 
 from talkface_lite.errors import InputError
-from talkface_lite.shards import LONGEST_KEY, read_shard, verify_shard, write_shard
+from talkface_lite.shards import LIMITS, LONGEST_KEY, read_shard, verify_shard, write_shard
 
 
 def test_a_shard_gives_back_what_was_written(shard):
@@ -212,3 +212,33 @@ def test_arbitrary_changes_never_give_other_clips(tmp_path_factory, changes):
     for (key, clip), (expected_key, expected) in zip(read, SAMPLES, strict=True):
         assert key == expected_key
         assert_same(clip, expected)
+
+
+def test_a_shard_is_members_in_blocks_and_two_empty_ones(tmp_path):
+    path = tmp_path / "a.tar"
+    write_shard(path, SAMPLES)
+    blocks = sum(1 + -(-len(content) // 512) for _, content in members_of(path))
+    assert path.stat().st_size == 512 * (blocks + 2)
+    # one empty block fewer is a shard that was cut short
+    path.write_bytes(path.read_bytes()[:-512])
+    assert "the end of the file" in refused(path)
+
+
+def test_what_a_member_may_weigh():
+    # text 16 MiB, points 64 MiB, sound 256 MiB, pictures 2 GiB
+    assert LIMITS == {
+        "json": 16 << 20,
+        "landmarks.npy": 64 << 20,
+        "speech.npy": 256 << 20,
+        "frames.npy": 2 << 30,
+    }
+
+
+@pytest.mark.parametrize("at", [345, 400, 499])
+def test_a_name_that_goes_on_in_the_prefix_field_is_refused(shard, at):
+    content = bytearray(shard.read_bytes())
+    content[at] = ord("x")
+    header = content[:512]
+    content[148:156] = b"%06o\0 " % (sum(header) - sum(header[148:156]) + 8 * ord(" "))
+    shard.write_bytes(content)
+    assert "a member named" in refused(shard)

@@ -29,7 +29,13 @@ def exercise_1(answer: Callable | None) -> Verdict:
         frames[1, 3, :, 1] = 97  # five pixels, less green by 3
         got = share_that_moves(frames, photo, 9)
         if not np.isclose(got, 11 / 40):
+            if np.isclose(got, 6 / 40):
+                raise Wrong("a pixel moves if one of its colours does. Green changed, and was not seen.")
             raise Wrong(f"gives {float(got):.4f} where 11 of 40 pixels move. What is 97 - 100 in uint8?")
+        if not np.isclose(got := share_that_moves(frames, photo, 29), 6 / 40):
+            raise Wrong(
+                f"gives {float(got):.4f} with 29 levels, where 6 of 40 pixels move. Is `levels` used?"
+            )
 
     return verify(1, answer, test)
 
@@ -39,7 +45,11 @@ def exercise_2(answer: Callable | None) -> Verdict:
 
     def test(break_even: Callable) -> None:
         for beta in (0.5, 1.0, 0.1, 3.0, 0.0):
-            got, wanted = float(break_even(beta)), beta / (1 + beta)
+            wanted = beta / (1 + beta)
+            try:
+                got = float(break_even(beta))
+            except ZeroDivisionError:
+                raise Wrong(f"β = {beta:g} divides by zero. What does a copy cost then?") from None
             if np.isclose(got, wanted):
                 continue
             if beta and np.isclose(got, 1 / wanted):

@@ -73,9 +73,8 @@ def exercise_3(answer: Callable | None) -> Verdict:
 
 def _wired(recurrence: str) -> Callable[[Tensor], Tensor]:
     """A conv-GRU with fresh weights, ``(B, T, 3, H, W)`` → ``(B, T, 4, H, W)``, along one of the axes."""
-    gru = ConvGRU(3, 4)
+    gru = ConvGRU(3, 4).requires_grad_(False)  # an answer may also ask for the gradient at x
 
-    @torch.no_grad()
     def layer(x: Tensor) -> Tensor:
         if recurrence == "batch":
             return gru(x.transpose(0, 1))[0].transpose(0, 1)

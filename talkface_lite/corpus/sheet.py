@@ -1,6 +1,7 @@
 """The committed sheet of identities: ``python -m talkface_lite.corpus.sheet`` paints it again."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -48,13 +49,14 @@ def portrait(seed: int, size: int) -> np.ndarray:
     return picture[top : top + size, left : left + size]
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Write the sheet."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=SHEET_PATH)
     parser.add_argument("--seed", type=int, default=0)
-    chosen = parser.parse_args()
-    sheet = paint_sheet(chosen.seed)
+    parser.add_argument("--rows", type=int, default=8)
+    chosen = parser.parse_args(argv)
+    sheet = paint_sheet(chosen.seed, rows=chosen.rows)
     cv2.imwrite(
         str(chosen.out), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 91, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
     )

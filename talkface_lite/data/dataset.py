@@ -42,7 +42,8 @@ class Dataset:
     clips:
         Features, or clips, whose features are then computed.
     needs:
-        What the batches are to hold; None: MFCC and landmarks, as :class:`Needs` says.
+        What the batches are to hold; None: MFCC and landmarks, see
+        :class:`~talkface_lite.data.needs.Needs`.
     settings:
         How the windows are drawn and varied.
     digest:

@@ -71,7 +71,8 @@ class ClipStream(IterableDataset):
     InputError
         When an argument is out of range or the folder holds no clip; while reading, when a file is broken,
         or a clip has no pictures where they are needed, or pictures of another size. In a loader worker it
-        is a :class:`StreamError`, so that the same line arrives in the main process.
+        is a :class:`~talkface_lite.data.loading.StreamError`, so that the same line arrives in the main
+        process.
     """
 
     def __init__(

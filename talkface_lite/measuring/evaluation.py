@@ -7,6 +7,7 @@ import numpy as np
 
 from talkface_lite.clip import CROP_SIZE, Clip
 from talkface_lite.errors import InputError
+from talkface_lite.landmarks import apply_transform, magnify
 from talkface_lite.measuring.landmarks import LANDMARK_METRICS, measure_landmarks
 from talkface_lite.measuring.pictures import (
     PICTURE_METRICS,
@@ -73,7 +74,8 @@ def evaluate(
     -------
     dict
         ``clips``, ``frames``, ``frame_step``, ``seed``; ``baselines`` with the rows ``copy_photo`` and
-        ``mean_mouth``; ``systems``, and in it for each system its rows, as :meth:`System.rows` names them:
+        ``mean_mouth``; ``systems``, and in it for each system its rows, as
+        :meth:`~talkface_lite.systems.base.System.rows` names them:
         ``from_speech`` is the system as it is used. A row has, for each figure that was measured
         (:data:`~talkface_lite.measuring.landmarks.LANDMARK_METRICS`,
         :data:`~talkface_lite.measuring.pictures.PICTURE_METRICS`), the ``median`` over clips and its 95 %
@@ -151,7 +153,7 @@ def _measure(
     if row.landmarks is not None:
         found |= measure_landmarks(row.landmarks, clip.landmarks)
     if row.frames is not None:
-        places = clip.landmarks * np.float32(clip.frames.shape[2] / CROP_SIZE)
+        places = apply_transform(clip.landmarks, magnify(clip.frames.shape[2] / CROP_SIZE))
         found |= measure_pictures(row.frames, clip.frames, places, frame_step=frame_step)
         if find_points is not None:
             found |= points_distance(points_in(row.frames[::frame_step], find_points), seen)
@@ -171,8 +173,9 @@ def _add_shares(report: Mapping[str, Any]) -> None:
     mean_mouth = report["baselines"][MEAN_MOUTH][distance]["median"]
     for rows in report["systems"].values():
         for row in rows.values():
-            if distance in row and mean_mouth:
-                row["share_of_mean_mouth"] = round(row[distance]["median"] / mean_mouth, 4)
+            median = row[distance]["median"] if distance in row else None
+            if median is not None and mean_mouth:  # None: a network that gives no numbers any more
+                row["share_of_mean_mouth"] = round(median / mean_mouth, 4)
 
 
 def summary(values: np.ndarray, rng: np.random.Generator) -> dict[str, float | None]:

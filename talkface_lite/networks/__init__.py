@@ -1,5 +1,1 @@
 """The networks, one a file, in the order of their paper's equations."""
-
-from talkface_lite.networks.at_net import ATNet, ATNetConfig
-
-__all__ = ["ATNet", "ATNetConfig"]

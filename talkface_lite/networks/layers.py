@@ -26,12 +26,54 @@ def up_block(n_in: int, n_out: int, *, bias: bool = False) -> nn.Sequential:
     return nn.Sequential(up, nn.BatchNorm2d(n_out), nn.ReLU())
 
 
+class ConvOfStack(nn.Conv2d):
+    """``W * (a ⊕ b) = W_a * a + W_b * b``: the convolution of maps laid on top of each other, part by part.
+
+    So maps that many others share, as the frames of a film share a photograph, pass once and not for each of
+    them.
+    """
+
+    def forward(self, stack: Tensor | Sequence[Tensor]) -> Tensor:
+        """``(N, n_in, H, W)`` → ``(N, n_out, H, W)``.
+
+        Or the parts of which that is the stack, each ``(n, C, H, W)`` with an ``n`` that divides ``N``: every
+        one of them then counts ``N / n`` times in a row, as in :func:`each_frame`.
+        """
+        if isinstance(stack, Tensor):
+            return super().forward(stack)
+        n_maps = max(map(len, stack))
+        weights = self.weight.split([maps.shape[1] for maps in stack], dim=1)
+        parts = (self._conv_forward(maps, weight, None) for maps, weight in zip(stack, weights))
+        total = sum(each_frame(part, n_maps // len(part)) for part in parts)
+        return total if self.bias is None else total + self.bias[:, None, None]
+
+
+def at_once(x: Tensor, *heads: nn.Module) -> list[Tensor]:
+    """``[head(x) for head in heads]``, with the convolutions that the heads begin with done as one.
+
+    A head is a convolution to a few maps and what squashes them. All by :func:`few_maps`, so it is float32 at
+    least that comes out. At VG-net's end that saves a quarter of the time of a step of training.
+
+    Parameters
+    ----------
+    x:
+        As for :func:`few_maps`.
+    heads:
+        ``nn.Sequential`` of a convolution that keeps the size and something that works value by value. Any
+        other module is called as it is.
+    """
+    joint = [head for head in heads if isinstance(head, nn.Sequential)]
+    weight, bias = (torch.cat([getattr(head[0], part) for head in joint]) for part in ("weight", "bias"))
+    maps = iter(few_maps(x, weight, bias).split([len(head[0].weight) for head in joint], dim=1))
+    return [head[1](next(maps)) if head in joint else head(x) for head in heads]
+
+
 def few_maps(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """A convolution with few output maps and the size kept, ``(N, n_in, H, W)`` → ``(N, n_out, H, W)``.
 
     A processor with registers of 16 numbers computes 16 maps in the time of 4. So the four pixels of a 2×2
     block are taken for maps of their own here, and the convolution goes from block to block. The weights are
-    the same, one pixel further for each of the four.
+    the same, one pixel further for each of the four. What comes out is float32 at least.
 
     Parameters
     ----------
@@ -42,7 +84,8 @@ def few_maps(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """
     n_out, _, side, _ = weight.shape
     if x.is_cuda:
-        return F.conv2d(x, weight, bias, padding=side // 2)
+        maps = F.conv2d(x, weight, bias, padding=side // 2)
+        return maps.to(torch.promote_types(maps.dtype, torch.float32))
     shifted = [F.pad(weight, (right, 1 - right, down, 1 - down)) for down in (0, 1) for right in (0, 1)]
     blocks = F.conv2d(
         x, torch.cat(shifted), bias.repeat(4), stride=2, padding=side // 2
@@ -75,6 +118,7 @@ def count_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def detach_state(state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor] | None:
-    """The same recurrent state, cut off from the graph that made it."""
-    return None if state is None else (state[0].detach(), state[1].detach())
+def each_frame(per_photo: Tensor, n_frames: int) -> Tensor:
+    """Repeat what belongs to a photograph for each of its frames: ``(B, C, ...)`` → ``(B·T, C, ...)``."""
+    last = per_photo.movedim(1, -1).unsqueeze(1)  # (B, 1, ..., C): should it be copied, then channels last
+    return last.expand(-1, n_frames, *last.shape[2:]).flatten(0, 1).movedim(-1, 1)

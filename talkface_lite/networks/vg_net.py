@@ -10,10 +10,9 @@ from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from talkface_lite.errors import InputError
-from talkface_lite.networks.layers import Dropout, conv_block, few_maps, up_block
+from talkface_lite.networks.layers import ConvOfStack, Dropout, at_once, conv_block, each_frame, up_block
 from talkface_lite.networks.winograd import WideConv2d
 
 RECURRENCES = ("time", "batch", "off")
@@ -129,18 +128,18 @@ class Photograph(NamedTuple):
     """``i_p``, (B, 3, 128, 128)."""
     middle: Tensor
     """``i′_p``, (B, image[2], 32, 32)."""
-    fused: Tensor
-    """The photograph's share of ``v″`` before its normalisation, (B, fused, 8, 8)."""
+    deep: Tensor
+    """``f_img(i_p)``, (B, image[4], 8, 8)."""
     shape: Tensor
-    """``f_lmark(p_p)`` before its last convolution, (B, landmark[0], 8, 8)."""
+    """``f_lmark(p_p)`` of Eq. 6, (B, landmark[0], 8, 8)."""
     deep_shape: Tensor
-    """``f_lmark(p_p)``, (B, landmark[1], 8, 8)."""
+    """``f_lmark(p_p)`` of Eq. 5, (B, landmark[1], 8, 8)."""
 
 
 class ConvGRU(nn.Module):
     """A gated recurrent unit whose products are 3×3 convolutions of dilation 2.
 
-    ``r, z = σ(W x + U h)``, ``n = tanh(W_n x + r ⊙ U_n h)``, ``h′ = n + z ⊙ (h - n)``. The input's
+    ``r, z = σ(W x + U h)``, ``n = tanh(W_n x + r ⊙ U_n h)``, ``h′ = (1 - z) ⊙ n + z ⊙ h``. The input's
     convolutions are done for all steps at once; only those of the memory walk through time.
 
     Parameters
@@ -168,13 +167,13 @@ class ConvGRU(nn.Module):
         return torch.stack(memory, dim=1).movedim(-1, 2), state  # (B, T, n_memory, H, W), channels last
 
     def step(self, inputs: Tensor, state: Tensor) -> Tensor:
-        """One step: the input's share of the gates ``(B, 3·n_memory, H, W)``, the memory → the memory."""
-        n_gates = 2 * inputs.shape[1] // 3
-        from_memory = self.from_memory(state)  # (B, n_memory, H, W) → (B, 3·n_memory, H, W)
-        gates = (inputs[:, :n_gates] + from_memory[:, :n_gates]).sigmoid_()
-        reset, update = gates.chunk(2, dim=1)
-        new = torch.addcmul(inputs[:, n_gates:], reset, from_memory[:, n_gates:]).tanh_()
-        return torch.lerp(new, state, update)
+        """One step: ``W x`` ``(B, 3·n_memory, H, W)``, the memory ``h`` → ``h′``, ``(B, n_memory, H, W)``."""
+        reset_x, update_x, new_x = inputs.chunk(3, dim=1)  # (B, 3·n_memory, H, W) → 3 of (B, n_memory, H, W)
+        reset_h, update_h, new_h = self.from_memory(state).chunk(3, dim=1)  # (B, n_memory, H, W) → 3 of these
+        r = torch.sigmoid(reset_x + reset_h)
+        z = torch.sigmoid(update_x + update_h)
+        n = torch.tanh(new_x + r * new_h)
+        return (1 - z) * n + z * state  # (B, n_memory, H, W)
 
 
 class ResidualBlock(nn.Module):
@@ -196,6 +195,18 @@ class ResidualBlock(nn.Module):
         return x + self.layers(x)
 
 
+class Everywhere(nn.Module):
+    """In the place of an attention that is left out: a share of 1 at each place, none of the photograph's."""
+
+    def __init__(self, scale: int = 1) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, C, H, W)`` → ones, ``(N, 1, scale·H, scale·W)``."""
+        return x.new_ones(len(x), 1, self.scale * x.shape[2], self.scale * x.shape[3])
+
+
 class VGNet(nn.Module):
     """Landmarks and one photograph to video (Eqs. 5 to 7).
 
@@ -207,8 +218,8 @@ class VGNet(nn.Module):
 
     and from ``v′_t`` a colour and a pixel attention α; the frame is ``α·colour + (1 - α)·i_p``.
 
-    All but the memory of the conv-GRU sees the ``B·T`` frames at once. A convolution of a concatenation is
-    the sum of two convolutions, so the photograph's half is computed once and not for every frame.
+    Here ``⊕`` lays maps on top of each other, and ``⊙`` multiplies place by place. All but the memory of the
+    conv-GRU sees the ``B·T`` frames at once.
 
     Ours: landmarks are standardised per coordinate by two fixed buffers, ``landmark_mean`` and
     ``landmark_std`` (zeros and ones until :meth:`standardise` is called with the training set's), which
@@ -226,6 +237,7 @@ class VGNet(nn.Module):
         self.config = config
         i1, i2, i3, i4, i5 = config.image
         l1, l2 = config.landmark
+        a1, a2 = config.attention
         d1, d2, d3, d4 = config.decoder
         self.register_buffer("landmark_mean", torch.zeros(136))
         self.register_buffer("landmark_std", torch.ones(136))
@@ -239,15 +251,19 @@ class VGNet(nn.Module):
         self.f_lmark_map = nn.Sequential(nn.Linear(136, 64), nn.ReLU(), nn.Unflatten(-1, (1, 8, 8)))
         self.f_lmark_shape = conv_block(1, l1)
         self.f_lmark = conv_block(l1, l2)
+        self.attention = Everywhere(scale=4)  # 8 → 32
         if config.landmark_attention:
-            a1, a2 = config.attention
             self.attention = nn.Sequential(
                 up_block(2 * l1, a1, bias=True),  # 8 → 16
                 up_block(a1, a2, bias=True),  # 16 → 32
                 nn.Conv2d(a2, 1, kernel_size=3, padding=1),
                 nn.Sigmoid(),
             )
-        self.fuse = conv_block(i5 + l2, config.fused)
+        self.fuse = nn.Sequential(
+            ConvOfStack(i5 + l2, config.fused, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm2d(config.fused),
+            nn.ReLU(),
+        )
         self.conv_gru = ConvGRU(config.fused, config.memory)
         self.decode_middle = nn.Sequential(
             *(ResidualBlock(config.memory, config.dropout) for _ in range(config.blocks)),
@@ -256,6 +272,7 @@ class VGNet(nn.Module):
         )
         self.decode = nn.Sequential(up_block(d2, d3), up_block(d3, d4))  # 32 → 128
         self.colour = nn.Sequential(nn.Conv2d(d4, 3, kernel_size=7, padding=3), nn.Tanh())
+        self.alpha = Everywhere()
         if config.pixel_attention:
             self.alpha = nn.Sequential(nn.Conv2d(d4, 1, kernel_size=7, padding=3), nn.Sigmoid())
 
@@ -264,17 +281,14 @@ class VGNet(nn.Module):
         self.landmark_mean.copy_(mean)
         self.landmark_std.copy_(std)
 
-    def _shape_of(self, landmarks: Tensor) -> Tensor:
-        """The first half of ``f_lmark``: ``(N, 136)`` → ``(N, l1, 8, 8)``."""
-        standard = (landmarks - self.landmark_mean) / self.landmark_std  # (N, 136)
-        standard = standard.to(self.f_lmark_map[0].weight.dtype)
-        maps = self.f_lmark_map(standard).to(self._precision)  # (N, 136) → (N, 1, 8, 8)
-        return self.f_lmark_shape(maps)  # (N, 1, 8, 8) → (N, l1, 8, 8)
+    def read(self, landmarks: Tensor) -> tuple[Tensor, Tensor]:
+        """``f_lmark(p)``: as released it is not the same in both equations, but one layer deeper in Eq. 5.
 
-    @property
-    def _precision(self) -> torch.dtype:
-        """Of the convolutions; a copy for inference reads landmarks and composes frames in a finer one."""
-        return self.fuse[0].weight.dtype
+        ``(N, 136)`` → ``(N, l1, 8, 8)`` for Eq. 6, ``(N, l2, 8, 8)`` for Eq. 5.
+        """
+        standard = (landmarks - self.landmark_mean) / self.landmark_std  # (N, 136)
+        shape = self.f_lmark_shape(self.f_lmark_map(standard))  # (N, 136) → (N, 1, 8, 8) → (N, l1, 8, 8)
+        return shape, self.f_lmark(shape)  # (N, l1, 8, 8) → (N, l2, 8, 8)
 
     def look(self, photo: Tensor, example: Tensor) -> Photograph:
         """All that depends on the photograph alone.
@@ -286,14 +300,9 @@ class VGNet(nn.Module):
         example:
             ``p_p``, ``(B, 136)``: the landmarks in it, ``(px - 64) / 64``.
         """
-        middle = self.f_img_middle(photo.to(self._precision))  # (B, 3, 128, 128) → (B, i3, 32, 32)
+        middle = self.f_img_middle(photo)  # (B, 3, 128, 128) → (B, i3, 32, 32)
         deep = self.f_img(middle)  # (B, i3, 32, 32) → (B, i5, 8, 8)
-        shape = self._shape_of(example)  # (B, 136) → (B, l1, 8, 8)
-        n_image = deep.shape[1]
-        fused = F.conv2d(
-            deep, self.fuse[0].weight[:, :n_image], padding=1
-        )  # (B, i5, 8, 8) → (B, fused, 8, 8)
-        return Photograph(photo, middle, fused, shape, self.f_lmark(shape))
+        return Photograph(photo, middle, deep, *self.read(example))
 
     def forward(
         self,
@@ -320,60 +329,26 @@ class VGNet(nn.Module):
         """
         seen = photo if isinstance(photo, Photograph) else self.look(photo, example)
         n_batch, n_frames = landmarks.shape[:2]
-        shape = self._shape_of(landmarks.flatten(0, 1))  # (B·T, 136) → (B·T, l1, 8, 8)
-        moved = self.f_lmark(shape) - each_frame(seen.deep_shape, n_frames)  # (B·T, l2, 8, 8)
-        fused = self._fuse(moved, each_frame(seen.fused, n_frames))  # → v″, (B·T, fused, 8, 8)
-        memory, state = self._remember(fused.unflatten(0, (n_batch, n_frames)), state)
-        middle = self.decode_middle(memory.flatten(0, 1))  # (B·T, memory, 8, 8) → (B·T, d2, 32, 32)
-        if self.config.landmark_attention:
-            attention = self._attend(shape, seen.shape)  # (B·T, l1, 8, 8) → (B·T, 1, 32, 32)
-            kept = each_frame(seen.middle, n_frames)  # i′_p, (B·T, d2, 32, 32)
-            middle = torch.lerp(kept, middle, attention.to(middle.dtype))  # Eq. 7
-        else:
-            attention = middle.new_ones(len(middle), 1, *middle.shape[2:])
-        features = self.decode(middle)  # (B·T, d2, 32, 32) → (B·T, d4, 128, 128)
-        colour, alpha = self._paint(features)  # (B·T, d4, 128, 128) → (B·T, 3 and 1, 128, 128)
-        frames = colour
-        if self.config.pixel_attention:
-            frames = torch.lerp(each_frame(seen.image.float(), n_frames), colour, alpha)
-        maps = (frames, alpha, colour, attention.float())
-        return Frames(*(m.unflatten(0, (n_batch, n_frames)) for m in maps)), state
+        per_photo = (seen.middle, seen.shape, seen.deep_shape)
+        middle, shape_p, deep_p = (each_frame(part, n_frames) for part in per_photo)  # (B, ...) → (B·T, ...)
+        shape_t, deep_t = self.read(landmarks.flatten(0, 1))  # (B·T, 136) → (B·T, l1 and l2, 8, 8)
 
-    def _fuse(self, moved: Tensor, photograph: Tensor) -> Tensor:
-        """Eq. 5: the fusing convolution's other half, the photograph's already done, then BN and ReLU."""
-        convolution, *rest = self.fuse
-        n_image = convolution.in_channels - moved.shape[1]
-        fused = F.conv2d(moved, convolution.weight[:, n_image:], convolution.bias, padding=1) + photograph
-        for layer in rest:
-            fused = layer(fused)
-        return fused
+        # Eq. 5; the photograph's part has no time
+        v2 = self.fuse((seen.deep, deep_t - deep_p))  # (B, i5, 8, 8) ⊕ (B·T, l2, 8, 8) → (B·T, fused, 8, 8)
+        memory, state = self.remember(v2.unflatten(0, (n_batch, n_frames)), state)  # → (B, T, memory, 8, 8)
+        crnn = self.decode_middle(memory.flatten(0, 1))  # (B·T, memory, 8, 8) → (B·T, d2, 32, 32)
+        # Eq. 6
+        att = self.attention(torch.cat((shape_t, shape_p), dim=1))  # (B·T, l1 + l1, 8, 8) → (B·T, 1, 32, 32)
+        # Eq. 7
+        v1 = crnn * att + middle * (1 - att)  # (B·T, d2, 32, 32)
 
-    def _attend(self, shape: Tensor, example: Tensor) -> Tensor:
-        """Eq. 6; the first transposed convolution in two halves, the example's computed once a photograph."""
-        first, *rest = self.attention
-        up, *normalise = first
-        n_frames = len(shape) // len(example)
-        options = {"stride": 2, "padding": 1, "output_padding": 1}
-        now = F.conv_transpose2d(shape, up.weight[: shape.shape[1]], up.bias, **options)
-        then = F.conv_transpose2d(example, up.weight[shape.shape[1] :], **options)
-        attention = now + each_frame(then, n_frames)
-        *between, last, squash = (*normalise, *rest)
-        for layer in between:
-            attention = layer(attention)
-        return squash(few_maps(attention, last.weight, last.bias))
+        features = self.decode(v1)  # (B·T, d2, 32, 32) → (B·T, d4, 128, 128)
+        heads = at_once(features, self.colour, self.alpha)  # → (B·T, 3 and 1, 128, 128)
+        colour, alpha, att = (m.unflatten(0, (n_batch, n_frames)) for m in (*heads, att.float()))
+        frames = alpha * colour + (1 - alpha) * seen.image[:, None]  # (B, T, 3, 128, 128)
+        return Frames(frames, alpha, colour, att), state
 
-    def _paint(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Colour and α, float, ``(B·T, d4, 128, 128)`` → ``(B·T, 3, 128, 128)`` and ``(B·T, 1, 128, 128)``.
-
-        Both convolutions at once, as they see the same.
-        """
-        heads = [self.colour] + ([self.alpha] if self.config.pixel_attention else [])
-        weight, bias = (torch.cat([getattr(head[0], part) for head in heads]) for part in ("weight", "bias"))
-        maps = few_maps(features, weight, bias).float().split([len(head[0].weight) for head in heads], dim=1)
-        colour, *alpha = [head[1](part) for head, part in zip(heads, maps)]
-        return colour, alpha[0] if alpha else torch.ones_like(colour[:, :1])
-
-    def _remember(self, fused: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+    def remember(self, fused: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """The conv-GRU along the axis of the configuration, ``(B, T, fused, 8, 8)`` → memory, last state."""
         if self.config.recurrence == "time":
             return self.conv_gru(fused, state)
@@ -383,9 +358,3 @@ class VGNet(nn.Module):
         memory, _ = self.conv_gru(fused.flatten(0, 1).unsqueeze(1))
         memory = memory.squeeze(1).unflatten(0, fused.shape[:2])
         return memory, memory[:, -1]
-
-
-def each_frame(per_photo: Tensor, n_frames: int) -> Tensor:
-    """Repeat what belongs to a photograph for each of its frames: ``(B, C, ...)`` → ``(B·T, C, ...)``."""
-    last = per_photo.movedim(1, -1).unsqueeze(1)  # (B, 1, ..., C): should it be copied, then channels last
-    return last.expand(-1, n_frames, *last.shape[2:]).flatten(0, 1).movedim(-1, 1)

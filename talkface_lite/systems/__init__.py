@@ -65,7 +65,7 @@ def load(
 
 
 def build_part(system: str, part: str | None = None, size: str = "lite", **settings: Any) -> "Part":
-    """A part with fresh weights, see :meth:`talkface_lite.systems.base.Part.of_size`."""
+    """A part with fresh weights, see :meth:`talkface_lite.systems.part.Part.of_size`."""
     return part_class(system, part).of_size(size, **settings)
 
 

@@ -148,14 +148,25 @@ class System(ABC):
         Rows by name. ``from_speech`` is the system as it is used; further rows say where it loses.
         """
         film = list(self.film(self.face_of(clip, shown), clip.speech, rng))
-        return {"from_speech": Shown(*(_joined(film, name) for name in ("landmarks", "frames")))}
+        frames = _joined(film, "frames") if pictures else None
+        return {"from_speech": Shown(_joined(film, "landmarks"), frames)}
 
     def face_of(self, clip: Clip, shown: int) -> Face:
-        """A frame of a clip as a photograph; without pictures a grey one."""
-        picture = np.full((self.side, self.side, 3), 128, np.uint8)
-        if clip.frames is not None:
-            picture = clip.frames[shown]
-        return Face(picture, clip.landmarks[shown])
+        """A frame of a clip as a photograph; without pictures a grey one.
+
+        Raises
+        ------
+        InputError
+            When the clip's pictures have another side than the system's.
+        """
+        if clip.frames is None:
+            return Face(np.full((self.side, self.side, 3), 128, np.uint8), clip.landmarks[shown])
+        height, width = clip.frames.shape[1:3]
+        if (height, width) != (self.side, self.side):
+            raise InputError(
+                "clip", f"pictures of {width}×{height}", f"{self.side}×{self.side}: {self.name}'s"
+            )
+        return Face(clip.frames[shown], clip.landmarks[shown])
 
     def part(self, name: str) -> Part:
         """One of its parts.

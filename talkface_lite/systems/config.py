@@ -34,8 +34,10 @@ def from_json(kind: type, values: Mapping[str, Any]) -> Any:
     Raises
     ------
     TypeError
-        When a field is unknown, or has no value and no default.
+        When it is no mapping, a field is unknown, or has no value and no default.
     """
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{type(values).__name__} where {kind.__name__} should be")
     hints = get_type_hints(kind)
     unknown = values.keys() - {field.name for field in fields(kind)}
     if unknown:
@@ -63,7 +65,7 @@ def nested(kind: type) -> Iterator[tuple[Field, type, bool]]:
             yield field, inner, optional
 
 
-def of_size(kind: type, size: str, **settings: Any) -> Any:
+def of_size(kind: type, size: str, /, **settings: Any) -> Any:
     """A configuration whose networks have a named size.
 
     Parameters
@@ -73,8 +75,8 @@ def of_size(kind: type, size: str, **settings: Any) -> Any:
     size:
         ``"full"`` or ``"lite"``.
     **settings:
-        Fields of the configuration or of one of its networks; for a network that may be left out, ``False``
-        leaves it out.
+        Fields of the configuration, or of its networks: each that has such a field gets the value. For a
+        network that may be left out, ``False`` leaves it out.
 
     Raises
     ------
@@ -83,17 +85,18 @@ def of_size(kind: type, size: str, **settings: Any) -> Any:
     """
     own = {field.name for field in fields(kind)}
     rest = {name: value for name, value in settings.items() if name not in own}
-    built = {name: value for name, value in settings.items() if name in own}
+    built, used = {name: value for name, value in settings.items() if name in own}, set()
     for field, network, optional in nested(kind):
         names = {f.name for f in fields(network)}
-        changes = {name: rest.pop(name) for name in list(rest) if name in names}
+        changes = {name: value for name, value in rest.items() if name in names}
+        used |= changes.keys()
         given = built.get(field.name, True)
         if optional and (given is False or given is None):
             built[field.name] = None
         elif given is True:
             built[field.name] = network.of_size(size, **changes)
-    if rest:
-        raise InputError("setting", ", ".join(sorted(rest)), f"a field of {kind.__name__}")
+    if unknown := rest.keys() - used:
+        raise InputError("setting", ", ".join(sorted(unknown)), f"a field of {kind.__name__}")
     return kind(**built)
 
 

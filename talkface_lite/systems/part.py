@@ -98,9 +98,11 @@ class Part(nn.Module, ABC):
     needs: Needs = Needs()
     """What it wants to find in a batch."""
     defaults: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    """Training settings that are other than :class:`~talkface_lite.training.TrainingSettings`' own."""
+    """Training settings that are other than those of
+    :class:`~talkface_lite.systems.training_settings.TrainingSettings`."""
     figure: ClassVar[str] = "loss"
-    """Which of :meth:`held_out`'s figures says how good it is; the lower the better."""
+    """Which figure of :meth:`~talkface_lite.systems.part.Part.held_out` says how good it is; the lower the
+    better."""
     formerly: ClassVar[str] = ""
     """The name of the system in weights files from before parts had names."""
 

@@ -36,7 +36,7 @@ def pictures(
     speech:
         float32 ``(640·T,)``, 16 kHz.
     rng:
-        As for :meth:`Talker.film`.
+        As for :meth:`talkface_lite.talking.talker.Talker.film`.
     view:
         One of :data:`VIEWS`.
     marked:

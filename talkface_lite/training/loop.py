@@ -73,9 +73,10 @@ def train(
     settings:
         How.
     validation:
-        Held-out clips: at each checkpoint the figures of :meth:`Part.held_out` over all of them are logged as
-        ``held_out_…``, and ``best.safetensors`` keeps the weights whose :attr:`Part.figure` is lowest;
-        ``weights.safetensors`` stays the last.
+        Held-out clips: at each checkpoint the figures of
+        :meth:`~talkface_lite.systems.part.Part.held_out` over all of them are logged as ``held_out_…``, and
+        ``best.safetensors`` keeps the weights whose :attr:`~talkface_lite.systems.part.Part.figure` is
+        lowest; ``weights.safetensors`` stays the last.
     resume:
         Go on from the newest readable checkpoint in ``out``; where there is none, start.
     progress:
@@ -263,7 +264,10 @@ class _Run:
 def held_out_figures(
     part: Part, data: "Dataset", batch_size: int, device: str | torch.device
 ) -> dict[str, float]:
-    """The figures of :meth:`Part.held_out` over every frame of every clip, weighed by frames."""
+    """The figures of :meth:`~talkface_lite.systems.part.Part.held_out` over every frame of every clip.
+
+    Batches are weighed by their frames.
+    """
     sums: dict[str, float] = {}
     n_frames = 0
     for batch in data.passes(batch_size):

@@ -9,12 +9,11 @@ import book_rules as rules
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = (
-    "https://cdn.jsdelivr.net/npm/mathjax@",
-    "https://cdn.jsdelivr.net/npm/@jupyter-widgets/html-manager@",
-    "https://cdnjs.cloudflare.com/ajax/libs/require.js/",
-)
-"""Where a page may load a script from: formulas, and widgets."""
+FETCHED = {"script": "src", "link": "href", "img": "src", "source": "src", "video": "src", "audio": "src"}
+FETCHED |= {"iframe": "src", "object": "data", "embed": "src", "input": "src", "track": "src"}
+"""Which attribute of which element a browser fetches."""
+NOT_FETCHED = ("http://www.w3.org/",)
+"""What looks like an address of another machine and is a name."""
 
 
 class Page(HTMLParser):
@@ -25,10 +24,11 @@ class Page(HTMLParser):
         self.path = path
         self.ids: set[str] = set()
         self.links: list[str] = []
-        self.scripts: list[str] = []
+        self.elsewhere: list[str] = []
         self.problems: list[str] = []
         self.text: list[str] = []
         self.in_code = 0
+        self.in_script = False
         self.feed(path.read_text())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -40,8 +40,10 @@ class Page(HTMLParser):
             self.problems.append(f"a picture whose alt text is {alt!r}")
         if tag == "video" and not ("controls" in attributes and attributes.get("aria-label")):
             self.problems.append("a video without controls or without a text")
-        if tag == "script" and source.startswith("http"):
-            self.scripts.append(source)
+        self.in_script = tag == "script" and "json" not in (attributes.get("type") or "")
+        fetched = [attributes.get(FETCHED.get(tag, "")), attributes.get("poster"), attributes.get("srcset")]
+        self.elsewhere += [address for address in fetched if re.match(r"https?:|//", address or "")]
+        self.elsewhere += re.findall(r"url\(['\"]?((?:https?:)?//[^)]*)", attributes.get("style") or "")
         if "traceback" in (attributes.get("class") or "").split():
             self.problems.append("a traceback")
         link = attributes.get("href") or source
@@ -50,9 +52,13 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         self.in_code -= tag == "pre"
+        self.in_script = False
 
     def handle_data(self, data: str) -> None:
         self.text.append(data)
+        if self.in_script:
+            addresses = re.findall(r"https?://[\w./@:-]+", data)
+            self.elsewhere += [address for address in addresses if not address.startswith(NOT_FETCHED)]
         if not self.in_code and re.search(r"\|\s*(?:-{3,}|—)\s*\|", data):
             self.problems.append(f"a table shown raw: {data.strip()[:40]}")
 
@@ -83,8 +89,8 @@ def broken_links(pages: dict[Path, Page]) -> list[str]:
     return problems
 
 
-def foreign_scripts(pages: dict[Path, Page]) -> list[str]:
-    return [f"{p.name}: {s}" for p, page in pages.items() for s in page.scripts if not s.startswith(SCRIPTS)]
+def elsewhere(pages: dict[Path, Page]) -> list[str]:
+    return [f"{path.name}: {address}" for path, page in pages.items() for address in page.elsewhere]
 
 
 def test_every_listed_page_was_built(built):
@@ -101,8 +107,30 @@ def test_links_lead_somewhere(built):
     assert broken_links(built) == []
 
 
-def test_scripts_come_from_where_the_book_says(built):
-    assert foreign_scripts(built) == []
+def test_pages_hold_no_address_of_another_machine_that_a_browser_would_fetch(built):
+    assert elsewhere(built) == []
+
+
+def test_styles_fetch_nothing_from_another_machine(built, request):
+    styles = list(Path(request.config.getoption("--pages")).rglob("*.css"))
+    assert len(styles) > 3
+    fetched = re.compile(r"""(?:url\(|@import)\s*['"]?\s*(?:https?:)?//""")
+    assert [path.name for path in styles if fetched.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_downloads_are_the_clean_notebooks(built, request):
+    sources = Path(request.config.getoption("--pages")) / "_sources"
+    notebooks = [page for page in rules.pages(ROOT) if page.suffix == ".ipynb"]
+    assert notebooks != []
+    for notebook in notebooks:
+        assert (sources / notebook.relative_to(ROOT)).read_bytes() == notebook.read_bytes()
+
+
+def test_build_times_are_given_for_every_page_with_code(built):
+    page = next(page for path, page in built.items() if path.name == "build-times.html")
+    text = "".join(page.text)
+    notebooks = [page for page in rules.pages(ROOT) if page.suffix == ".ipynb"]
+    assert [n.stem for n in notebooks if n.relative_to(ROOT).with_suffix("").as_posix() not in text] == []
 
 
 def test_outputs_name_no_path_of_this_machine(built):
@@ -115,17 +143,21 @@ def test_the_checks_above_can_fail(tmp_path):
     (tmp_path / "book" / "good.html").write_text(
         '<pre>"|---|---|"</pre><h1 id="top">x</h1>'
         '<img src="good.html" alt="A face that speaks"><a href="#top">x</a>'
-        '<video controls aria-label="A face"></video><script src="https://cdn.jsdelivr.net/npm/mathjax@3/x.js"></script>'
+        '<video controls aria-label="A face"></video><script src="good.html"></script>'
+        '<a href="https://example.org">x</a><script type="application/json">"https://example.org"</script>'
+        "<script>'http://www.w3.org/2000/svg'</script>"
     )
     pages = read_all(tmp_path)
-    assert broken_links(pages) + foreign_scripts(pages) + next(iter(pages.values())).problems == []
+    assert broken_links(pages) + elsewhere(pages) + next(iter(pages.values())).problems == []
     (tmp_path / "book" / "bad.html").write_text(
         '<img src="good.html" alt="../_images/0a1b2c3d4e5f60718293.png"><img src="good.html"><video></video>'
         '<a href="gone.html">x</a><a href="good.html#nowhere">x</a><script src="https://example.org/x.js"></script>'
+        '<link rel="stylesheet" href="//example.org/x.css"><p style="background: url(https://example.org/x.png)">x</p>'
+        "<script>const THEBE_JS_URL = 'https://unpkg.com/thebe@0.8.2/lib/index.js'</script>"
         '<div class="output traceback"></div><p>| a | b |\n|---|---|\n| 1 | 2 |</p>'
     )
     pages = read_all(tmp_path)
     bad = next(page for path, page in pages.items() if path.name == "bad.html")
     assert len(bad.problems) == 5
     assert len(broken_links(pages)) == 2
-    assert len(foreign_scripts(pages)) == 1
+    assert len(elsewhere(pages)) == 4

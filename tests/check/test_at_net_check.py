@@ -1,8 +1,10 @@
 """The exercises of the AT-net chapter tell right from wrong from not yet."""
 
+import numpy as np
 import pytest
 import torch
 from exercises import hints, passes_and_waits
+from torch import nn
 
 from talkface_lite.check import at_net
 
@@ -20,7 +22,23 @@ RIGHT = {
     2: chunks,
     3: lambda h, target, variance: ((h - target) ** 2 / variance).mean(),
 }
+ALSO_RIGHT = [
+    (1, lambda *sizes: np.int64(RIGHT[1](*sizes))),
+    (1, lambda *sizes: float(RIGHT[1](*sizes))),
+    (1, lambda *sizes: torch.tensor(RIGHT[1](*sizes))),
+    (2, lambda lstm, x, n: (chunks(lstm, x, n), None)),
+    (2, lambda lstm, x, n: chunks(lstm, x, n).numpy()),
+    (2, lambda lstm, x, n: chunks(lstm, x, 1)),  # shorter chunks fit, too
+    (2, lambda lstm, x, n: chunks(lambda *given: lstm.forward(*given), x, n)),
+    (3, lambda h, target, variance: float(((h - target) ** 2 / variance).mean())),
+    (3, lambda h, target, variance: np.mean((h - target).numpy() ** 2 / variance.numpy(), dtype=float)),
+    (3, lambda h, target, variance: ((h - target).double() / variance.double().sqrt()).square().mean()),
+    (3, lambda h, target, variance: nn.functional.mse_loss(h / variance**0.5, target / variance**0.5)),
+]
 WRONG = [
+    (2, lambda lstm, x, n: lstm(x)[0], "at once"),
+    (2, lambda lstm, x, n: lstm(x), "at once"),
+    (2, lambda lstm, x, n: torch.cat([chunks(lstm, x[:, :5], n), chunks(lstm, x[:, 5:], n)], 1), "hand to"),
     (1, lambda n_in, h, layers: 4 * h * (n_in + h + 2) * layers, "second layer"),
     (1, lambda n_in, h, layers: 4 * h * (n_in + h + 1), "two biases"),
     (
@@ -38,6 +56,11 @@ WRONG = [
 @pytest.mark.parametrize("number", RIGHT)
 def test_right_answers_pass_and_stubs_wait(number, capsys):
     passes_and_waits(at_net, number, RIGHT[number], capsys)
+
+
+@pytest.mark.parametrize(("number", "answer"), ALSO_RIGHT)
+def test_right_answers_of_other_types_pass(number, answer):
+    assert getattr(at_net, f"exercise_{number}")(answer)
 
 
 @pytest.mark.parametrize(("number", "answer", "hint"), WRONG)

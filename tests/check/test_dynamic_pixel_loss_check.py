@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from exercises import hints, passes_and_waits
 
 from talkface_lite.check import dynamic_pixel_loss
@@ -27,7 +28,20 @@ def weight_alone(alpha, colour, photo, truth, beta, stop_gradient):
 
 
 RIGHT = {1: moves, 2: lambda beta: beta / (1 + beta), 3: gradient}
+ALSO_RIGHT = [
+    (1, lambda *given: float(moves(*given))),
+    (1, lambda f, p, n: (abs(torch.tensor(f).int() - torch.tensor(p).int()).amax(-1) > n).float().mean()),
+    (1, lambda f, p, n: np.any(np.abs(f.astype(float) - p) > n, axis=-1).mean()),
+    (2, lambda beta: np.float64(beta) / (1 + beta)),
+    (2, lambda beta: torch.tensor(beta / (1 + beta))),
+    (3, lambda *given: torch.tensor(gradient(*given))),
+    (3, lambda *given: gradient(*given).astype(np.float32)),
+    (3, lambda *given: gradient(*given).tolist()),
+]
 WRONG = [
+    (1, lambda f, p, n: (np.abs(f[..., 0].astype(int) - p[..., 0]) > n).mean(), "Green"),
+    (1, lambda f, p, n: moves(f, p, 9), "levels"),
+    (2, lambda beta: 1 / (1 + 1 / beta), "divides by zero"),
     (1, lambda f, p, n: (np.abs(f - p).max(axis=-1) > n).mean(), "uint8"),
     (1, lambda f, p, n: (np.abs(f.astype(int) - p).max(axis=-1) >= n).mean(), "exactly"),
     (1, lambda f, p, n: (np.abs(f.astype(int) - p) > n).mean(), "one of its colours"),
@@ -47,6 +61,11 @@ WRONG = [
 @pytest.mark.parametrize("number", RIGHT)
 def test_right_answers_pass_and_stubs_wait(number, capsys):
     passes_and_waits(dynamic_pixel_loss, number, RIGHT[number], capsys)
+
+
+@pytest.mark.parametrize(("number", "answer"), ALSO_RIGHT)
+def test_right_answers_of_other_types_pass(number, answer):
+    assert getattr(dynamic_pixel_loss, f"exercise_{number}")(answer)
 
 
 @pytest.mark.parametrize(("number", "answer", "hint"), WRONG)

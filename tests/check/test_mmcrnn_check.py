@@ -1,5 +1,6 @@
 """The exercises of the MMCRNN chapter tell right from wrong from not yet."""
 
+import numpy as np
 import pytest
 import torch
 from exercises import hints, passes_and_waits
@@ -34,6 +35,39 @@ def unclipped(photo, colour, truth):
 
 
 RIGHT = {1: multiplications, 2: axis_of, 3: best_alpha}
+
+
+def axis_by_gradient(layer):
+    x = torch.randn(2, 3, 3, 8, 8, requires_grad=True)
+    (gradient,) = torch.autograd.grad(layer(x)[1, 2].sum(), x)
+    heard = gradient.flatten(2).abs().sum(-1) > 0
+    if heard[0].any():
+        return "batch"
+    return "time" if heard[1, :2].any() else "off"
+
+
+def axis_in_numpy(layer):
+    x = torch.zeros(2, 2, 3, 8, 8)
+    x[0, 0] = 1
+    film, frame = (layer(x).numpy() != layer(torch.zeros_like(x)).numpy()).any((2, 3, 4))[[1, 0], [0, 1]]
+    return np.array(["off", "time", "batch"])[2 * film + frame]
+
+
+def best_alpha_in_numpy(photo, colour, truth):
+    step = (colour - photo).double().numpy()
+    along = (step * (truth - photo).numpy()).sum(1, keepdims=True)
+    length = (step**2).sum(1, keepdims=True)
+    return np.clip(np.divide(along, length, out=np.zeros_like(along), where=length > 0), 0, 1)
+
+
+ALSO_RIGHT = [
+    (1, lambda *given: float(multiplications(*given))),
+    (1, lambda *given: np.int64(multiplications(*given))),
+    (1, lambda *given: torch.tensor(multiplications(*given))),
+    (2, axis_by_gradient),
+    (2, axis_in_numpy),
+    (3, best_alpha_in_numpy),
+]
 WRONG = [
     (1, lambda i, m, o, t, s: multiplications(i, m, o, t, s) // 9, "3·3 weights"),
     (1, lambda i, m, o, t, s: multiplications(i, m, o, t, False), "same for every frame"),
@@ -55,6 +89,11 @@ WRONG = [
 @pytest.mark.parametrize("number", RIGHT)
 def test_right_answers_pass_and_stubs_wait(number, capsys):
     passes_and_waits(mmcrnn, number, RIGHT[number], capsys)
+
+
+@pytest.mark.parametrize(("number", "answer"), ALSO_RIGHT)
+def test_right_answers_of_other_types_pass(number, answer):
+    assert getattr(mmcrnn, f"exercise_{number}")(answer)
 
 
 @pytest.mark.parametrize(("number", "answer", "hint"), WRONG)

@@ -1,8 +1,12 @@
 """The exercises of the regression discriminator's chapter tell right from wrong from not yet."""
 
+import math
+
 import numpy as np
 import pytest
+import torch
 from exercises import hints, passes_and_waits
+from torch import nn
 
 from talkface_lite.check import regression_discriminator
 
@@ -38,7 +42,26 @@ def film_score(scores, mask):
 
 
 RIGHT = {1: lips_share, 2: cross_entropy, 3: chance_loss, 4: film_score}
+
+
+def film_score_in_a_loop(scores, mask):
+    return [row[own].mean() for row, own in zip(scores, mask)]
+
+
+ALSO_RIGHT = [
+    (1, lambda weight, n: np.float32(lips_share(np.float64(weight), n))),
+    (1, lambda weight, n: torch.tensor(lips_share(weight, n), dtype=torch.float64)),
+    (2, lambda logits, real: cross_entropy(logits, real).tolist()),
+    (2, lambda logits, real: nn.functional.softplus(torch.tensor(-logits if real else logits))),
+    (2, lambda logits, real: np.logaddexp(0, -logits if real else logits)),
+    (3, lambda n_real, n_fake: torch.tensor(chance_loss(n_real, n_fake))),
+    (4, lambda scores, mask: film_score(scores, mask).tolist()),
+    (4, lambda scores, mask: film_score(scores.double(), mask)),
+    (4, lambda scores, mask: film_score(scores, mask).numpy()),
+    (4, film_score_in_a_loop),
+]
 WRONG = [
+    (3, lambda r, f: -sum(n / (r + f) * math.log(n / (r + f)) for n in (r, f)), "never happens"),
     (1, lambda weight, n: lips_share(weight, n, power=1), "before the error is squared"),
     (1, lambda weight, n: 0.5, "so many values of 136"),
     (1, lambda weight, n: n * weight**2 / 136, "share is of everything"),
@@ -61,6 +84,11 @@ WRONG = [
 @pytest.mark.parametrize("number", RIGHT)
 def test_right_answers_pass_and_stubs_wait(number, capsys):
     passes_and_waits(regression_discriminator, number, RIGHT[number], capsys)
+
+
+@pytest.mark.parametrize(("number", "answer"), ALSO_RIGHT)
+def test_right_answers_of_other_types_pass(number, answer):
+    assert getattr(regression_discriminator, f"exercise_{number}")(answer)
 
 
 @pytest.mark.parametrize(("number", "answer", "hint"), WRONG)

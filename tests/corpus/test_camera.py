@@ -218,3 +218,51 @@ def test_bad_input(film):
     for strength in (-0.1, 2.1, float("nan")):
         with pytest.raises(InputError, match="strength"):
             Camera.draw(np.random.default_rng(0), strength)
+
+
+def test_blur_and_texture_are_alike_in_both_directions():
+    point = np.zeros((1, 41, 41, 3), np.uint8)
+    point[0, 20, 20] = 255
+    spread = (
+        Camera(blur=2.0, contrast=1.0).film(np.full_like(point, 40) + point // 2)[0, ..., 0].astype(float)
+    )
+    np.testing.assert_array_equal(spread, spread.T)
+    assert (spread[15:26, 20] > spread[10, 10] + 1).sum() > 5
+    made = Camera(texture=0.1, seed=3).film(grey(128, 1, 240, 240))[0, ..., 0].astype(float) - 128
+
+    def alike(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+    for apart in (1, 2, 4):
+        across, down = alike(made[:, apart:], made[:, :-apart]), alike(made[apart:], made[:-apart])
+        assert abs(across - down) < 0.05, apart
+    assert alike(made[:, 1:], made[:, :-1]) > 0.2
+    assert abs(alike(made[:, 12:], made[:, :-12])) < 0.1
+
+
+def test_draws_spread_as_wide_as_they_are_said_to():
+    cameras = [Camera.draw(np.random.default_rng(seed)) for seed in range(600)]
+
+    def spread(values: list[float]) -> float:
+        return float(np.std(values))
+
+    assert spread([np.log(c.gamma) for c in cameras]) == pytest.approx(0.22, rel=0.12)
+    assert spread([np.log(c.contrast) for c in cameras]) == pytest.approx(0.15, rel=0.12)
+    assert spread([c.brightness for c in cameras]) == pytest.approx(0.05, rel=0.12)
+    for channel in range(3):
+        assert spread([np.log(c.balance[channel]) for c in cameras]) == pytest.approx(0.06, rel=0.12)
+    assert spread([np.log(c.saturation) for c in cameras if c.saturation]) == pytest.approx(0.3, rel=0.12)
+    assert np.sqrt(np.mean([c.light[0] ** 2 for c in cameras])) == pytest.approx(0.22, rel=0.12)
+    assert np.sqrt(np.mean([c.texture**2 for c in cameras])) == pytest.approx(0.022, rel=0.12)
+    shares = {
+        "grey": np.mean([c.saturation == 0 for c in cameras]),
+        "blurred": np.mean([c.blur > 0 for c in cameras]),
+        "sharpened": np.mean([c.blur < 0 for c in cameras]),
+        "compressed": np.mean([c.quality < 100 for c in cameras]),
+    }
+    assert shares == pytest.approx(
+        {"grey": 0.1, "blurred": 0.45, "sharpened": 0.2, "compressed": 0.4}, abs=0.06
+    )
+    assert np.mean([c.light[1] for c in cameras]) == pytest.approx(np.pi, rel=0.1)
+    assert max(c.blur for c in cameras) > 1.2
+    assert min(c.blur for c in cameras) < -0.7

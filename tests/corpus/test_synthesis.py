@@ -206,7 +206,7 @@ def test_a_corpus_has_the_same_bytes_with_one_worker_and_with_two(tmp_path):
 def test_a_corpus_says_how_it_was_made_and_reports_progress(tmp_path):
     seen = []
     write_corpus(
-        tmp_path / "new" / "c",
+        tmp_path / "new" / "and deep" / "c",
         2,
         5,
         workers=1,
@@ -214,13 +214,13 @@ def test_a_corpus_says_how_it_was_made_and_reports_progress(tmp_path):
         split="test",
         progress=lambda *now: seen.append(now),
     )
-    about = json.loads((tmp_path / "new" / "c" / "corpus.json").read_text())
+    about = json.loads((tmp_path / "new" / "and deep" / "c" / "corpus.json").read_text())
     assert about["clips"] == 2
     assert about["seed"] == 5
     assert about["split"] == "test"
     assert about["paint"] is False
     assert seen == [(1, 2), (2, 2)]
-    assert (tmp_path / "new" / "c").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "new" / "and deep" / "c").stat().st_mode & 0o777 == 0o755
 
 
 def test_an_empty_folder_is_taken_and_a_full_one_refused(tmp_path):

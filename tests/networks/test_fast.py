@@ -8,7 +8,7 @@ from torch import nn
 from talkface_lite.errors import InputError
 from talkface_lite.metrics import psnr
 from talkface_lite.networks import fast, winograd
-from talkface_lite.networks.fast import PackedConv2d, SigmoidTanh, WideBlocks, for_inference
+from talkface_lite.networks.fast import PackedConv2d, WideBlocks, for_inference
 from talkface_lite.networks.vg_net import VGNet, VGNetConfig
 
 torch.set_num_threads(1)
@@ -248,8 +248,3 @@ def test_wide_blocks_are_residual_blocks():
     with torch.inference_mode():
         for tile in winograd.TILES:
             torch.testing.assert_close(WideBlocks(folded, tile)(x), expected(x), atol=1e-4, rtol=1e-4)
-
-
-def test_tanh_by_sigmoid():
-    x = torch.linspace(-30, 30, 10_001)
-    torch.testing.assert_close(SigmoidTanh()(x), x.tanh(), atol=2e-7, rtol=0)

@@ -58,6 +58,73 @@ def test_grid_takes_no_alignment_of_another_speaker(tmp_path):
     assert recordings["s2/a.mpg"].words == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Größe", "Größe"),
+        ("誰か", "誰か"),
+        ("with space", "with space"),
+        ("two\nlines", r"two\nlines"),
+        ("bell\a", r"bell\x07"),
+        ("\u202eesrever", r"\u202eesrever"),
+        ("\udcff", r"\udcff"),
+    ],
+)
+def test_names_are_shown_as_people_write_them_and_the_rest_is_spelled_out(tmp_path, name, shown):
+    assert text.printable(name) == shown
+    _, rejections = listed("grid", plant(tmp_path, {f"s1/{name}.mpg": "", f"s1/{name}.align": "no numbers"}))
+    assert [rejection.file for rejection in rejections] == [f"s1/{name}.align"]
+    assert rejections[0].reason.startswith(f"s1/{shown}.align, line 1: got ")
+    assert rejections[0].reason.endswith(f"s1/{shown}.mpg is listed without words")
+
+
+def test_texts_are_read_up_to_their_limit_and_what_cannot_be_is_named(tmp_path):
+    assert (text.SMALL, text.LARGE) == (1_000_000, 50_000_000)
+    (tmp_path / "a").write_bytes(b"x" * 100)
+    assert text.read_text(tmp_path, "a", 100) == "x" * 100
+    with pytest.raises(InputError, match="a: got more than 99 bytes, expected a shorter text file"):
+        text.read_text(tmp_path, "a", 99)
+    with pytest.raises(InputError, match=r"none: got an unreadable file \(No such file or directory\)"):
+        text.read_text(tmp_path, "none", 99)
+    (tmp_path / "b").write_bytes(b"\xff")
+    assert text.read_text(tmp_path, "b", 9) == "\ufffd"
+
+
+def test_videos_are_told_by_the_name_and_lines_come_without_their_space(tmp_path):
+    plant(tmp_path, {"a.mp4": "", "b.txt": "", "deep/c.MOV": "", "mp4": ""})
+    assert sorted(entry[0] for entry in text.videos(tmp_path)) == ["a.mp4", "deep/c.MOV"]
+    # what is called like a video counts, not what lies in a folder called so
+    plant(tmp_path, {"x.mp4/d.txt": ""})
+    assert sorted(entry[0] for entry in text.videos(tmp_path)) == ["a.mp4", "deep/c.MOV"]
+    assert list(text.lines_of("\ufeff one \n\n\t\n two\t\n")) == [(1, "one"), (4, "two")]
+
+
+def test_intervals_are_sorted_by_start_against_the_one_above():
+    def told(*times: tuple[str, str]) -> tuple:
+        return text.intervals_in([("here", "w", a, b) for a, b in times], per_second=2)
+
+    assert told(("0", "4"), ("0", "2"), ("3", "4")) == (("w", 0, 2), ("w", 0, 1), ("w", 1.5, 2))
+    for late in [(("2", "3"), ("1", "4")), (("0", "1"), ("5", "6"), ("4", "7"))]:
+        with pytest.raises(InputError, match=f"here: got a start of {late[-1][0]}, expected lines sorted"):
+            told(*late)
+    with pytest.raises(InputError, match="here: got 3 to 2, expected an end"):
+        told(("3", "2"))
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("", "''"),
+        ("x" * 60, f"'{'x' * 60}'"),
+        ("x" * 61, f"'{'x' * 59}..."),
+        ("\n" * 30, f"'{chr(92)}n" + f"{chr(92)}n" * 29 + "'"),
+        ("\n" * 31, f"'{chr(92)}n" + f"{chr(92)}n" * 28 + f"{chr(92)}..."),
+    ],
+)
+def test_a_value_is_shown_to_sixty_characters(value, shown):
+    assert text.shortened(value) == shown
+
+
 def test_one_speaker_of_grid(tmp_path):
     root = plant(tmp_path / "s7", {"a.mpg": "", "align/a.align": "0 1000 bin\n"})
     recordings, _ = listed("grid", root)

@@ -1,17 +1,22 @@
 import numpy as np
 import pytest
 import torch
-from small_networks import SMALL_VG_NET
+from small_networks import SMALL_AT_NET, SMALL_VG_NET
 
 from talkface_lite import Talker
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import ANCHORS, TEMPLATE
+from talkface_lite.landmarks import ANCHORS, TEMPLATE, draw_landmarks
 from talkface_lite.media import write_speech
-from talkface_lite.networks.at_net import ATNetConfig
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.speech import fit_to_frames
-from talkface_lite.systems.atvg.at_net import ATVG, ATVGConfig
-from talkface_lite.systems.atvg.vg_net import ATVGVideo, ATVGVideoConfig
+from talkface_lite.systems.atvg import (
+    ATNetPart,
+    ATNetPartConfig,
+    ATVGnet,
+    ATVGnetSettings,
+    VGNetPart,
+    VGNetPartConfig,
+)
 from talkface_lite.talking.film import VIEWS, pictures
 from talkface_lite.talking.scene import talking_scene, waveform
 from talkface_lite.talking.talker import PHOTOGRAPHS, Portrait
@@ -22,16 +27,16 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="module")
 def talker():
     torch.manual_seed(0)
-    small = ATNetConfig(channels=(2, 2, 2, 2, 2), audio=(8, 8), landmark=(4, 4), hidden=8, layers=1)
     basis = ShapePCA.fit(np.random.default_rng(0).uniform(40, 90, (40, 68, 2)))
-    return Talker(ATVG(ATVGConfig(at_net=small), basis), device="cpu")
+    return Talker(ATVGnet({"at-net": ATNetPart(ATNetPartConfig(at_net=SMALL_AT_NET), basis)}), device="cpu")
 
 
 @pytest.fixture(scope="module")
 def filming(talker):
     """The same with a VG-net that has learnt nothing."""
     torch.manual_seed(1)
-    return Talker(talker.system, ATVGVideo(ATVGVideoConfig(vg_net=SMALL_VG_NET)), device="cpu")
+    vg_net = VGNetPart(VGNetPartConfig(vg_net=SMALL_VG_NET))
+    return Talker(ATVGnet({"at-net": talker.system.at_net, "vg-net": vg_net}), device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -61,15 +66,24 @@ def test_photographs_by_name_are_pictures():
         assert min(image.shape[:2]) > 400
 
 
-def test_talking_gives_a_clip(talker, portrait, speech):
+def test_without_weights_that_paint_the_landmarks_talk(talker, portrait, speech):
+    """Drawn on the photograph, frame by frame."""
     clip = talker.talk(portrait, speech)
     assert len(clip) == 6
     assert clip.speech.shape == (6 * 640,)
     np.testing.assert_array_equal(clip.speech[: len(speech)], speech)
-    np.testing.assert_array_equal(clip.landmarks, talker.system.generate(speech, portrait.landmarks))
+    expected = talker.system.at_net.generate(speech, portrait.landmarks)
+    np.testing.assert_array_equal(clip.landmarks, expected)
     assert clip.frames.shape == (6, 128, 128, 3)
     assert not np.array_equal(clip.frames[0], clip.frames[5])
+    for frame, points in zip(clip.frames, expected):
+        np.testing.assert_array_equal(frame, draw_landmarks(points, image=portrait.crop()))
     assert clip.identity == "hopper"
+    assert clip.source == "talkface_lite atvg"
+    (made,) = talker.film(portrait, speech)
+    assert made.frames is None
+    assert made.painted is None
+    np.testing.assert_array_equal(made.landmarks, expected)
 
 
 def test_a_file_and_an_array_say_the_same(talker, portrait, speech, tmp_path):
@@ -87,7 +101,7 @@ def test_a_picture_without_a_face(talker, speech):
 
 
 def test_weights_that_are_not_there():
-    with pytest.raises(InputError, match="weights of atvg full"):
+    with pytest.raises(InputError, match="weights of at-net of atvg full"):
         Talker.load("atvg", size="full")
 
 
@@ -97,16 +111,31 @@ def test_a_film_in_stretches_is_the_clip(filming, portrait, speech):
     np.testing.assert_array_equal(np.concatenate([made.frames for made in stretches]), clip.frames)
     np.testing.assert_array_equal(np.concatenate([made.landmarks for made in stretches]), clip.landmarks)
     made = stretches[0]
-    assert made.colour.shape == (6, 128, 128, 3)
-    assert made.alpha.shape == (6, 128, 128)
+    colour, alpha = made.painted
+    assert colour.shape == (6, 128, 128, 3)
+    assert alpha.shape == (6, 128, 128)
     photo = portrait.crop() / 127.5 - 1
-    mixed = made.alpha[..., None] * made.colour + (1 - made.alpha[..., None]) * photo
+    mixed = alpha[..., None] * colour + (1 - alpha[..., None]) * photo
     np.testing.assert_allclose((mixed + 1) * 127.5, made.frames, atol=0.51)
 
 
-def test_without_weights_for_pictures_there_is_no_film(talker, portrait, speech):
-    with pytest.raises(InputError, match="VG-net"):
-        next(talker.film(portrait, speech))
+@pytest.mark.parametrize("view", VIEWS)
+def test_without_weights_that_paint_there_is_no_film_of_pictures(talker, portrait, speech, view):
+    with pytest.raises(InputError, match="weights that paint: got none, expected weights of every part"):
+        next(pictures(talker, portrait, fit_to_frames(speech), view=view))
+
+
+def test_how_a_system_talks_is_its_settings(portrait, speech):
+    """The package's own weights with the paper's decoding: no face outside of the basis."""
+    settings = ATVGnetSettings(paper_decoding=True)
+    ours, paper = (Talker.load("atvg", settings=how, device="cpu") for how in (None, settings))
+    assert ours.system.settings == ATVGnetSettings()
+    said = [np.concatenate([made.landmarks for made in one.film(portrait, speech)]) for one in (ours, paper)]
+    at_net = paper.system.at_net
+    expected = at_net.generate(speech, portrait.landmarks, keep_identity=False)
+    np.testing.assert_array_equal(said[1], expected)
+    np.testing.assert_array_equal(said[0], at_net.generate(speech, portrait.landmarks))
+    assert np.abs(said[0] - said[1]).max() > 1
 
 
 def test_long_speech_comes_in_stretches(filming, portrait, monkeypatch):
@@ -116,8 +145,13 @@ def test_long_speech_comes_in_stretches(filming, portrait, monkeypatch):
     assert max(sizes) <= 50
 
 
-def test_three_files_of_weights_are_too_many():
-    with pytest.raises(InputError, match="3 files"):
+def test_a_file_of_weights_once_more_is_too_many(talker, filming, tmp_path):
+    at_net = talker.system.at_net.save(tmp_path / "at-net.safetensors")
+    vg_net = VGNetPart(VGNetPartConfig(vg_net=SMALL_VG_NET)).save(tmp_path / "vg-net.safetensors")
+    assert Talker.load("atvg", weights=[vg_net, at_net], device="cpu").system.has("vg-net")
+    with pytest.raises(InputError, match="weights of vg-net once more, expected each part once"):
+        Talker.load("atvg", weights=[vg_net, at_net, vg_net])
+    with pytest.raises(InputError, match="a: got no such file"):
         Talker.load("atvg", weights=["a", "b", "c"])
 
 

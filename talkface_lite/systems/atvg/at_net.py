@@ -1,5 +1,6 @@
 """The first half of ATVGnet (Chen et al., CVPR 2019): AT-net, speech to landmarks."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self, get_args
@@ -17,7 +18,7 @@ from talkface_lite.networks.at_net import WINDOW, ATNet, ATNetConfig
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.speech import fit_to_frames, mfcc_windows
 from talkface_lite.systems.config import from_json
-from talkface_lite.systems.part import Part, Workload
+from talkface_lite.systems.part import Part, Workload, read_weights
 
 Loss = Literal["paper", "whitened", "mouth"]
 
@@ -115,6 +116,12 @@ class ATNetPart(Part):
         """Standardise MFCC by the training set's ``mfcc_mean`` and ``mfcc_std``, each ``(12,)``."""
         self.at_net.standardise(*(torch.as_tensor(statistics[name]) for name in ("mfcc_mean", "mfcc_std")))
 
+    def start_from(self, path: str | os.PathLike) -> None:
+        """As for every part; the shape basis comes along, since coefficients mean nothing in another."""
+        super().start_from(path)
+        _, tensors = read_weights(path)
+        self.load_state_dict({k: v for k, v in tensors.items() if k.startswith("shape_")}, strict=False)
+
     def encode(self, landmarks: Tensor) -> Tensor:
         """Landmarks in pixels ``(..., 68, 2)`` → PCA coefficients ``(..., K)``, on the weights' device."""
         shapes = normalise(landmarks).flatten(-2)  # (..., 68, 2) → (..., 136)
@@ -185,11 +192,13 @@ class ATNetPart(Part):
         face = torch.as_tensor(h_p, dtype=torch.float32, device=device)[None]
         was_training, state, parts = self.training, None, []
         self.eval()
-        for start in range(first_frame, n_frames, step):
-            windows = windows_between(speech, start, min(start + step, n_frames))
-            h, state = self.at_net(torch.from_numpy(windows).to(device)[None], face, state)
-            parts.append(h[0].cpu().numpy())
-        self.train(was_training)
+        try:
+            for start in range(first_frame, n_frames, step):
+                windows = windows_between(speech, start, min(start + step, n_frames))
+                h, state = self.at_net(torch.from_numpy(windows).to(device)[None], face, state)
+                parts.append(h[0].cpu().numpy())
+        finally:
+            self.train(was_training)
         return np.concatenate(parts)
 
     def generate(

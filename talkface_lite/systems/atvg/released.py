@@ -101,6 +101,13 @@ class ReleasedATVGnet(ATVGnet):
         faces = basis.decode(h, ATVGNET_BOOST)
         return apply_transform(faces, invert_transform(frame)).astype(np.float32)
 
+    def nearest(self, example: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        """As for our own weights, but in the frame that the released networks see the example face in."""
+        basis = self.at_net.shape_pca
+        frame = released_frame(example, basis.mean)
+        faces = basis.decode(basis.encode(apply_transform(landmarks, frame)))
+        return apply_transform(faces, invert_transform(frame))
+
     def paint(
         self, photo: np.ndarray, example: np.ndarray, landmarks: np.ndarray, **options: int
     ) -> Iterator[Frames]:

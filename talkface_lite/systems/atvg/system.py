@@ -88,7 +88,7 @@ class ATVGnet(System):
     def paint(
         self, photo: np.ndarray, example: np.ndarray, landmarks: np.ndarray, **options: int
     ) -> Iterator[Frames]:
-        """Move the face of a photograph to landmarks, see :meth:`VGNetPart.film`."""
+        """Move a face to landmarks, see :meth:`talkface_lite.systems.atvg.vg_net.VGNetPart.film`."""
         return self.vg_net.film(photo, example, landmarks, **options)
 
     def film(self, face: Face, speech: np.ndarray, rng: np.random.Generator) -> Iterator[Stretch]:
@@ -113,17 +113,21 @@ class ATVGnet(System):
         AT-net's six components, as near as it could come. ``with_truth``: VG-net's pictures of the true
         landmarks, where pictures are asked for.
         """
-        face, basis = self.face_of(clip, shown), self.at_net.shape_pca
+        face = self.face_of(clip, shown)
         said = self.speak(clip.speech, face.landmarks)
-        outside = face.landmarks - basis.decode(basis.encode(face.landmarks))
-        nearest = basis.decode(basis.encode(clip.landmarks))
         rows = {
             "from_speech": Shown(said, self._frames(face, said) if pictures else None),
-            "best_possible": Shown(nearest + (0 if self.settings.paper_decoding else outside)),
+            "best_possible": Shown(self.nearest(face.landmarks, clip.landmarks)),
         }
         if pictures:
             rows["with_truth"] = Shown(None, self._frames(face, clip.landmarks))
         return rows
+
+    def nearest(self, example: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        """The best that :meth:`speak` could give, ``(68, 2)`` and ``(T, 68, 2)`` → ``(T, 68, 2)``."""
+        basis = self.at_net.shape_pca
+        outside = example - basis.decode(basis.encode(example))
+        return basis.decode(basis.encode(landmarks)) + (0 if self.settings.paper_decoding else outside)
 
     def _frames(self, face: Face, landmarks: np.ndarray) -> np.ndarray:
         made = self.paint(face.picture, face.landmarks, landmarks)

@@ -75,10 +75,10 @@ class FrameByFrame(VGNet):
 
     def one(self, seen: Photograph, points: Tensor, state: Tensor) -> tuple[Frames, Tensor]:
         """One frame of each film, landmarks ``(B, 136)``; nothing of it has a time axis."""
-        shape = self._shape_of(points)
-        fused = self._fuse(self.f_lmark(shape) - seen.deep_shape, seen.fused)
+        shape, deep = self.read(points)
+        fused = self.fuse(torch.cat((seen.deep, deep - seen.deep_shape), dim=1))
         state = self.conv_gru.step(self.conv_gru.from_input(fused), state)
-        attention = self._attend(shape, seen.shape)
+        attention = self.attention(torch.cat((shape, seen.shape), dim=1))
         middle = self.decode_middle(state) * attention + seen.middle * (1 - attention)
         features = self.decode(middle)
         colour, alpha = self.colour(features), self.alpha(features)

@@ -1,0 +1,159 @@
+"""Which pieces of a part help? `python scripts/ablate.py atvg vg-net --work RUNS`.
+
+Trains each variant of the table in `scripts/recipes.py` from each seed, all with the same clips, batches and
+number of updates, measures each on held-out people, voices and sentences, and prints the differences. A run
+that is there already is not made again, and one that was stopped goes on. One thread a run, two runs at a
+time. With --ship the table that the book shows goes into the package, the sheet of pictures into the pages.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import sheets
+import torch
+from common import PACKAGE, STATIC, Parser, run
+from corpora import draw_all
+from recipes import CORPORA, Comparison, comparison_of, tiny_comparison, tiny_corpus
+
+from talkface_lite.data.features import read_clips
+from talkface_lite.data.opening import open_dataset
+from talkface_lite.errors import InputError
+from talkface_lite.files import write_json
+from talkface_lite.measuring.ablation import Ablation, shipped_ablation
+from talkface_lite.measuring.evaluation import evaluate
+from talkface_lite.systems import load, part_class
+from talkface_lite.training import train
+
+TOLD = ("clips", "seed", "split", "still_head")
+"""What the table says of a corpus."""
+
+
+def comparison_for(arguments: argparse.Namespace) -> Comparison:
+    """What is compared, with tiny numbers where these are asked for."""
+    comparison = comparison_of(arguments.system, arguments.part)
+    return tiny_comparison(comparison) if arguments.tiny else comparison
+
+
+def corpora(arguments: argparse.Namespace, names: Sequence[str]) -> list[Path]:
+    """Folders of clips, drawn where they are missing."""
+    drawn = {name: CORPORA[name] for name in names}
+    if arguments.tiny:
+        drawn = {name: tiny_corpus(corpus) for name, corpus in drawn.items()}
+    needs = part_class(arguments.system, arguments.part).needs
+    return draw_all(drawn, arguments.work / "corpora", needs, 1 if arguments.tiny else None)
+
+
+def folder(arguments: argparse.Namespace, variant: str, seed: int) -> Path:
+    """Where a run leaves its weights and its result."""
+    runs = arguments.work / f"{arguments.system}_{arguments.part}_ablation"
+    return runs / f"{variant}-{seed}".replace(" ", "_")
+
+
+def make(job: tuple[argparse.Namespace, str, int]) -> dict[str, Any]:
+    """Train and measure one variant under one seed."""
+    arguments, variant, seed = job
+    torch.set_num_threads(1)
+    out = folder(arguments, variant, seed)
+    result = out / "result.json"
+    if result.is_file():
+        return json.loads(result.read_text())
+    comparison, kind = comparison_for(arguments), part_class(arguments.system, arguments.part)
+    stage = comparison.variants[variant].seeded(seed)
+    data = open_dataset(corpora(arguments, comparison.train), kind.needs, stage.data)
+    torch.manual_seed(seed)
+    trained = train(stage.part(kind), data, out, stage.training, resume=True, progress=False)
+    values = {"variant": variant, "seed": seed}
+    values |= {name: value for name, value in trained.losses.items() if name == "alpha"}
+    values["seconds"] = trained.record["seconds"]
+    system = load(arguments.system, weights=trained.weights)
+    for test, source in sources(arguments, comparison).items():
+        clips = read_clips(source, frames=kind.needs.pictures)
+        report = evaluate(system, clips, pictures=kind.needs.pictures, frame_step=comparison.frame_step)
+        row = report["systems"][system.name][comparison.row]
+        values[test] = {metric: row[metric]["median"] for metric in comparison.metrics}
+    write_json(result, values)
+    return values
+
+
+def sources(arguments: argparse.Namespace, comparison: Comparison) -> dict[str, Path]:
+    """What is measured on: drawn clips, and recordings where they are there."""
+    found = {test: corpora(arguments, [name])[0] for test, name in comparison.tests.items()}
+    recorded = {name: arguments.work / name for name in comparison.recorded}
+    return found | {name: path for name, path in recorded.items() if path.is_dir()}
+
+
+def table_of(
+    arguments: argparse.Namespace, comparison: Comparison, results: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Everything that the package holds of an ablation."""
+    base, stage = next(iter(comparison.variants.items()))
+    record = json.loads((folder(arguments, base, comparison.seeds[0]) / "record.json").read_text())
+    told = {}
+    for key, names in (("train", comparison.train), ("test", comparison.tests.values())):
+        drawn = {name: {word: CORPORA[name].about()[word] for word in TOLD} for name in names}
+        told[key] = drawn if len(drawn) > 1 else next(iter(drawn.values()))
+    return {
+        "command": f"python scripts/ablate.py {arguments.system} {arguments.part} --work RUNS",
+        **told,
+        "steps": stage.training.steps,
+        "frames_a_step": record["window"] * stage.training.batch_size,
+        **{key: record[key] for key in ("commit", "device", "torch")},
+        "results": results,
+    }
+
+
+def draw_sheet(arguments: argparse.Namespace, comparison: Comparison) -> None:
+    """The picture of some of the variants, all of the first seed."""
+    name, variants = comparison.sheet
+    kind, seed = part_class(arguments.system, arguments.part), comparison.seeds[0]
+    parts = {one: kind.load(folder(arguments, one, seed) / "weights.safetensors") for one in variants}
+    path = arguments.pictures / f"{arguments.part}-{name}.jpg"
+    print(getattr(sheets, name)(parts, path, text="no" if arguments.tiny else None))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draw, train, measure, write the table and the sheet."""
+    parser = Parser(prog="ablate.py", description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("system", metavar="SYSTEM")
+    parser.add_argument("part", metavar="PART")
+    parser.add_argument("--work", type=Path, required=True, metavar="RUNS", help="clips and runs go here")
+    parser.add_argument("--workers", type=int, default=2, help="runs at a time (default 2)")
+    parser.add_argument("--ship", action="store_true", help="write the table and the sheet of pictures")
+    parser.add_argument(
+        "--into", type=Path, default=PACKAGE / "ablations", metavar="FOLDER", help="the table goes here"
+    )
+    parser.add_argument("--pictures", type=Path, default=STATIC, metavar="FOLDER", help="the sheet goes here")
+    parser.add_argument("--tiny", action="store_true", help="tiny numbers, to see that all of it runs")
+    arguments = parser.parse_args(argv)
+    comparison = comparison_for(arguments)
+    if arguments.tiny and arguments.ship and arguments.into == PACKAGE / "ablations":
+        raise InputError("--tiny --ship", "into the package", "--into FOLDER --pictures FOLDER")
+    if arguments.workers < 1:
+        raise InputError("--workers", arguments.workers, "at least 1")
+    corpora(arguments, comparison.train)
+    sources(arguments, comparison)
+    jobs = [(arguments, variant, seed) for seed in comparison.seeds for variant in comparison.variants]
+    if arguments.workers == 1:
+        results = [make(job) for job in jobs]
+    else:
+        os.environ["OMP_NUM_THREADS"] = "1"
+        with ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn")) as pool:
+            results = list(pool.map(make, jobs))
+    table = table_of(arguments, comparison, results)
+    base = next(iter(comparison.variants))
+    names = {name: name for name in comparison.variants}
+    print(Ablation(table, results).table(names, base, comparison.metrics, test=next(iter(comparison.tests))))
+    if arguments.ship:
+        print(write_json(arguments.into / shipped_ablation(comparison.name).name, table))
+        if comparison.sheet:
+            draw_sheet(arguments, comparison)
+
+
+if __name__ == "__main__":
+    run(main)

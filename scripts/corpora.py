@@ -1,0 +1,137 @@
+"""The drawn clips that the book's weights are trained and measured on."""
+
+import json
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from talkface_lite.corpus.synthesis import clip_seed, draw_clip, write_corpus
+from talkface_lite.data.features import Features, save_features
+from talkface_lite.data.needs import Needs
+from talkface_lite.errors import InputError
+from talkface_lite.files import write_json
+from talkface_lite.runtime import cores
+
+TEXT_SEED = 77
+COMMON_WORDS = """
+the a of to and in that it is was for on are as with they at be this from have or by one had not but
+what all were when we there can an your which their said if do will each about how up out them then
+she many some so these would other into has more her two like him see time could no make than first
+been its who now people my made over did down only way find use may water long little very after
+words called just where most know get through back much before go good new write our me man too any
+day same right look think also around another came come work three word must because does part even
+place well such here take why things help put years different away again off went old number great
+tell men say small every found still between name should home big give air line set own under read
+last never us left end along while might next sound below saw something thought both few those
+always looked show large often together asked house world going want school important until form
+food keep children feet land side without boy once animals life enough took sometimes four head
+above kind began almost live page got earth need far hand high year mother light parts country
+father let night following picture being study second eyes soon times story boys since white days
+ever paper hard near sentence better best across during today others however sure means knew it's
+try told young miles sun ways thing whole hear example heard several change answer room sea against
+top turned learn point city play toward five using himself usually money seen didn't car morning
+"""
+"""Common English words. GRID's 51 do not hold every sound of English in every company."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """Clips that are drawn from a seed.
+
+    Parameters
+    ----------
+    clips, seed, split, text, paint:
+        As for :func:`talkface_lite.corpus.synthesis.write_corpus`.
+    still_head:
+        True, False, or None: every other head.
+    common_words:
+        Whether three clips in eight say words drawn from :data:`COMMON_WORDS` instead of sentences of GRID's
+        grammar.
+    """
+
+    clips: int
+    seed: int
+    split: str = "train"
+    still_head: bool | None = False
+    common_words: bool = False
+    text: str | None = None
+    paint: bool = True
+
+    @property
+    def mixed(self) -> bool:
+        """Whether its clips differ by rule; such a corpus is drawn to MFCC and landmarks, in one file."""
+        return self.still_head is None or self.common_words
+
+    def about(self) -> dict[str, Any]:
+        """What a record says of it."""
+        told = asdict(self)
+        return {name: value for name, value in told.items() if value is not None or name == "still_head"}
+
+    def path(self, folder: Path, name: str) -> Path:
+        """Where it lies: a folder of clips, or a file of features."""
+        return folder / (f"{name}.safetensors" if self.mixed else name)
+
+    def draw(self, folder: Path, name: str, needs: Needs, workers: int | None = None) -> Path:
+        """Draw it, unless it is there.
+
+        Raises
+        ------
+        InputError
+            When another corpus is there under this name.
+        """
+        path, about = self.path(folder, name), folder / f"{name}.json"
+        told = self.about() | ({"needs": [needs.recipe, needs.rows]} if self.mixed else {})
+        if path.exists() and about.is_file():
+            if json.loads(about.read_text()) != told:
+                raise InputError(path, "a corpus of other settings", "a new --work")
+            return path
+        print(f"drawing {self.clips} clips: {name}", file=sys.stderr)
+        if self.mixed:
+            save_features(path, self._features(needs, workers or cores()), needs)
+        elif not path.exists():  # whole or not at all
+            settings = {name: getattr(self, name) for name in ("split", "still_head", "text", "paint")}
+            write_corpus(path, self.clips, self.seed, workers=workers, **settings)
+        write_json(about, told)
+        return path
+
+    def _features(self, needs: Needs, workers: int) -> list[Features]:
+        draw = partial(_draw_features, self, needs)
+        if workers == 1:
+            drawn = list(map(draw, range(self.clips)))
+        else:
+            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+                drawn = list(pool.map(draw, range(self.clips), chunksize=20))
+        return [features for features in drawn if features is not None]
+
+
+def draw_all(
+    corpora: dict[str, Corpus], folder: Path, needs: Needs, workers: int | None = None
+) -> list[Path]:
+    """Draw several corpora into a folder, those that are not there."""
+    return [corpus.draw(folder, name, needs, workers) for name, corpus in corpora.items()]
+
+
+def text_of(corpus: Corpus, index: int) -> str | None:
+    """What clip ``index`` says; None: a sentence of GRID's grammar."""
+    if corpus.common_words and (index % 4 == 3 or index % 8 == 2):
+        rng = np.random.default_rng([TEXT_SEED, index])
+        return " ".join(rng.choice(COMMON_WORDS.split(), size=rng.integers(5, 10)))
+    return corpus.text
+
+
+def _draw_features(corpus: Corpus, needs: Needs, index: int) -> Features | None:
+    still = index % 2 == 0 if corpus.still_head is None else corpus.still_head
+    seed, text = clip_seed(corpus.seed, index), text_of(corpus, index)
+    draw: Callable = partial(draw_clip, split=corpus.split, still_head=still, paint=False)
+    try:
+        return Features.of(draw(seed, text=text), needs)
+    except InputError as error:
+        print(f"clip {index} left out: {error}", file=sys.stderr)
+        return None

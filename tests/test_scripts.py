@@ -1,0 +1,438 @@
+"""Scripts that make the book's weights: one table, held against the records; the whole chain, tiny."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import torch
+
+from talkface_lite.data.needs import Needs
+from talkface_lite.errors import InputError
+from talkface_lite.measuring.ablation import Ablation
+from talkface_lite.networks.regression_discriminator import RegressionDiscriminatorConfig
+from talkface_lite.systems import SYSTEMS, load, part_class, system_class
+from talkface_lite.systems.atvg import VGNetPart, VGNetPartConfig
+from talkface_lite.systems.part import shipped_weights
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import ablate  # noqa: E402
+import common  # noqa: E402
+import corpora  # noqa: E402
+import floors  # noqa: E402
+import recipes  # noqa: E402
+import retrain  # noqa: E402
+import train  # noqa: E402
+from small_networks import SMALL_VG_NET  # noqa: E402
+
+MOVED = {"mfcc_shift", "closed_examples", "camera", "mirrored", "window"}
+"""Settings of the data that older records hold among the settings of training."""
+
+
+def script(name, *words):
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(ROOT / "scripts" / name), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, env=env, cwd=ROOT)
+
+
+def recorded(names):
+    system, part, variant = names
+    return json.loads(shipped_weights(system, part, variant=variant).with_suffix(".json").read_text())
+
+
+def plain(settings):
+    return json.loads(json.dumps(asdict(settings)))
+
+
+def both(ours, theirs, path=""):
+    """What differs, of all that both have."""
+    found = []
+    for key in sorted(ours.keys() & theirs.keys()):
+        if isinstance(ours[key], dict) and isinstance(theirs[key], dict):
+            found += both(ours[key], theirs[key], f"{path}{key}.")
+        elif ours[key] != theirs[key]:
+            found.append(f"{path}{key}: {theirs[key]} in the record, {ours[key]} in the table")
+    return found
+
+
+def of_run(stage, kind, record):
+    """What the record of one run says otherwise than the table."""
+    config = plain(stage.config_of(kind)) | stage.shipped_otherwise
+    found = both(config, record["config"], "config.")
+    found += [
+        f"config.{name} needs no word any more"
+        for name, value in stage.shipped_otherwise.items()
+        if record["config"].get(name) != value or plain(stage.config_of(kind))[name] == value
+    ]
+    training, data = plain(stage.training), plain(stage.data)
+    data["window"] = stage.data.window_of(kind.needs)
+    found += both(training, record["settings"], "settings.")
+    found += both(data, record["settings"], "data.")
+    found += both(data, record["data"].get("settings", {}) if "data" in record else {}, "data.")
+    unknown = record["settings"].keys() - training.keys() - MOVED
+    found += [f"settings.{name} is not in the table" for name in sorted(unknown)]
+    windows = stage.training.steps * stage.training.batch_size
+    told = {"step": stage.training.steps, "window": data["window"], "windows_seen": windows}
+    return found + both(told, record)
+
+
+def of_corpora(recipe, record):
+    """What the record says otherwise of the clips than the table."""
+    told = record.get("drawn", record["data"])
+    train_set = {name: recipes.CORPORA[name].about() for name in recipe.train}
+    test_set = {head: recipes.CORPORA[name].about() for head, name in recipe.held_out.items()}
+    found = both(train_set, told.get("train", {}), "train.") + both(test_set, told.get("test", {}), "test.")
+    for key, corpus_set in (("train_seed", train_set), ("test_seed", test_set)):
+        if key in told and {corpus["seed"] for corpus in corpus_set.values()} != {told[key]}:
+            found.append(f"{key}: {told[key]}")
+    if recipe.held_out.keys() != record["metrics"].keys():
+        found.append(f"measured on {sorted(record['metrics'])}")
+    # a few sentences of common words cannot be spoken
+    drawn = sum(corpus["clips"] for corpus in train_set.values())
+    if not drawn - 10 <= record["clips"] <= drawn:
+        found.append(f"{record['clips']} clips in the record, {drawn} in the table")
+    clips = {head: corpus["clips"] for head, corpus in test_set.items()}
+    return found + both(clips, {head: row["clips"] for head, row in record["metrics"].items()}, "metrics.")
+
+
+def differences(names, record):
+    recipe, kind = recipes.RECIPES[names], part_class(*names[:2])
+    found = of_run(recipe.stages[recipe.ships], kind, record) + of_corpora(recipe, record)
+    for network, stage in recipe.beside.items():
+        found += of_run(recipe.stages[stage], kind, record[network])
+    return found
+
+
+@pytest.mark.parametrize("names", recipes.RECIPES, ids=" ".join)
+def test_the_table_is_what_the_records_say(names):
+    assert differences(names, recorded(names)) == []
+
+
+def test_every_weights_file_of_the_package_has_a_recipe_and_every_recipe_its_file():
+    made = {shipped_weights(system, part, variant=v).name for system, part, v in recipes.RECIPES}
+    there = {path.name for path in Path(str(files("talkface_lite") / "weights")).glob("*.safetensors")}
+    assert made == there - {"shape_pca.safetensors"}
+    for system, part, variant in recipes.RECIPES:
+        assert system in SYSTEMS
+        assert variant in ("", *system_class(system).variants)
+        changes = system_class(system).variants.get(variant, {}).get(part, {})
+        recipe = recipes.RECIPES[system, part, variant]
+        assert changes.items() <= recipe.stages[recipe.ships].config.items()
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "said"),
+    [
+        (("settings", "learning_rate"), 0.1, "settings.learning_rate"),
+        (("settings", "closed_examples"), 0.0, "data.closed_examples"),
+        (("settings", "a_new_one"), 0.0, "settings.a_new_one"),
+        (("config", "vg_net", "memory"), 3, "config.vg_net.memory"),
+        (("config", "mouth_weight"), 0.0, "config.mouth_weight"),
+        (("window",), 16, "window"),
+        (("clips",), 100, "100 clips"),
+        (("data", "train", "train-b", "seed"), 1, "train.train-b.seed"),
+        (("data", "test", "still", "clips"), 1, "test.still.clips"),
+        (("discriminator", "settings", "steps"), 2600, "settings.steps"),
+        (("discriminator", "config", "colour_weight"), 0.0, "config.colour_weight"),
+        (("metrics", "still", "clips"), 1, "metrics.still"),
+    ],
+)
+def test_a_record_of_another_run_is_noticed(where, value, said):
+    names = ("atvg", "vg-net", "")
+    record = copy.deepcopy(recorded(names))
+    place = record
+    for key in where[:-1]:
+        place = place[key]
+    place[where[-1]] = value
+    assert any(said in line for line in differences(names, record))
+
+
+def test_the_table_of_ablations_is_what_the_package_holds():
+    for (system, part), comparison in recipes.ABLATIONS.items():
+        held = Ablation.shipped(comparison.name)
+        assert {run["variant"] for run in held.results} == set(comparison.variants)
+        assert held.seeds == comparison.seeds
+        assert held.about["steps"] == {s.training.steps for s in comparison.variants.values()}.pop()
+        (window,) = {s.data.window_of(part_class(system, part).needs) for s in comparison.variants.values()}
+        (batch,) = {stage.training.batch_size for stage in comparison.variants.values()}
+        assert held.about["frames_a_step"] == window * batch
+        for key, (name,) in (("train", comparison.train), ("test", tuple(comparison.tests.values()))):
+            assert held.about[key].items() <= recipes.CORPORA[name].about().items()
+        for test in comparison.tests:
+            assert set(held.results[0][test]) == set(comparison.metrics)
+
+
+def test_each_variant_changes_one_thing_of_the_base():
+    for (system, part), comparison in recipes.ABLATIONS.items():
+        kind = part_class(system, part)
+        told = [(plain(s.config_of(kind)), plain(s.data)) for s in comparison.variants.values()]
+        base = told[0]
+        for name, one in zip(list(comparison.variants)[1:], told[1:]):
+            changed = both(base[0], one[0]) + both(base[1], one[1])
+            assert changed, name
+            assert len(changed) <= 2, (name, changed)
+
+
+# ---- the clips
+
+
+def test_what_the_training_clips_say():
+    said = recipes.CORPORA["said"]
+    assert corpora.text_of(said, 3) == "soon point all large didn't down"
+    assert corpora.text_of(said, 2) == "great over down eyes have under"
+    assert corpora.text_of(said, 3999) == "soon money that people him work these"
+    assert [corpora.text_of(said, index) is None for index in range(8)] == [1, 1, 0, 0, 1, 1, 1, 0]
+
+
+def test_mixed_corpus_is_one_file_of_features_every_other_head_still(tmp_path):
+    from talkface_lite.corpus.synthesis import clip_seed, draw_clip
+    from talkface_lite.data.features import Features, read_features
+
+    corpus = corpora.Corpus(clips=3, seed=1000, still_head=None, common_words=True, paint=False, text="no")
+    path = corpus.draw(tmp_path, "some", Needs(), workers=1)
+    drawn = list(read_features(path))
+    for index, still in enumerate((True, False, True)):
+        text = "great over down eyes have under" if index == 2 else "no"
+        clip = draw_clip(clip_seed(1000, index), split="train", still_head=still, paint=False, text=text)
+        assert (drawn[index].landmarks == clip.landmarks).all()
+        assert (drawn[index].rows == Features.of(clip).rows).all()
+
+
+def test_a_corpus_is_drawn_once_and_never_taken_for_another(tmp_path):
+    corpus = corpora.Corpus(clips=1, seed=3, text="no", paint=False)
+    path = corpus.draw(tmp_path, "some", Needs(), workers=1)
+    (clip,) = path.glob("clip-*.safetensors")
+    before = clip.stat().st_mtime_ns
+    assert corpus.draw(tmp_path, "some", Needs(), workers=1) == path
+    assert clip.stat().st_mtime_ns == before
+    with pytest.raises(InputError, match="a corpus of other settings"):
+        replace(corpus, seed=4).draw(tmp_path, "some", Needs(), workers=1)
+
+
+# ---- training
+
+
+def test_one_network_of_another_part_is_taken_and_nothing_else():
+    judge = RegressionDiscriminatorConfig(
+        image=(4, 4, 4, 4), features=4, landmark=(4, 4), hidden=4, layers=1, unused_decoder=False
+    )
+    torch.manual_seed(0)
+    plain_part = VGNetPart(VGNetPartConfig(vg_net=SMALL_VG_NET, mouth_weight=4.0))
+    judged = VGNetPart(VGNetPartConfig(vg_net=SMALL_VG_NET, discriminator=judge, colour_weight=0.3))
+    made = train.with_network(plain_part, judged, "discriminator")
+    assert made.config == replace(plain_part.config, discriminator=judge)
+    for network, source in (("vg_net", plain_part), ("discriminator", judged)):
+        wanted = source.networks()[network].state_dict()
+        for name, value in made.networks()[network].state_dict().items():
+            assert torch.equal(value, wanted[name]), name
+
+
+@pytest.mark.parametrize(
+    ("main", "words", "line"),
+    [
+        (train.main, ["nobody", "at-net"], "system: got 'nobody', expected atvg"),
+        (train.main, ["atvg", "nose"], "part: got 'nose', expected at-net or vg-net, the parts of atvg"),
+        (train.main, ["atvg", "at-net", "--variant", "x"], "variant: got 'x', expected no_lstm"),
+        (
+            train.main,
+            ["atvg", "vg-net", "--variant", "no_lstm"],
+            "recipe of vg-net of atvg no_lstm: got none",
+        ),
+        (train.main, ["atvg", "at-net", "--loss", "paper", "--ship"], "--ship: got loss other than"),
+        (train.main, ["atvg", "at-net", "--tiny", "--ship"], "--tiny --ship: got into the package"),
+        (ablate.main, ["nobody", "at-net"], "system: got 'nobody', expected atvg"),
+        (ablate.main, ["atvg", "nose"], "part: got 'nose', expected at-net or vg-net"),
+        (ablate.main, ["atvg", "at-net"], "ablation of at-net of atvg: got none"),
+        (ablate.main, ["atvg", "vg-net", "--tiny", "--ship"], "--tiny --ship: got into the package"),
+        (ablate.main, ["atvg", "vg-net", "--workers", "0"], "--workers: got 0, expected at least 1"),
+        (retrain.main, ["--only", "a nap"], "--only: got a nap, expected shape basis, atvg at-net"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, main, words, line):
+    with pytest.raises(InputError) as caught:
+        main([*words, "--work", str(tmp_path / "runs")])
+    assert str(caught.value).startswith(line)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unknown_part_ends_with_exit_code_2(tmp_path):
+    done = script("train.py", "atvg", "nose", "--work", tmp_path / "runs")
+    assert done.returncode == 2
+    assert done.stderr == "train.py: part: got 'nose', expected at-net or vg-net, the parts of atvg\n"
+    assert done.stdout == ""
+
+
+def test_a_wrong_word_is_one_line_too(capsys, tmp_path):
+    with pytest.raises(SystemExit) as caught:
+        train.main(["atvg", "at-net", "--work", str(tmp_path), "--no-memory"])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == "train.py: unrecognized arguments: --no-memory (see --help)\n"
+    with pytest.raises(InputError, match="no recording of speech"):
+        common.sounds_in(tmp_path)
+
+
+# ---- the chain
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    from talkface_lite.corpus.voice import speak
+    from talkface_lite.media import write_speech
+
+    work = tmp_path_factory.mktemp("chain")
+    write_speech(work / "recordings" / "no.wav", speak("no", "felicity").speech)
+    before = {path: path.read_bytes() for path in shipped_files()}
+    done = script("retrain.py", "--work", work, "--tiny", "--recordings", work / "recordings")
+    assert done.returncode == 0, done.stderr[-2000:]
+    changed = [path.name for path in shipped_files() if path.read_bytes() != before.get(path)]
+    assert changed == []
+    return work, done.stdout
+
+
+def shipped_files():
+    package = Path(str(files("talkface_lite")))
+    found = [*package.glob("weights/*"), *package.glob("ablations/*")]
+    return found + list((ROOT / "book" / "_static").glob("*.*"))
+
+
+def test_the_whole_chain_runs_and_leaves_all_that_ships(chain):
+    work, told = chain
+    found = list(retrain.steps(work, tiny=True, recordings=work / "recordings"))
+    assert [step.name for step in found] == [
+        "shape basis", "atvg at-net", "atvg at-net no_lstm", "atvg vg-net", "atvg vg-net ablation",
+        "front picture", "identities", "real speech",
+    ]  # fmt: skip
+    names = {path.relative_to(work / "package").as_posix() for step in found for path in step.makes}
+    there = {path.relative_to(work / "package").as_posix() for path in (work / "package").rglob("*.*")}
+    assert there == names
+    shipped = {path.name for path in Path(str(files("talkface_lite") / "weights")).iterdir()}
+    assert {Path(name).name for name in names if name.startswith("weights/")} == shipped
+    log = retrain.Log(work / "retrain.json")
+    assert all(log.done(step) and log.seconds(step) > 0 for step in found)
+    assert "in all" in told
+    assert retrain.table(found, log) in told
+
+
+def test_what_the_chain_ships_can_be_used(chain):
+    weights = chain[0] / "package" / "weights"
+    system = load(
+        "atvg", weights=[weights / "atvg_at_net_lite.safetensors", weights / "atvg_vg_net_lite.safetensors"]
+    )
+    assert system.at_net.config.loss == "mouth"
+    assert system.vg_net.config.mouth_weight == 4.0
+    assert system.vg_net.discriminator is not None
+    no_lstm = part_class("atvg", "at-net").load(weights / "atvg_at_net_lite_no_lstm.safetensors")
+    assert not no_lstm.config.at_net.recurrent
+    record = json.loads((weights / "atvg_vg_net_lite.json").read_text())
+    assert record["step"] == record["discriminator"]["step"] == 2
+    assert record["discriminator"]["start_from"] != ""
+    assert record["drawn"]["train"]["train-d"]["seed"] == 4003
+    assert set(record["metrics"]) == {"still", "moving"}
+    row = record["metrics"]["moving"]["systems"]["atvg"]["with_truth"]
+    assert {"psnr", "ssim", "mouth_gain"} <= row.keys()
+    assert set(record["all_seconds"]) == {"first", "second", "measuring"}
+
+
+def test_the_ablation_of_the_chain_can_be_read(chain):
+    held = Ablation.read(chain[0] / "package" / "ablations" / "vg_net.json")
+    shipped = Ablation.shipped("vg_net")
+    assert held.about.keys() == shipped.about.keys()
+    assert {run["variant"] for run in held.results} == {run["variant"] for run in shipped.results}
+    assert held.seeds == (0, 1)
+    assert set(held.results[0]) == set(shipped.results[0]) - {"grid"}
+    assert set(held.results[0]["test-still"]) == set(shipped.results[0]["test-still"])
+
+
+def test_what_is_done_is_not_done_again(chain, monkeypatch, capsys):
+    work, _ = chain
+    ran = []
+    monkeypatch.setattr(retrain.Step, "run", lambda step, apart: ran.append(step.name))
+    words = ["--work", str(work), "--tiny", "--recordings", str(work / "recordings")]
+    retrain.main(words)
+    assert ran == []
+    sheet = work / "package" / "static" / "identities.jpg"
+    sheet.rename(sheet.with_suffix(".away"))
+    retrain.main([*words, "--list"])
+    assert ran == []
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines() if "identities" in line][
+        -1
+    ] == "no"
+    retrain.main([*words, "--only", "shape basis"])
+    assert ran == []
+    retrain.main(words)
+    assert ran == ["identities"]
+    sheet.with_suffix(".away").rename(sheet)
+
+
+def test_a_training_that_is_there_is_not_made_again(chain, monkeypatch):
+    work, _ = chain
+    monkeypatch.setattr(train, "train", None)
+    monkeypatch.setattr(train, "evaluate", None)
+    package = work / "package" / "weights"
+    record = (package / "atvg_vg_net_lite.json").read_bytes()
+    weights = (package / "atvg_vg_net_lite.safetensors").read_bytes()
+    train.main(["atvg", "vg-net", "--work", str(work), "--tiny", "--ship", "--into", str(package)])
+    assert (package / "atvg_vg_net_lite.safetensors").read_bytes() == weights
+    assert (package / "atvg_vg_net_lite.json").read_bytes() == record
+
+
+def test_a_step_that_fails_is_not_done_and_its_time_counts(tmp_path):
+    step = retrain.Step(name="one", script="scripts/none.py", words=(), makes=(tmp_path / "made",))
+    log = retrain.Log(tmp_path / "retrain.json")
+    with pytest.raises(InputError, match="step 'one': got exit code 2, expected 0; run again"):
+        step.run(apart=True)
+    log.add(step, 2.0, done=False)
+    assert not log.done(step)
+    step.makes[0].touch()
+    log.add(step, 3.0, done=True)
+    again = retrain.Log(tmp_path / "retrain.json")
+    assert again.done(step)
+    assert again.seconds(step) == 5.0
+    step.makes[0].unlink()
+    assert not again.done(step)
+
+
+def test_the_list_says_what_is_recorded(capsys, tmp_path):
+    retrain.main(["--work", str(tmp_path / "runs"), "--list"])
+    lines = capsys.readouterr().out.splitlines()
+    (row,) = [line for line in lines if line.startswith("atvg vg-net  ")]
+    seconds = recorded(("atvg", "vg-net", ""))
+    known = seconds.get("all_seconds") or {"a": seconds["seconds"], "b": seconds["discriminator"]["seconds"]}
+    assert row.split()[2:5] == ["no", "-", retrain.clock(sum(known.values()))]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_clock():
+    assert retrain.clock(None) == "-"
+    assert retrain.clock(59.6) == "0:01:00"
+    assert retrain.clock(3723) == "1:02:03"
+
+
+# ---- the floors
+
+
+def test_the_picture_of_the_floors_is_the_contract():
+    assert floors.OUT.read_text() == floors.svg(floors.floors())
+
+
+def test_floors_are_read_from_the_contract(tmp_path):
+    contract = tmp_path / "pyproject.toml"
+    contract.write_text('[[tool.importlinter.contracts]]\ntype = "layers"\nlayers = ["a.b | a.c", "(a.d)"]\n')
+    assert floors.floors(contract) == [["b", "c"], ["d"]]
+    contract.write_text("[project]\n")
+    with pytest.raises(InputError, match="no contract of layers"):
+        floors.floors(contract)
+
+
+def test_the_page_for_maintainers_has_a_sentence_for_every_room():
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    for name in (name for floor in floors.floors() for name in floor):
+        assert f"| `{name}" in page or f"`{name}` |" in page, name
+    assert "book/_static/floors.svg" in page

@@ -96,6 +96,8 @@ def test_no_cut_goes_unnoticed(shard):
         refused(shard)
     shard.write_bytes(content + bytes(10240))  # other tar programs fill up the last record
     assert len(list(read_shard(shard))) == 3
+    shard.write_bytes(content + bytes(100))  # which never fill up part of a block
+    refused(shard)
     shard.write_bytes(content + b"more")
     assert "behind the end" in refused(shard)
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from talkface_lite.clip import Clip
+from talkface_lite.clip import Clip, Interval
 from talkface_lite.data import opening
 from talkface_lite.data.dataset import Dataset
-from talkface_lite.data.features import digest_of
+from talkface_lite.data.features import Features, digest_of
 from talkface_lite.data.needs import DataSettings, Needs
 from talkface_lite.data.opening import StreamedDataset, open_dataset
 from talkface_lite.errors import InputError
@@ -78,3 +78,30 @@ def test_the_ends_of_what_settings_may_be():
     for bad in (*wrong, {"mfcc_shift": -1.0}, {"mfcc_shift": float("nan")}, {"streaming": "often"}):
         with pytest.raises(InputError, match=next(iter(bad))):
             DataSettings(**bad)
+
+
+def spoken_clip(*words: tuple[str, float, float], n: int = 20) -> Features:
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((4 * (n - 1) + 28, 12)).astype(np.float32)
+    landmarks = rng.uniform(20, 100, (n, 68, 2)).astype(np.float32)
+    return Features(rows=rows, landmarks=landmarks, words=tuple(Interval(*word) for word in words))
+
+
+def test_the_word_of_a_window_is_the_one_most_of_it_is_spoken_in():
+    clip = spoken_clip(("one", 0.04, 0.16), ("other", 0.16, 0.2), ("two", 0.2, 0.44))
+    data = Dataset([clip], needs=Needs(window=8, words=("two", "one")))
+    batch = data.batch([(0, 0, 0), (0, 4, 0), (0, 12, 0)])
+    # frames 1-3 are "one", 5-10 are "two"; what is not in the vocabulary is no word
+    assert batch.word.tolist() == [1, 0, -1]  # in the first window three frames of each: the first counts
+    assert batch.spoken[0].nonzero().flatten().tolist() == [1, 2, 3]
+    assert batch.spoken[1].nonzero().flatten().tolist() == [1, 2, 3, 4, 5, 6]
+    assert not batch.spoken[2].any()
+    assert Dataset([clip], needs=Needs(window=8)).batch([(0, 0, 0)]).word is None
+
+
+@pytest.mark.parametrize(("window", "starts"), [(8, range(3, 6)), (4, range(5, 8))])
+def test_windows_are_laid_around_a_word(window, starts):
+    # the word is frames 5-10, six of them: a window of 8 holds it whole, one of 4 lies within it
+    data = Dataset([spoken_clip(("two", 0.2, 0.44))], needs=Needs(window=window, words=("two",)))
+    seen = {data._draw(0, np.random.default_rng(seed))[1] for seed in range(60)}
+    assert seen == set(starts)

@@ -20,6 +20,7 @@ from talkface_lite.errors import InputError
 from talkface_lite.systems.part import Part, read_weights
 from talkface_lite.training import TrainingSettings, train
 from talkface_lite.training.loop import held_out_figures
+from talkface_lite.training.record import run_record
 
 torch.set_num_threads(1)
 
@@ -302,6 +303,36 @@ def test_another_run_is_neither_overwritten_nor_gone_on_with(tmp_path):
     run(tmp_path / "cosine", replace(SETTINGS, schedule="cosine"))
     with pytest.raises(InputError, match="steps of the run to resume: got 6"):
         run(tmp_path / "cosine", replace(SETTINGS, schedule="cosine", steps=8), resume=True)
+
+
+def test_the_run_of_another_part_or_from_other_weights_is_told_by_its_name(tmp_path):
+    class Other(Toy):
+        name = "curve"
+
+    run(tmp_path)
+    with pytest.raises(InputError, match=r"part of the run to resume, .+: got toy line, expected as asked"):
+        run(tmp_path, part=fresh(Other), resume=True)
+    part = fresh()
+    part.started = "abc"
+    with pytest.raises(InputError, match=r"start_from of the run to resume, .+: got none, expected as asked"):
+        run(tmp_path, part=part, resume=True)
+
+
+@pytest.mark.parametrize(("asked", "on_gpu"), [("cuda", True), ("cpu", False)])
+def test_the_record_names_the_device_and_its_memory(monkeypatch, asked, on_gpu):
+    monkeypatch.setenv("TALKFACE_DEVICE", asked)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a large one")
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 77 << 20)
+    record = run_record(fresh(), make_data(), SETTINGS, 5, 1.26)
+    assert (record["step"], record["seconds"], record["windows_seen"]) == (5, 1.3, 15)
+    if on_gpu:
+        assert (record["device"], record["peak_memory_mib"]) == ("a large one", 77)
+    else:
+        assert "CPU" in record["device"]
+        assert record["peak_memory_mib"] > 77
+    two = run_record(fresh(), make_data(), replace(SETTINGS, devices=2), 5, 0)
+    assert two["windows_seen"] == 5 * 3 * 2
 
 
 def test_weights_without_a_checkpoint_are_not_overwritten(tmp_path):

@@ -294,7 +294,8 @@ def _headers(file: BinaryIO, path: str | os.PathLike) -> Iterator[tuple[str, str
             raise InputError(place, "a header that is broken or not of a tar", "a shard of clips")
         written, (key, _, name) = block[:100].rstrip(b"\0"), member.name.partition(".")
         kind = _KINDS.get(member.type, "member of another kind")
-        plain = kind == "member" and name in LIMITS and _is_key(key) and member.name.encode() == written
+        known = name in LIMITS and _is_key(key) and not any(block[345:500])  # no prefix before the name
+        plain = kind == "member" and known and member.name.encode() == written
         if not plain:
             got = f"a {kind} named {ascii(written)[1:]}"
             raise InputError(place, got, "plain files named KEY." + ", KEY.".join(LIMITS))

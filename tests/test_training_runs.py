@@ -261,6 +261,8 @@ def test_held_out_clips_choose_the_best_weights(tmp_path):
     again.figures = (1.5,)
     play(tmp_path, again, replace(settings, steps=7), validation=held_out(), resume=True)
     assert torch.equal(load_file(tmp_path / "best.safetensors")["player.weight"], best["player.weight"])
+    steps = [row["step"] for row in csv.DictReader((tmp_path / "log.csv").open())]
+    assert steps == ["2", "3", "4", "6", "7"], "each step has one line"
 
 
 def test_held_out_figures_are_weighed_by_frames(tmp_path):

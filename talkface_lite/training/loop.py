@@ -155,7 +155,7 @@ class _Run:
             ranks=fabric.world_size,
         )
         began, losses = time.monotonic() - self.done.seconds, {}
-        saved_at = looked_at = -1
+        saved_at = -1
         with self._bar(first_process) as bar:
             while not self._finished(fabric):
                 scale = settings.scale_at(self.done.step)
@@ -167,13 +167,12 @@ class _Run:
                 found: dict[str, float] = {}
                 if step % settings.checkpoint_every == 0:
                     found, saved_at = self._look(fabric, wrapped), step
-                    looked_at = step
                     self._save(fabric)
                 if first_process and (step % settings.log_every == 0 or step == settings.steps or found):
                     values = _finite(step, losses)
                     log.add(step, self.done.seconds, settings.learning_rate * scale, values | found)
                     bar.set_postfix({name: f"{value:.4g}" for name, value in _short(values, found).items()})
-            if losses and looked_at != self.done.step:
+            if losses and saved_at != self.done.step:
                 found = self._look(fabric, wrapped)
                 if found and first_process:
                     rate = settings.learning_rate * settings.scale_at(self.done.step - 1)

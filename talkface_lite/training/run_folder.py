@@ -190,7 +190,8 @@ class Log:
         self.rows = [row for row in _read_log(path) if int(row["step"]) <= first_step]
 
     def add(self, step: int, seconds: float, rate: float, values: Mapping[str, float]) -> None:
-        """One more line, ``values`` by the names of their columns."""
+        """The line of a step, ``values`` by the names of their columns; it replaces an earlier one."""
+        self.rows = [row for row in self.rows if int(row["step"]) != step]
         row = {"step": step, "seconds": f"{seconds:.1f}", "learning_rate": f"{rate:.3g}"}
         self.rows.append(row | {name: f"{value:.6g}" for name, value in values.items()})
         columns = list(dict.fromkeys(name for row in self.rows for name in row))

@@ -1,0 +1,149 @@
+"""One command makes every weights file and picture of the book again: tried whole, with tiny numbers."""
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from test_scripts import ROOT, recorded, retrain, script, train
+
+from talkface_lite.errors import InputError
+from talkface_lite.measuring.ablation import Ablation
+from talkface_lite.systems import load, part_class
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    from talkface_lite.corpus.voice import speak
+    from talkface_lite.media import write_speech
+
+    work = tmp_path_factory.mktemp("chain")
+    write_speech(work / "recordings" / "no.wav", speak("no", "felicity").speech)
+    before = {path: path.read_bytes() for path in shipped_files()}
+    done = script("retrain.py", "--work", work, "--tiny", "--recordings", work / "recordings")
+    assert done.returncode == 0, done.stderr[-2000:]
+    changed = [path.name for path in shipped_files() if path.read_bytes() != before.get(path)]
+    assert changed == []
+    return work, done.stdout
+
+
+def shipped_files():
+    package = Path(str(files("talkface_lite")))
+    found = [*package.glob("weights/*"), *package.glob("ablations/*")]
+    return found + list((ROOT / "book" / "_static").glob("*.*"))
+
+
+def test_the_whole_chain_runs_and_leaves_all_that_ships(chain):
+    work, told = chain
+    found = list(retrain.steps(work, tiny=True, recordings=work / "recordings"))
+    assert [step.name for step in found] == [
+        "shape basis", "atvg at-net", "atvg at-net no_lstm", "atvg vg-net", "atvg vg-net ablation",
+        "front picture", "identities", "real speech",
+    ]  # fmt: skip
+    names = {path.relative_to(work / "package").as_posix() for step in found for path in step.makes}
+    there = {path.relative_to(work / "package").as_posix() for path in (work / "package").rglob("*.*")}
+    assert there == names
+    shipped = {path.name for path in Path(str(files("talkface_lite") / "weights")).iterdir()}
+    assert {Path(name).name for name in names if name.startswith("weights/")} == shipped
+    log = retrain.Log(work / "retrain.json")
+    assert all(log.done(step) and log.seconds(step) > 0 for step in found)
+    assert "in all" in told
+    assert retrain.table(found, log) in told
+
+
+def test_what_the_chain_ships_can_be_used(chain):
+    weights = chain[0] / "package" / "weights"
+    system = load(
+        "atvg", weights=[weights / "atvg_at_net_lite.safetensors", weights / "atvg_vg_net_lite.safetensors"]
+    )
+    assert system.at_net.config.loss == "mouth"
+    assert system.vg_net.config.mouth_weight == 4.0
+    assert system.vg_net.discriminator is not None
+    no_lstm = part_class("atvg", "at-net").load(weights / "atvg_at_net_lite_no_lstm.safetensors")
+    assert not no_lstm.config.at_net.recurrent
+    record = json.loads((weights / "atvg_vg_net_lite.json").read_text())
+    assert record["step"] == record["discriminator"]["step"] == 2
+    assert record["discriminator"]["start_from"] != ""
+    assert record["drawn"]["train"]["train-d"]["seed"] == 4003
+    assert set(record["metrics"]) == {"still", "moving"}
+    row = record["metrics"]["moving"]["systems"]["atvg"]["with_truth"]
+    assert {"psnr", "ssim", "mouth_gain"} <= row.keys()
+    assert set(record["all_seconds"]) == {"first", "second", "measuring"}
+
+
+def test_the_ablation_of_the_chain_can_be_read(chain):
+    held = Ablation.read(chain[0] / "package" / "ablations" / "vg_net.json")
+    shipped = Ablation.shipped("vg_net")
+    assert held.about.keys() == shipped.about.keys()
+    assert {run["variant"] for run in held.results} == {run["variant"] for run in shipped.results}
+    assert held.seeds == (0, 1)
+    assert set(held.results[0]) == set(shipped.results[0]) - {"grid"}
+    assert set(held.results[0]["test-still"]) == set(shipped.results[0]["test-still"])
+
+
+def test_what_is_done_is_not_done_again(chain, monkeypatch, capsys):
+    work, _ = chain
+    ran = []
+    monkeypatch.setattr(retrain.Step, "run", lambda step, apart: ran.append(step.name))
+    words = ["--work", str(work), "--tiny", "--recordings", str(work / "recordings")]
+    retrain.main(words)
+    assert ran == []
+    sheet = work / "package" / "static" / "identities.jpg"
+    sheet.rename(sheet.with_suffix(".away"))
+    retrain.main([*words, "--list"])
+    assert ran == []
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines() if "identities" in line][
+        -1
+    ] == "no"
+    retrain.main([*words, "--only", "shape basis"])
+    assert ran == []
+    retrain.main(words)
+    assert ran == ["identities"]
+    sheet.with_suffix(".away").rename(sheet)
+
+
+def test_a_training_that_is_there_is_not_made_again(chain, monkeypatch):
+    work, _ = chain
+    monkeypatch.setattr(train, "train", None)
+    monkeypatch.setattr(train, "evaluate", None)
+    package = work / "package" / "weights"
+    record = (package / "atvg_vg_net_lite.json").read_bytes()
+    weights = (package / "atvg_vg_net_lite.safetensors").read_bytes()
+    train.main(["atvg", "vg-net", "--work", str(work), "--tiny", "--ship", "--into", str(package)])
+    assert (package / "atvg_vg_net_lite.safetensors").read_bytes() == weights
+    assert (package / "atvg_vg_net_lite.json").read_bytes() == record
+
+
+def test_a_step_that_fails_is_not_done_and_its_time_counts(tmp_path):
+    step = retrain.Step(name="one", script="scripts/none.py", words=(), makes=(tmp_path / "made",))
+    log = retrain.Log(tmp_path / "retrain.json")
+    with pytest.raises(InputError, match="step 'one': got exit code 2, expected 0; run again"):
+        step.run(apart=True)
+    log.add(step, 2.0, done=False)
+    assert not log.done(step)
+    step.makes[0].touch()
+    log.add(step, 3.0, done=True)
+    again = retrain.Log(tmp_path / "retrain.json")
+    assert again.done(step)
+    assert again.seconds(step) == 5.0
+    step.makes[0].unlink()
+    assert not again.done(step)
+
+
+def test_the_list_says_what_is_recorded(capsys, tmp_path):
+    retrain.main(["--work", str(tmp_path / "runs"), "--list"])
+    lines = capsys.readouterr().out.splitlines()
+    (row,) = [line for line in lines if line.startswith("atvg vg-net  ")]
+    seconds = recorded(("atvg", "vg-net", ""))
+    known = seconds.get("all_seconds") or {"a": seconds["seconds"], "b": seconds["discriminator"]["seconds"]}
+    assert row.split()[2:5] == ["no", "-", retrain.clock(sum(known.values()))]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_clock():
+    assert retrain.clock(None) == "-"
+    assert retrain.clock(59.6) == "0:01:00"
+    assert retrain.clock(3723) == "1:02:03"
+
+
+# ---- the floors

@@ -108,8 +108,6 @@ class System(ABC):
     """How many parts, from the first, it cannot do without."""
     side: ClassVar[int] = CROP_SIZE
     """Of its pictures, pixels."""
-    own_row: ClassVar[str] = "from_speech"
-    """The row of :meth:`rows` that is the system as it is used."""
 
     def __init__(self, parts: Mapping[str, Part], settings: Any = None) -> None:
         self._parts = dict(parts)

@@ -272,3 +272,16 @@ def test_prepare_offers_what_the_package_has():
     assert options["per_shard"].default == RECORDINGS_PER_SHARD
     assert options["size"].choices == SIZES
     assert options["detector"].choices == DETECTORS
+
+
+def test_help_needs_no_torch():
+    code = (
+        "import sys; from talkface_lite import cli, systems\n"
+        "for words in ([], ['corpus', 'out'], ['info'], ['bench']): cli._parser(words)\n"
+        "assert 'torch' not in sys.modules and systems.SYSTEMS"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

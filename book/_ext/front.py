@@ -41,7 +41,7 @@ CELL, GAP, WAVE, FACE = 208, 6, 92, slice(42, 208)
 SPEAKER, SIDE, STRIP = 89, 360, 72
 BEFORE, AFTER = 0.2, 0.4
 """The person of the film, sides of its pictures in pixels, and seconds of rest around the sentence."""
-BLUE, ORANGE, GREY = (0, 114, 178), (213, 94, 0), (150, 158, 166)
+BLUE, ORANGE = (0, 114, 178), (213, 94, 0)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What an MFCC front end chooses (:class:`MFCCSettings`), and three recipes: the choices of published ones.
+"""What an MFCC front end chooses, and three recipes: the choices of published ones.
 
 The settings differ from toolbox to toolbox, and with them the numbers; the steps do not: they are in
 :mod:`talkface_lite.speech`.

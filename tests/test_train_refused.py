@@ -1,8 +1,13 @@
 """What ``talkface train`` does not take: one line, exit code 2, nothing written and nothing lost."""
 
+import json
+import shutil
+
 import pytest
 import torch
 from cli_inputs import refused
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from test_train_command import SHORT, make_clips
 
 from talkface_lite import cli
@@ -33,3 +38,60 @@ def train(clips, out, *flags: str, part: str = "at-net") -> int:
 def test_settings_out_of_range(clips, tmp_path, capsys, flags, line):
     refused(capsys, train(clips, tmp_path / "run", *flags), line)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def finished(clips, tmp_path_factory):
+    out = tmp_path_factory.mktemp("finished") / "run"
+    assert train(clips, out) == 0
+    return out
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def everything(folder) -> dict:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def without(*names: str):
+    return lambda about: {name: value for name, value in about.items() if name not in names}
+
+
+@pytest.mark.parametrize(
+    ("about", "tensors"),
+    [
+        (without("step"), {}),
+        (without("best"), {}),
+        (lambda about: about | {"step": "many"}, {}),
+        (lambda about: about | {"seconds": None}, {}),
+        (lambda about: about | {"data": []}, {}),
+        (lambda about: about | {"settings": None}, {}),
+        (dict, {"system.at_net.mfcc_mean": torch.zeros(3)}),
+        (dict, {"system.unknown": torch.zeros(3)}),
+        (dict, {"optimizer.adam.999.exp_avg": torch.zeros(3)}),
+        (dict, {"random.0": torch.zeros(3)}),
+    ],
+)
+def test_a_checkpoint_of_odd_contents(clips, run, capsys, about, tensors):
+    (path,) = (run / "checkpoints").iterdir()
+    with safe_open(path, framework="pt") as file:
+        metadata = json.loads(file.metadata()["checkpoint"])
+    save_file(load_file(path) | tensors, path, {"checkpoint": json.dumps(about(metadata))})
+    left = everything(run)
+    code = train(clips, run, "--resume")
+    refused(capsys, code, str(path), "a checkpoint that does not fit", "remove it to go on")
+    assert everything(run) == left
+
+
+@pytest.mark.parametrize(
+    "log", [b"hello\n1,2\n", b"\xff\xfe\0", b"step,loss\nmany,3\n", b"step,loss\n1,low\n"]
+)
+def test_a_log_that_is_none(clips, run, capsys, log):
+    (run / "log.csv").write_bytes(log)
+    left = everything(run)
+    refused(capsys, train(clips, run, "--resume"), "log.csv: got no log of a run")
+    assert everything(run) == left

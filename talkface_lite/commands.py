@@ -104,6 +104,9 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     until = {name: value for name, value in until.items() if value is not None} or {}
     if "minutes" in until:
         until["steps"] = None
+    for name, folder in (("--data", arguments.data), ("--validation", arguments.validation)):
+        if folder is not None and arguments.out.resolve().is_relative_to(folder.resolve()):
+            raise InputError("--out", arguments.out, f"a folder outside of {name}: a run is no clip")
     settings = TrainingSettings(**{**kind.defaults, **chosen(arguments, flags["training"]), **until})
     data_settings = DataSettings(**chosen(arguments, flags["data"]))
     torch.manual_seed(settings.seed)

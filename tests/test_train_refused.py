@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from cli_inputs import refused
@@ -11,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from test_train_command import SHORT, make_clips
 
 from talkface_lite import cli
+from talkface_lite.data.dataset import Dataset
 
 torch.set_num_threads(1)
 
@@ -95,3 +97,25 @@ def test_a_log_that_is_none(clips, run, capsys, log):
     left = everything(run)
     refused(capsys, train(clips, run, "--resume"), "log.csv: got no log of a run")
     assert everything(run) == left
+
+
+@pytest.mark.parametrize("option", ["--data", "--validation"])
+@pytest.mark.parametrize("inside", [".", "run"])
+def test_a_run_among_the_clips(clips, tmp_path, capsys, option, inside):
+    shutil.copytree(clips, tmp_path / "own")
+    left = everything(tmp_path)
+    out = tmp_path / "own" / inside
+    data, more = (tmp_path / "own", []) if option == "--data" else (clips, [option, str(tmp_path / "own")])
+    refused(capsys, train(data, out, *more), f"--out: got {out}", f"a folder outside of {option}")
+    assert everything(tmp_path) == left
+    assert train(tmp_path / "own", tmp_path / "own-run") == 0, "beside them is no trouble"
+
+
+def test_what_fails_at_the_first_step_leaves_no_folder(clips, tmp_path, capsys):
+    strange = tmp_path / "strange.safetensors"
+    data = Dataset.from_folder(clips)
+    data.clips[0].rows[:] = np.nan
+    data.save(strange)
+    assert train(strange, tmp_path / "more" / "run") == 2
+    assert "loss of step 1: got nan" in capsys.readouterr().err.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == [strange]

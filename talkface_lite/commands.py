@@ -220,6 +220,9 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         if arguments.weights or arguments.variant:
             raise InputError("--system all", "weights or a variant of one", "the package's own weights")
         systems = shipped(list(SYSTEMS), arguments.size, variants=not arguments.pictures)
+        if not systems:
+            expected = "a system with weights in the package, or --system S --weights FILE"
+            raise InputError(f"--system all --size {arguments.size}", "none", expected)
     find_points = None
     if arguments.pictures:
         try:

@@ -13,6 +13,7 @@ from talkface_lite.data.features import (
     Moments,
     digest_of,
     files_of,
+    folders_of,
     read_features,
     saved_features,
 )
@@ -53,11 +54,25 @@ def open_dataset(
     if settings.streaming == "always" or (settings.streaming == "auto" and _too_large(source, needs)):
         return StreamedDataset(source, needs, settings)
     if not needs.pictures:
-        return Dataset.from_folder(source, needs=needs, settings=settings)
+        dataset = Dataset.from_folder(source, needs=needs, settings=settings)
+        _refuse_silence(source, any(_speaks(clip, needs) for clip in dataset.clips), needs)
+        return dataset
     dataset = PictureDataset.from_folder(source, needs=needs, settings=settings)
     place = dataset.places[0]
     _refuse_other_side(place.path, place.shape[1:3], needs)
+    _refuse_silence(source, any(_speaks(clip, needs) for clip in dataset.clips), needs)
     return dataset
+
+
+def _speaks(clip: Features, needs: Needs) -> bool:
+    return any(word.label in needs.words for word in clip.words)
+
+
+def _refuse_silence(source: Folders, spoken: bool, needs: Needs) -> None:
+    """Refuse clips in none of which a word of the vocabulary is spoken."""
+    if needs.words and not spoken:
+        what = ", ".join(map(str, folders_of(source)))
+        raise InputError(what, "no clip with a word of the vocabulary", f"{needs.words[0]!r}, for one")
 
 
 def _refuse_other_side(what: object, size: tuple[int, ...], needs: Needs) -> None:
@@ -113,10 +128,13 @@ class StreamedDataset:
         self.window = settings.window_of(needs)
         self.digest = digest_of(source)
         moments, self.n_clips, self.n_frames, self.n_windows = Moments(), 0, 0, 0
+        spoken = False
         for features in _streamed(source, needs):
+            spoken = spoken or _speaks(features, needs)
             moments.add(features)
             self.n_clips, self.n_frames = self.n_clips + 1, self.n_frames + len(features)
             self.n_windows += -(-len(features) // self.window)
+        _refuse_silence(source, spoken, needs)
         self._statistics = moments.statistics()
 
     def __len__(self) -> int:

@@ -177,3 +177,21 @@ def test_needs_that_nothing_can_meet(bad):
     with pytest.raises(InputError, match=rf"needs\.{name}: got {bad[name]}, expected at least"):
         Needs(**bad)
     assert Needs(rows=4, window=1, side=1)
+
+
+@pytest.mark.parametrize("streaming", ["never", "always"])
+@pytest.mark.parametrize("frames", [False, True])
+def test_clips_that_say_no_word_of_the_vocabulary(tmp_path, streaming, frames):
+    settings = DataSettings(streaming=streaming)
+    fill(tmp_path, frames)
+    path = tmp_path / "1.safetensors"
+    clip = Clip.load(path)
+    for said, known in (("two", False), ("one", True)):
+        words = (Interval(said, 0.04, 0.2),)
+        Clip(frames=clip.frames, landmarks=clip.landmarks, speech=clip.speech, words=words).save(path)
+        needs = Needs(pictures=frames, words=("one", "three"))
+        if known:
+            assert len(open_dataset(tmp_path, needs, settings)) == 3, "one clip with one word will do"
+            continue
+        with pytest.raises(InputError, match=f"{tmp_path}: got no clip with a word of the vocabulary"):
+            open_dataset(tmp_path, needs, settings)

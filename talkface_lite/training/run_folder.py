@@ -28,11 +28,12 @@ KEPT = 2
 
 @dataclass
 class Progress:
-    """How far a run is: updates, seconds, and the best held-out figure so far."""
+    """How far a run is: updates, seconds, the best held-out figure so far, and of which clips that is."""
 
     step: int = 0
     seconds: float = 0.0
     best: float = math.inf
+    validation: str = ""
 
 
 @contextmanager
@@ -177,7 +178,8 @@ def _taken(
     for name, state in random.items():
         if name.startswith("random."):
             torch.Generator().set_state(state)  # to see that it is one
-    return Progress(int(about["step"]), float(about["seconds"]), best), random
+    validation = str(about.get("validation", ""))  # none in checkpoints from before it was kept
+    return Progress(int(about["step"]), float(about["seconds"]), best, validation), random
 
 
 def _restore_optimizer(optimizer: Optimizer, prefix: str, tensors: Mapping[str, Tensor]) -> None:

@@ -128,7 +128,7 @@ def held(folder: str | os.PathLike, who: str) -> Iterator[Path]:
     """Have a folder for oneself: a second process that asks for it is refused.
 
     The folder is made where it is missing, and ``.lock`` lies in it as long as it is held. A process that
-    dies, however rudely, holds it no longer. A folder that was made goes again where an error leaves it empty.
+    dies, however rudely, holds it no longer. A folder that was made goes again if an error leaves it empty.
 
     Parameters
     ----------

@@ -170,6 +170,9 @@ def _locked(folder: Path, who: str) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(folder, f"{who} at work in it", "one at a time") from None
+        if not path.exists() or not os.path.samestat(path.stat(), os.fstat(lock.fileno())):
+            # who held it took the file away between opening and locking: a third may have made it anew
+            raise InputError(folder, f"{who} that ends just now", "one at a time; try again")
         try:
             yield
         finally:

@@ -186,3 +186,23 @@ def test_an_error_takes_back_the_folders_that_were_made_and_no_others(tmp_path):
     with pytest.raises(ZeroDivisionError):
         fail(tmp_path / "kept" / "run", "a")
     assert (tmp_path / "kept" / "run" / "a").read_bytes() == b"worth something"
+
+
+def test_a_lock_that_was_taken_away_meanwhile_locks_nothing(tmp_path, monkeypatch):
+    """Else a second process would hold a file that no third can see."""
+    fcntl = pytest.importorskip("fcntl")
+    lock = fcntl.flock
+
+    def late(file, how):
+        (tmp_path / ".lock").unlink()
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with (
+        pytest.raises(InputError, match="a run that ends just now, expected one at a time"),
+        held(tmp_path, "a run"),
+    ):
+        pass
+    monkeypatch.setattr(fcntl, "flock", lock)
+    with held(tmp_path, "a run"):
+        assert (tmp_path / ".lock").exists()

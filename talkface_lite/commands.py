@@ -104,6 +104,9 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     until = {name: value for name, value in until.items() if value is not None} or {}
     if "minutes" in until:
         until["steps"] = None
+    for name, folder in (("--data", arguments.data), ("--validation", arguments.validation)):
+        if folder is not None and arguments.out.resolve().is_relative_to(folder.resolve()):
+            raise InputError("--out", arguments.out, f"a folder outside of {name}: a run is no clip")
     settings = TrainingSettings(**{**kind.defaults, **chosen(arguments, flags["training"]), **until})
     data_settings = DataSettings(**chosen(arguments, flags["data"]))
     torch.manual_seed(settings.seed)
@@ -217,6 +220,9 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         if arguments.weights or arguments.variant:
             raise InputError("--system all", "weights or a variant of one", "the package's own weights")
         systems = shipped(list(SYSTEMS), arguments.size, variants=not arguments.pictures)
+        if not systems:
+            expected = "a system with weights in the package, or --system S --weights FILE"
+            raise InputError(f"--system all --size {arguments.size}", "none", expected)
     find_points = None
     if arguments.pictures:
         try:

@@ -128,7 +128,7 @@ def held(folder: str | os.PathLike, who: str) -> Iterator[Path]:
     """Have a folder for oneself: a second process that asks for it is refused.
 
     The folder is made where it is missing, and ``.lock`` lies in it as long as it is held. A process that
-    dies, however rudely, holds it no longer.
+    dies, however rudely, holds it no longer. A folder that was made goes again if an error leaves it empty.
 
     Parameters
     ----------
@@ -145,19 +145,35 @@ def held(folder: str | os.PathLike, who: str) -> Iterator[Path]:
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise InputError(folder, "a file", "a folder")
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        with _locked(folder, who):
+            yield folder
+    except BaseException:
+        for one in made:
+            if one.is_dir() and not any(one.iterdir()):
+                one.rmdir()
+        raise
+
+
+@contextmanager
+def _locked(folder: Path, who: str) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lock"
     with path.open("a") as lock:
         try:
             import fcntl
         except ImportError:  # Windows, where two at once are not kept apart
-            yield folder
+            yield
             return
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(folder, f"{who} at work in it", "one at a time") from None
+        if not path.exists() or not os.path.samestat(path.stat(), os.fstat(lock.fileno())):
+            # who held it took the file away between opening and locking: a third may have made it anew
+            raise InputError(folder, f"{who} that ends just now", "one at a time; try again")
         try:
-            yield folder
+            yield
         finally:
             path.unlink(missing_ok=True)

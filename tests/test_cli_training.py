@@ -230,3 +230,8 @@ def test_the_help_of_a_part_is_its_docstring(capsys):
         assert words in text
     assert "--no-lstm" not in text
     assert Path(cli.__file__).is_file()
+
+
+def test_evaluating_every_system_at_a_size_that_none_has(inputs, capsys):
+    code = cli.main(["evaluate", "--system", "all", "--data", str(inputs / "clips"), "--size", "full"])
+    refused(capsys, code, "--system all --size full: got none", "weights in the package")

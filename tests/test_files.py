@@ -169,3 +169,40 @@ def test_a_file_is_no_folder(tmp_path):
     path.write_text(json.dumps(1))
     with pytest.raises(InputError, match="a file, expected a folder"), held(path, "a run"):
         pass
+
+
+def test_an_error_takes_back_the_folders_that_were_made_and_no_others(tmp_path):
+    def fail(folder, name: str = "") -> None:
+        with held(folder, "a run"):
+            if name:
+                (folder / name).write_bytes(b"worth something")
+            raise ZeroDivisionError
+
+    (tmp_path / "was there").mkdir()
+    for folder in ("was there", "new/deep", "was there/new"):
+        with pytest.raises(ZeroDivisionError):
+            fail(tmp_path / folder)
+    assert [path.name for path in tmp_path.rglob("*")] == ["was there"]
+    with pytest.raises(ZeroDivisionError):
+        fail(tmp_path / "kept" / "run", "a")
+    assert (tmp_path / "kept" / "run" / "a").read_bytes() == b"worth something"
+
+
+def test_a_lock_that_was_taken_away_meanwhile_locks_nothing(tmp_path, monkeypatch):
+    """Else a second process would hold a file that no third can see."""
+    fcntl = pytest.importorskip("fcntl")
+    lock = fcntl.flock
+
+    def late(file, how):
+        (tmp_path / ".lock").unlink()
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with (
+        pytest.raises(InputError, match="a run that ends just now, expected one at a time"),
+        held(tmp_path, "a run"),
+    ):
+        pass
+    monkeypatch.setattr(fcntl, "flock", lock)
+    with held(tmp_path, "a run"):
+        assert (tmp_path / ".lock").exists()

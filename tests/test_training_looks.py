@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from test_training_loop import SETTINGS, Toy, fresh, make_data, rows_of, run
+from torch.multiprocessing import ProcessRaisedException
 
 from talkface_lite.data.needs import Batch
 from talkface_lite.errors import InputError
@@ -59,6 +61,30 @@ def test_the_best_weights_are_those_with_the_lowest_figure(tmp_path):
     assert not (tmp_path / "nobody").exists()
 
 
+def test_the_best_of_other_held_out_clips_is_not_remembered(tmp_path):
+    """A figure of some clips says nothing about others, so ``best.safetensors`` begins anew with them."""
+    figures = iter([0.1, 0.2, 0.3, 5.0, 4.0, 3.0])
+
+    class Told(Toy):
+        figure = "told"
+
+        def held_out(self, batch):
+            return {"told": torch.tensor(next(figures)), "loss": torch.tensor(0.0)}
+
+    def go(steps, seed, **options):
+        held_out = None if seed is None else make_data(1, seed=seed, window=20)
+        settings = replace(SETTINGS, steps=steps)
+        run(tmp_path, settings, part=fresh(Told), validation=held_out, resume=steps > 4, **options)
+        return read_weights(tmp_path / "best.safetensors")[0]["record"]
+
+    assert go(4, 8)["held_out"]["told"] == pytest.approx(0.1)
+    assert go(6, 8)["step"] == 2, "0.3 is no better"
+    assert go(8, None)["step"] == 2, "nobody looks"
+    record = go(10, 9)
+    assert (record["step"], record["held_out"]["told"]) == (10, 5.0)
+    assert go(14, 9)["held_out"]["told"] == 3.0
+
+
 def test_figures_are_weighed_by_frames():
     data = make_data(3)
     part = fresh().eval()
@@ -99,3 +125,26 @@ def test_the_bar_counts_on_from_where_the_run_was(tmp_path, capsys):
     shown = capsys.readouterr().err
     assert "6/6" in shown
     assert "loss=" in shown
+
+
+# --- several devices ---
+
+
+@pytest.mark.parametrize(
+    "name", ["talkface_lite.errors.InputError", "talkface_lite.data.loading.StreamError"]
+)
+def test_bad_input_in_a_process_of_several_is_one_line(tmp_path, monkeypatch, name):
+    line = "batch_size of the run to resume: got 2, expected 3 as asked now"
+    raised = f"\n\n-- Process 0 terminated with the following error:\nTraceback:\n  File\n{name}: {line}\n"
+
+    def launch(*_):
+        raise ProcessRaisedException(raised, 0, 1)
+
+    monkeypatch.setattr(Fabric, "launch", launch)
+    with pytest.raises(InputError) as caught:
+        run(tmp_path / "run", replace(SETTINGS, devices=2))
+    assert str(caught.value) == line
+    assert not (tmp_path / "run").exists()
+    raised = "\nTraceback:\nValueError: talkface_lite.errors.InputError: no\n"
+    with pytest.raises(ProcessRaisedException):
+        run(tmp_path / "run", replace(SETTINGS, devices=2))

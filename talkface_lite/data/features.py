@@ -2,14 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from talkface_lite.clip import FRAMES_PER_SECOND, ROWS_PER_FRAME, Clip, Interval
+from talkface_lite.clip import FRAMES_PER_SECOND, N_POINTS, ROWS_PER_FRAME, Clip, Interval
 from talkface_lite.data.needs import Needs
 from talkface_lite.errors import InputError
 from talkface_lite.files import read_tensors, write_tensors
@@ -19,6 +19,9 @@ from talkface_lite.shards import read_shard
 from talkface_lite.speech import mfcc_windows, recipe
 
 FORMAT = "talkface_lite features 1"
+
+N_COEFFICIENTS = 12
+"""C1..C12, whatever the recipe."""
 
 SMALLEST_DEVIATION = 1e-3
 """What never varies is divided by this and not by zero."""
@@ -195,23 +198,48 @@ def read_features(source: Folders, needs: Needs | None = None) -> Iterator[Featu
     """
     needs = needs or Needs()
     for path in files_of(source):
-        saved = _saved_features(path, needs)
+        saved = saved_features(path, needs)
         yield from saved or (Features.of(clip, needs) for clip in read_clips(path))
 
 
-def _saved_features(path: Path, needs: Needs) -> Iterable[Features]:
-    """What :func:`save_features` wrote; nothing for a file of another kind."""
+def saved_features(path: Path, needs: Needs) -> Sequence[Features]:
+    """What :func:`save_features` wrote; nothing for a file of another kind.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_features`.
+    """
     if path.suffix == SHARD_SUFFIX:
         return []
     try:
         about, tensors = read_tensors(path, key="features", text=FORMAT, what="features")
-        rows, landmarks = tensors["rows"], tensors["landmarks"]
-    except (InputError, KeyError):  # a clip; if it is none either, reading it as one says so
+    except InputError:  # a clip; if it is none either, reading it as one says so
         return []
     if about.get("recipe", "psf") != needs.recipe:
         raise InputError(path, f"MFCC of {about['recipe']}", f"MFCC of {needs.recipe}, or the clips")
+    try:
+        features = _taken_apart(about["clips"], tensors)
+    except (KeyError, TypeError, ValueError) as error:
+        got = f"features that do not fit together ({type(error).__name__}: {error})"
+        raise InputError(path, got, "as talkface_lite saved them") from error
+    for one in features:
+        if one.window_rows != needs.rows:
+            raise InputError(path, f"{one.window_rows} MFCC rows a frame", f"{needs.rows}, or the clips")
+    if needs.pictures:
+        raise InputError(path, "no pictures", "clips with pictures (not saved features)")
+    return features
+
+
+def _taken_apart(clips: Iterable[Sequence], tensors: Mapping[str, np.ndarray]) -> list[Features]:
+    rows, landmarks = tensors["rows"], tensors["landmarks"]
+    for name, array, shape in (("rows", rows, (N_COEFFICIENTS,)), ("landmarks", landmarks, (N_POINTS, 2))):
+        if array.dtype.kind != "f" or array.shape[1:] != shape:
+            raise ValueError(f"{name} of shape {array.shape}, {array.dtype}")
     features, row, frame = [], 0, 0
-    for n_rows, n_frames, identity, source, *words in about["clips"]:
+    for n_rows, n_frames, identity, source, *words in clips:
+        if n_frames < 1 or n_rows < 1:
+            raise ValueError(f"a clip of {n_frames} frames, {n_rows} rows")
         features.append(
             Features(
                 rows=rows[row : row + n_rows],
@@ -222,9 +250,6 @@ def _saved_features(path: Path, needs: Needs) -> Iterable[Features]:
             )
         )
         row, frame = row + n_rows, frame + n_frames
-    for one in features:
-        if one.window_rows != needs.rows:
-            raise InputError(path, f"{one.window_rows} MFCC rows a frame", f"{needs.rows}, or the clips")
-    if needs.pictures:
-        raise InputError(path, "no pictures", "clips with pictures (not saved features)")
+    if (row, frame) != (len(rows), len(landmarks)) or not features:
+        raise ValueError(f"{row} rows, {frame} frames of {len(rows)}, {len(landmarks)}")
     return features

@@ -1,5 +1,6 @@
 """Batches made by several processes: in order, and with an error that stays one line on its way."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Self
 
@@ -9,16 +10,19 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from talkface_lite.data.needs import Batch
 from talkface_lite.errors import InputError
 
+_NAMED = re.compile(rf"{re.escape(InputError.__module__)}\.InputError: |{re.escape(__name__)}\.StreamError: ")
+"""How the last line of a traceback begins that is about bad input."""
+
 
 class StreamError(InputError):
-    """An :class:`~talkface_lite.errors.InputError` that happened in a loader worker, with the same line.
+    """An :class:`~talkface_lite.errors.InputError` that happened in another process, with the same line.
 
     A ``DataLoader`` raises a worker's error again by calling its type with one text, the worker's whole
-    traceback; its last line is the message.
+    traceback; its last line is the message. So does a trainer on several devices.
     """
 
     def __init__(self, text: str) -> None:
-        line = text.strip().splitlines()[-1].removeprefix(f"{type(self).__module__}.{type(self).__name__}: ")
+        line = _NAMED.sub("", text.strip().splitlines()[-1])
         what, _, rest = line.partition(": got ")
         got, _, expected = rest.rpartition(", expected ")
         super().__init__(what, got, expected)
@@ -29,6 +33,11 @@ class StreamError(InputError):
 
     def __reduce__(self) -> tuple[type[Self], tuple[str]]:
         return type(self), (self.line,)
+
+    @classmethod
+    def found_in(cls, text: str) -> Self | None:
+        """The error that a traceback ends with, where it is one of bad input."""
+        return cls(text) if _NAMED.match((text.strip().splitlines() or [""])[-1]) else None
 
 
 def loaded(source: IterableDataset, workers: int) -> Iterator[Batch]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from talkface_lite.clip import CROP_SIZE
+from talkface_lite.clip import CROP_SIZE, ROWS_PER_FRAME
 from talkface_lite.errors import InputError
 
 WINDOW_FRAMES = 16
@@ -48,6 +48,9 @@ class Needs:
     words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name, least in (("rows", ROWS_PER_FRAME), ("window", 1), ("side", 1)):
+            if getattr(self, name) < least:
+                raise InputError(f"needs.{name}", getattr(self, name), f"at least {least}")
         if self.previous and not self.pictures:
             raise InputError("needs.previous", "without pictures", "pictures, too")
         if len(set(self.words)) < len(self.words):

@@ -7,10 +7,19 @@ from pathlib import Path
 import numpy as np
 
 from talkface_lite.data.dataset import Dataset
-from talkface_lite.data.features import Features, Folders, Moments, digest_of, files_of, read_features
+from talkface_lite.data.features import (
+    Features,
+    Folders,
+    Moments,
+    digest_of,
+    files_of,
+    folders_of,
+    read_features,
+    saved_features,
+)
 from talkface_lite.data.loading import loaded
 from talkface_lite.data.needs import Batch, DataSettings, Needs, TrainingData
-from talkface_lite.data.pictures import PictureDataset
+from talkface_lite.data.pictures import PictureDataset, features_and_places
 from talkface_lite.data.streaming import ClipStream
 from talkface_lite.errors import InputError
 
@@ -45,11 +54,25 @@ def open_dataset(
     if settings.streaming == "always" or (settings.streaming == "auto" and _too_large(source, needs)):
         return StreamedDataset(source, needs, settings)
     if not needs.pictures:
-        return Dataset.from_folder(source, needs=needs, settings=settings)
+        dataset = Dataset.from_folder(source, needs=needs, settings=settings)
+        _refuse_silence(source, any(_speaks(clip, needs) for clip in dataset.clips), needs)
+        return dataset
     dataset = PictureDataset.from_folder(source, needs=needs, settings=settings)
     place = dataset.places[0]
     _refuse_other_side(place.path, place.shape[1:3], needs)
+    _refuse_silence(source, any(_speaks(clip, needs) for clip in dataset.clips), needs)
     return dataset
+
+
+def _speaks(clip: Features, needs: Needs) -> bool:
+    return any(word.label in needs.words for word in clip.words)
+
+
+def _refuse_silence(source: Folders, spoken: bool, needs: Needs) -> None:
+    """Refuse clips in none of which a word of the vocabulary is spoken."""
+    if needs.words and not spoken:
+        what = ", ".join(map(str, folders_of(source)))
+        raise InputError(what, "no clip with a word of the vocabulary", f"{needs.words[0]!r}, for one")
 
 
 def _refuse_other_side(what: object, size: tuple[int, ...], needs: Needs) -> None:
@@ -61,10 +84,25 @@ def _refuse_other_side(what: object, size: tuple[int, ...], needs: Needs) -> Non
 def _too_large(source: Folders, needs: Needs) -> bool:
     """Whether the features would take more than :data:`IN_MEMORY`, judged by the first file and all sizes."""
     files = files_of(source)
+    if saved_features(files[0], replace(needs, pictures=False, previous=False)):
+        return False  # one file that is read whole, however it is opened
     first: list[Features] = list(read_features(files[0], replace(needs, pictures=False, previous=False)))
     n_bytes = sum(clip.rows.nbytes + clip.landmarks.nbytes for clip in first)
     sizes = [path.stat().st_size for path in files]
     return n_bytes * sum(sizes) / max(sizes[0], 1) > IN_MEMORY
+
+
+def _streamed(source: Folders, needs: Needs) -> Iterator[Features]:
+    """The features of every clip of a stream, when each has what is needed."""
+    for path in files_of(source):
+        if saved_features(path, needs):
+            raise InputError(path, "saved features", "clips or shards to stream; or --streaming never")
+        if not needs.pictures:
+            yield from read_features(path, needs)
+            continue
+        for features, place in features_and_places(path, needs):
+            _refuse_other_side(place.path, place.shape[1:3], needs)
+            yield features
 
 
 class StreamedDataset:
@@ -78,6 +116,11 @@ class StreamedDataset:
     ----------
     source, needs, settings:
         As for :func:`open_dataset`.
+
+    Raises
+    ------
+    InputError
+        As for :func:`open_dataset`, and when files are of saved features, which are not streamed.
     """
 
     def __init__(self, source: Folders, needs: Needs, settings: DataSettings) -> None:
@@ -85,10 +128,13 @@ class StreamedDataset:
         self.window = settings.window_of(needs)
         self.digest = digest_of(source)
         moments, self.n_clips, self.n_frames, self.n_windows = Moments(), 0, 0, 0
-        for features in read_features(source, needs):
+        spoken = False
+        for features in _streamed(source, needs):
+            spoken = spoken or _speaks(features, needs)
             moments.add(features)
             self.n_clips, self.n_frames = self.n_clips + 1, self.n_frames + len(features)
             self.n_windows += -(-len(features) // self.window)
+        _refuse_silence(source, spoken, needs)
         self._statistics = moments.statistics()
 
     def __len__(self) -> int:

@@ -113,7 +113,7 @@ class PictureDataset(Dataset):
             When a folder is missing, holds no clip, or a clip in it is broken or has no pictures.
         """
         needs = needs or Needs(pictures=True)
-        clips = (pair for path in files_of(source) for pair in _open(path, needs))
+        clips = (pair for path in files_of(source) for pair in features_and_places(path, needs))
         return cls(clips, needs=needs, settings=settings, digest=digest_of(source), **changes)
 
     def batch(self, places: Sequence[Place]) -> Batch:
@@ -160,7 +160,14 @@ def vary_pictures(batch: Batch, i: int, rng: np.random.Generator, settings: Data
             points[i] = torch.from_numpy(mirror(points[i].numpy()).copy())
 
 
-def _open(path: Path, needs: Needs) -> Iterator[tuple[Features, PicturePlace]]:
+def features_and_places(path: Path, needs: Needs) -> Iterator[tuple[Features, PicturePlace]]:
+    """Of each clip of a file its features, and where its pictures lie.
+
+    Raises
+    ------
+    InputError
+        When the file is broken, or a clip in it has no pictures.
+    """
     if path.suffix == SHARD_SUFFIX:
         for (_, clip), (_, offset, shape) in zip(read_shard(path, frames=False), picture_places(path)):
             yield Features.of(clip, needs), PicturePlace(path, offset, shape)

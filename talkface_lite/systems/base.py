@@ -18,6 +18,7 @@ from talkface_lite.systems.part import (
     read_weights,
     shipped_weights,
     weights_files,
+    whose,
 )
 
 
@@ -216,7 +217,8 @@ class System(ABC):
         Raises
         ------
         InputError
-            When a file is missing, broken, or none of its parts, and when a required part has no weights.
+            When a file is missing, broken, or none of its parts, when a required part has no weights, and
+            when a part is given that the variant names another of.
         """
         changes = cls._changes(variant)
         found: dict[str, Part] = {}
@@ -224,6 +226,8 @@ class System(ABC):
             part = cls._part_in(path)
             if part.name in found:
                 raise InputError(path, f"weights of {part.name} once more", "each part once")
+            if part.name in changes:
+                raise InputError("variant", f"{variant!r} beside weights of {part.name}", "one of the two")
             found[part.name] = part.load(path)
         for number, part in enumerate(cls.parts):
             path = shipped_weights(cls.name, part.name, size, variant if part.name in changes else "")
@@ -250,8 +254,8 @@ class System(ABC):
         for part in cls.parts:
             if part.is_in(about):
                 return part
-        what = f"weights of {about.get('part') or about.get('system')!r}"
-        raise InputError(path, what, f"weights of {' or '.join(part.name for part in cls.parts)}")
+        expected = f"weights of {' or '.join(part.name for part in cls.parts)} of {cls.name}"
+        raise InputError(path, f"weights of {whose(about)}", expected)
 
 
 def _joined(film: Sequence[Stretch], name: str) -> np.ndarray | None:

@@ -224,8 +224,7 @@ class Part(nn.Module, ABC):
     @classmethod
     def _check_kind(cls, path: str | os.PathLike, about: Mapping[str, Any]) -> None:
         if not cls.is_in(about):
-            what = f"weights of {about.get('part') or about.get('system')!r}"
-            raise InputError(path, what, f"weights of {cls.name!r} of {cls.system!r}")
+            raise InputError(path, f"weights of {whose(about)}", f"weights of {cls.name!r} of {cls.system!r}")
 
     @classmethod
     def is_in(cls, about: Mapping[str, Any]) -> bool:
@@ -294,6 +293,12 @@ def plain_module(module: nn.Module) -> nn.Module:
     while isinstance(getattr(module, "module", None), nn.Module):
         module = module.module
     return module
+
+
+def whose(about: Mapping[str, Any]) -> str:
+    """The part and the system that a weights file names, as it names them."""
+    named = (about.get("part"), about.get("system"))
+    return " of ".join(repr(name) for name in named if name) or "nothing that it names"
 
 
 def read_weights(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Tensor]]:

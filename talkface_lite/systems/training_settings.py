@@ -76,6 +76,12 @@ class TrainingSettings:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(name, value, "more than 0")
+        if math.isinf(self.learning_rate):
+            raise InputError("learning_rate", self.learning_rate, "a finite number")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise InputError("betas", " ".join(map(str, self.betas)), "two numbers from 0 to below 1")
+        if not 0 <= self.seed < 2**63:
+            raise InputError("seed", self.seed, "0 to 2^63 - 1")
         if self.schedule not in SCHEDULES:
             raise InputError("schedule", repr(self.schedule), " or ".join(SCHEDULES))
         if self.schedule == "cosine" and self.steps is None:

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.multiprocessing import ProcessRaisedException
 from torch.optim import Optimizer
 from tqdm import tqdm
 
+from talkface_lite.data.loading import StreamError
 from talkface_lite.data.needs import Batch, TrainingData
 from talkface_lite.errors import InputError
 from talkface_lite.files import write_json
@@ -76,7 +78,8 @@ def train(
         Held-out clips: at each checkpoint the figures of
         :meth:`~talkface_lite.systems.part.Part.held_out` over all of them are logged as ``held_out_…``, and
         ``best.safetensors`` keeps the weights whose :attr:`~talkface_lite.systems.part.Part.figure` is
-        lowest; ``weights.safetensors`` stays the last.
+        lowest; ``weights.safetensors`` stays the last. With other clips than before a resume, the lowest
+        from there on.
     resume:
         Go on from the newest readable checkpoint in ``out``; where there is none, start.
     progress:
@@ -101,7 +104,10 @@ def train(
         if settings.devices == 1:
             run(fabric)
         else:
-            fabric.launch(_spawned, *run.packed())
+            try:
+                fabric.launch(_spawned, *run.packed())
+            except ProcessRaisedException as error:
+                raise StreamError.found_in(str(error)) or error from None
         record = json.loads((out / "record.json").read_text())
     return TrainingResult(weights=out / "weights.safetensors", record=record, losses=record["losses"])
 
@@ -141,6 +147,10 @@ class _Run:
         self.identity = identity_of(part, self.data, settings)
         _seed(fabric, settings.seed)
         self.done, random = restore(self.out, part, optimizers, self.identity)
+        if self.validation is not None:
+            if self.done.validation not in ("", self.validation.digest):
+                self.done.best = math.inf  # a figure of other clips says nothing about these
+            self.done.validation = self.validation.digest
         _set_random(fabric, random)
         self.plain = part.networks()
         wrapped = {name: fabric.setup_module(network) for name, network in self.plain.items()}

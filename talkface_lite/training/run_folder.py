@@ -28,11 +28,12 @@ KEPT = 2
 
 @dataclass
 class Progress:
-    """How far a run is: updates, seconds, and the best held-out figure so far."""
+    """How far a run is: updates, seconds, the best held-out figure so far, and of which clips that is."""
 
     step: int = 0
     seconds: float = 0.0
     best: float = math.inf
+    validation: str = ""
 
 
 @contextmanager
@@ -137,7 +138,13 @@ def save_checkpoint(
 def restore(
     out: Path, part: Part, optimizers: Mapping[str, Optimizer], identity: Mapping[str, Any]
 ) -> tuple[Progress, dict[str, Tensor]]:
-    """Load the newest readable checkpoint: how far it is, and its random streams; empty without one."""
+    """Load the newest readable checkpoint: how far it is, and its random streams; empty without one.
+
+    Raises
+    ------
+    InputError
+        When it is of another run, or holds other things than a run writes.
+    """
     for path in sorted((out / "checkpoints").glob("step-*.safetensors"), reverse=True):
         try:
             about, tensors = read_tensors(
@@ -148,15 +155,31 @@ def restore(
                 raise
             print(f"talkface: {path} is unreadable; trying the checkpoint before it", file=sys.stderr)
             continue
-        refuse_other_run(path, about, identity)
-        parts = {name.removeprefix("system."): v for name, v in tensors.items() if name.startswith("system.")}
-        part.load_state_dict(parts)
-        for name, optimizer in optimizers.items():
-            _restore_optimizer(optimizer, f"optimizer.{name}.", tensors)
-        best = math.inf if about["best"] is None else about["best"]
-        random = {name: value for name, value in tensors.items() if name.startswith("random")}
-        return Progress(about["step"], about["seconds"], best), random
+        try:
+            refuse_other_run(path, about, identity)
+            return _taken(about, tensors, part, optimizers)
+        except InputError:
+            raise
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            got = f"a checkpoint that does not fit ({type(error).__name__}: {str(error).splitlines()[0]})"
+            raise InputError(path, got, "one of this run; remove it to go on from the one before") from error
     return Progress(), {}
+
+
+def _taken(
+    about: Mapping[str, Any], tensors: Mapping[str, Tensor], part: Part, optimizers: Mapping[str, Optimizer]
+) -> tuple[Progress, dict[str, Tensor]]:
+    own = {name.removeprefix("system."): v for name, v in tensors.items() if name.startswith("system.")}
+    part.load_state_dict(own)
+    for name, optimizer in optimizers.items():
+        _restore_optimizer(optimizer, f"optimizer.{name}.", tensors)
+    best = math.inf if about["best"] is None else float(about["best"])
+    random = {name: value for name, value in tensors.items() if name.startswith("random")}
+    for name, state in random.items():
+        if name.startswith("random."):
+            torch.Generator().set_state(state)  # to see that it is one
+    validation = str(about.get("validation", ""))  # none in checkpoints from before it was kept
+    return Progress(int(about["step"]), float(about["seconds"]), best, validation), random
 
 
 def _restore_optimizer(optimizer: Optimizer, prefix: str, tensors: Mapping[str, Tensor]) -> None:
@@ -181,13 +204,23 @@ class Log:
         ``log.csv`` of the run.
     first_step:
         Lines of later steps are dropped.
+
+    Raises
+    ------
+    InputError
+        When the file is no such log.
     """
 
     OWN = ("step", "seconds", "learning_rate")
 
     def __init__(self, path: Path, first_step: int) -> None:
         self.path = path
-        self.rows = [row for row in _read_log(path) if int(row["step"]) <= first_step]
+        try:
+            self.rows = [row for row in _read_log(path) if int(row["step"]) <= first_step]
+            for row in self.rows:
+                _ = [float(value) for value in row.values() if value]
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
+            raise InputError(path, "no log of a run", "log.csv as the run left it, or none") from error
 
     def add(self, step: int, seconds: float, rate: float, values: Mapping[str, float]) -> None:
         """The line of a step, ``values`` by the names of their columns; it replaces an earlier one."""

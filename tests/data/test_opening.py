@@ -6,10 +6,11 @@ import pytest
 from talkface_lite.clip import Clip, Interval
 from talkface_lite.data import opening
 from talkface_lite.data.dataset import Dataset
-from talkface_lite.data.features import Features, digest_of
+from talkface_lite.data.features import FORMAT, Features, digest_of
 from talkface_lite.data.needs import DataSettings, Needs
 from talkface_lite.data.opening import StreamedDataset, open_dataset
 from talkface_lite.errors import InputError
+from talkface_lite.files import read_tensors, write_tensors
 
 LENGTHS = (5, 9, 14)
 
@@ -105,3 +106,92 @@ def test_windows_are_laid_around_a_word(window, starts):
     data = Dataset([spoken_clip(("two", 0.2, 0.44))], needs=Needs(window=window, words=("two",)))
     seen = {data._draw(0, np.random.default_rng(seed))[1] for seed in range(60)}
     assert seen == set(starts)
+
+
+@pytest.mark.parametrize("streaming", ["never", "always"])
+def test_a_clip_without_pictures_is_refused_when_the_data_are_opened(tmp_path, streaming):
+    fill(tmp_path, frames=True)
+    path = tmp_path / "1.safetensors"
+    clip = Clip.load(path)
+    Clip(frames=None, landmarks=clip.landmarks, speech=clip.speech).save(path)
+    with pytest.raises(InputError, match=r"1\.safetensors: got no pictures"):
+        open_dataset(tmp_path, Needs(pictures=True), DataSettings(streaming=streaming))
+    assert len(open_dataset(tmp_path, Needs(), DataSettings(streaming=streaming))) == 3
+
+
+@pytest.mark.parametrize("streaming", ["never", "always"])
+def test_pictures_of_another_side_anywhere_are_refused_when_the_data_are_opened(tmp_path, streaming):
+    fill(tmp_path, frames=True)
+    clip = Clip.load(tmp_path / "1.safetensors")
+    small = Clip(frames=clip.frames[:, ::2, ::2].copy(), landmarks=clip.landmarks, speech=clip.speech)
+    small.save(tmp_path / "1.safetensors")
+    with pytest.raises(InputError, match=r"1\.safetensors: got pictures of"):
+        open_dataset(tmp_path, Needs(pictures=True), DataSettings(streaming=streaming))
+
+
+def test_saved_features_are_not_streamed(tmp_path, monkeypatch):
+    data = Dataset.from_folder(fill(tmp_path / "clips"))
+    path = data.save(tmp_path / "features" / "a.safetensors")
+    with pytest.raises(InputError, match=r"a\.safetensors: got saved features, expected clips or shards"):
+        open_dataset(path.parent, settings=DataSettings(streaming="always"))
+    monkeypatch.setattr(opening, "IN_MEMORY", 1)
+    opened = open_dataset(path.parent)
+    assert isinstance(opened, Dataset), "however large they are"
+    np.testing.assert_array_equal(opened.batch([(0, 0, 0)]).mfcc, data.batch([(0, 0, 0)]).mfcc)
+    path.rename(tmp_path / "clips" / "9.safetensors")
+    with pytest.raises(InputError, match=r"9\.safetensors: got saved features"):
+        open_dataset(tmp_path / "clips")
+
+
+@pytest.mark.parametrize(
+    ("about", "tensors"),
+    [
+        ({"clips": 3}, {}),
+        ({"clips": []}, {}),
+        ({"clips": [[1]]}, {}),
+        ({"clips": [["a", "b", "c", "d"]]}, {}),
+        ({"clips": [[0, 0, "", ""]]}, {}),
+        ({"clips": [[10_000, 2_494, "", ""]]}, {}),
+        ({"clips": [[84, 15, "", "", [["two"]]]]}, {}),
+        ({"clips": None}, {}),
+        ({}, {"rows": np.zeros((84, 5), np.float32)}),
+        ({}, {"rows": np.zeros((84, 12), np.int32)}),
+        ({}, {"landmarks": np.zeros((15, 60, 2), np.float32)}),
+        ({}, {"landmarks": np.zeros((10, 68, 2), np.float32)}),
+        ({}, {"landmarks": None}),
+    ],
+)
+def test_saved_features_of_odd_contents(tmp_path, about, tensors):
+    clip = spoken_clip(n=15)
+    path = Dataset([clip]).save(tmp_path / "a.safetensors")
+    told, found = read_tensors(path, key="features", text=FORMAT, what="features")
+    found = {name: value for name, value in (found | tensors).items() if value is not None}
+    write_tensors(path, found, told | about, key="features", text=FORMAT)
+    with pytest.raises(InputError, match=r"a\.safetensors: got features that do not fit together"):
+        open_dataset(path)
+
+
+@pytest.mark.parametrize("bad", [{"rows": 3}, {"window": 0}, {"side": 0}])
+def test_needs_that_nothing_can_meet(bad):
+    (name,) = bad
+    with pytest.raises(InputError, match=rf"needs\.{name}: got {bad[name]}, expected at least"):
+        Needs(**bad)
+    assert Needs(rows=4, window=1, side=1)
+
+
+@pytest.mark.parametrize("streaming", ["never", "always"])
+@pytest.mark.parametrize("frames", [False, True])
+def test_clips_that_say_no_word_of_the_vocabulary(tmp_path, streaming, frames):
+    settings = DataSettings(streaming=streaming)
+    fill(tmp_path, frames)
+    path = tmp_path / "1.safetensors"
+    clip = Clip.load(path)
+    for said, known in (("two", False), ("one", True)):
+        words = (Interval(said, 0.04, 0.2),)
+        Clip(frames=clip.frames, landmarks=clip.landmarks, speech=clip.speech, words=words).save(path)
+        needs = Needs(pictures=frames, words=("one", "three"))
+        if known:
+            assert len(open_dataset(tmp_path, needs, settings)) == 3, "one clip with one word will do"
+            continue
+        with pytest.raises(InputError, match=f"{tmp_path}: got no clip with a word of the vocabulary"):
+            open_dataset(tmp_path, needs, settings)

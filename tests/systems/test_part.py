@@ -168,13 +168,15 @@ def test_a_part_of_another_name_or_system_is_refused(tmp_path):
     other = rewritten(toy().save(tmp_path / "other.safetensors"), system="trains")
     old = rewritten(toy().save(tmp_path / "old.safetensors"), part=None)
     for load in (Toy.load, toy().start_from):
-        with pytest.raises(InputError, match="got weights of 'toy', expected weights of 'toy' of 'toys'"):
+        with pytest.raises(
+            InputError, match="weights of 'toy' of 'trains', expected weights of 'toy' of 'toys'"
+        ):
             load(other)
         with pytest.raises(InputError, match="got weights of 'toys', expected weights of 'toy' of 'toys'"):
             load(old)  # it has no name from before parts had names
         with pytest.raises(InputError, match="no such file"):
             load(tmp_path / "none.safetensors")
-    with pytest.raises(InputError, match="got weights of 'toy', expected weights of 'at-net' of 'atvg'"):
+    with pytest.raises(InputError, match="of 'toy' of 'toys', expected weights of 'at-net' of 'atvg'"):
         ATNetPart.load(path)
 
 

@@ -108,7 +108,8 @@ def test_weights_that_are_refused(parts, files, tmp_path):
     foreign = parts["at-net"].save(tmp_path / "foreign.safetensors")
     about = foreign.read_bytes().replace(b'\\"part\\": \\"at-net\\"', b'\\"part\\": \\"lipnet\\"')
     foreign.write_bytes(about)
-    with pytest.raises(InputError, match="got weights of 'lipnet', expected weights of at-net or vg-net"):
+    expected = "got weights of 'lipnet' of 'atvg', expected weights of at-net or vg-net of atvg"
+    with pytest.raises(InputError, match=expected):
         ATVGnet.load(weights=[files["vg-net"], foreign])
     with pytest.raises(InputError, match=r"none\.safetensors: got no such file"):
         ATVGnet.load(weights=tmp_path / "none.safetensors")
@@ -124,6 +125,14 @@ def test_weights_that_are_refused(parts, files, tmp_path):
         ATVGnet.load("full", variant="no_lstm")
     with pytest.raises(InputError, match="variant: got 'loud', expected no_lstm"):
         ATVGnet.load(variant="loud")
+    with pytest.raises(
+        InputError, match="variant: got 'no_lstm' beside weights of at-net, expected one of the"
+    ):
+        ATVGnet.load(weights=files["at-net"], variant="no_lstm")
+    assert ATVGnet.load(weights=files["vg-net"], variant="no_lstm").has("vg-net"), "which has no variant"
+    released = ATVGnetSettings(basis=(tmp_path / "mean.npy", tmp_path / "basis.npy"))
+    with pytest.raises(InputError, match="variant: got 'no_lstm' beside released weights"):
+        ATVGnet.load(weights=[tmp_path / "a.pth"] * 2, variant="no_lstm", settings=released)
 
 
 def test_a_system_can_do_without_its_later_parts(files, clip):

@@ -70,6 +70,8 @@ class ATVGnet(System):
         if settings is not None and settings.basis is not None:
             from talkface_lite.systems.atvg.released import ReleasedATVGnet
 
+            if variant:
+                raise InputError("variant", f"{variant!r} beside released weights", "one of the two")
             return ReleasedATVGnet.load(size, weights=weights, settings=settings)
         if released:
             raise InputError(released[0], "released weights alone", "--basis MEAN U beside them")

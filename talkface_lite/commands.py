@@ -255,9 +255,10 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
 def info(arguments: argparse.Namespace) -> dict[str, Any]:
     """Count parameters, name origins; what ``talkface info`` does."""
     from talkface_lite.systems import SYSTEMS, describe
+    from talkface_lite.systems.config import SIZES
 
     systems = [arguments.system] if arguments.system else list(SYSTEMS)
-    sizes = [arguments.size] if arguments.size else ["lite", "full"]
+    sizes = [arguments.size] if arguments.size else SIZES
     report = {"version": __version__, "systems": describe(systems, sizes)}
     if not arguments.json:
         for name, by_size in report["systems"].items():

@@ -217,6 +217,11 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         if arguments.weights or arguments.variant:
             raise InputError("--system all", "weights or a variant of one", "the package's own weights")
         systems = shipped(list(SYSTEMS), arguments.size, variants=not arguments.pictures)
+        for name in SYSTEMS:
+            if name not in systems:
+                print(
+                    f"talkface: without {name}: no {arguments.size} weights in the package", file=sys.stderr
+                )
     find_points = None
     if arguments.pictures:
         try:
@@ -266,6 +271,8 @@ def info(arguments: argparse.Namespace) -> dict[str, Any]:
                 print(f"{name} {size}")
                 for network, count in about["networks"].items():
                     print(f"  {network:20}{count:>14,} parameters")
+                if not about["weights"]:
+                    print("  no weights in the package")
                 for weights in about["weights"]:
                     made = ", ".join(f"{k} {weights['record'].get(k)}" for k in ("step", "clips", "commit"))
                     print(f"  {weights['file']}: {weights['bytes'] / 2**20:.1f} MiB, {made}")

@@ -98,9 +98,12 @@ class VGNetPartConfig:
             "pixel_weight",
             "score_weight",
             "landmark_weight",
+            "lip_weight",
         ):
             if not getattr(self, name) >= 0:
                 raise InputError(name, getattr(self, name), "0 or more")
+        if self.discriminator_rate is not None and not self.discriminator_rate > 0:
+            raise InputError("discriminator_rate", self.discriminator_rate, "more than 0")
 
 
 class VGNetPart(Part):

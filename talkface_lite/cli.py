@@ -12,13 +12,14 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from talkface_lite import __version__, commands
 from talkface_lite.errors import InputError
 from talkface_lite.systems import SYSTEMS, default_system, part_class, system_class
+from talkface_lite.systems.config import SIZES
 
 RECORDING_KINDS = ("grid", "lrw", "tcd-timit", "voxceleb", "crema-d", "folder")
 """As in :data:`talkface_lite.recordings.readers.READERS`."""
@@ -29,7 +30,8 @@ TALK_VOICE = "felicity"
 ALL = "all"
 """What ``evaluate --system`` takes for every system."""
 
-SIZES = ("lite", "full")
+DETECTORS = ("auto", "face-alignment", "dlib")
+"""As in :data:`talkface_lite.faces.detection.DETECTORS`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -92,7 +94,13 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     )
     bench = command("bench", commands.bench, "Measure frames/s and clips/s on this machine.")
     bench.add_argument("--system", metavar="S", choices=tuple(SYSTEMS), help="one alone (default: all)")
-    bench.add_argument("--workers", metavar="W", type=_positive, default=os.cpu_count() or 1)
+    bench.add_argument(
+        "--workers",
+        metavar="W",
+        type=_positive,
+        default=os.cpu_count() or 1,
+        help="processes that draw (default: one a core)",
+    )
     bench.add_argument(
         "--clips", metavar="N", type=_positive, default=8, help="drawn clips a repeat (default 8)"
     )
@@ -101,15 +109,17 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     )
     bench.add_argument("--training", action="store_true", help="steps of training too: minutes, 5 GB")
     info = command("info", commands.info, "Networks with their parameter counts, weights with their origin.")
-    info.add_argument("--system", metavar="S", choices=tuple(SYSTEMS))
-    info.add_argument("--size", choices=SIZES)
+    info.add_argument("--system", metavar="S", choices=tuple(SYSTEMS), help="one alone (default: all)")
+    info.add_argument("--size", choices=SIZES, help="one alone (default: both)")
     return parser
 
 
 def _corpus(corpus: argparse.ArgumentParser) -> None:
     corpus.add_argument("out", metavar="OUT", type=Path, help="folder to write")
-    corpus.add_argument("--clips", metavar="N", type=_positive, required=True)
-    corpus.add_argument("--seed", metavar="S", type=_not_negative, required=True)
+    corpus.add_argument("--clips", metavar="N", type=_positive, required=True, help="how many")
+    corpus.add_argument(
+        "--seed", metavar="S", type=_not_negative, required=True, help="equal seeds draw equal clips"
+    )
     corpus.add_argument("--workers", metavar="W", type=_positive, help="processes (default: one a core)")
     corpus.add_argument("--still-head", action="store_true", help="hold pose, gaze and eyelids")
     corpus.add_argument(
@@ -131,7 +141,7 @@ def _prepare(prepare: argparse.ArgumentParser) -> None:
     prepare.add_argument(
         "--size", type=int, choices=(128, 256), default=128, help="side of the crops, pixels"
     )
-    prepare.add_argument("--detector", choices=("auto", "face-alignment", "dlib"), default="auto")
+    _detector(prepare)
     prepare.add_argument("--resume", action="store_true", help="go on with what was stopped")
     prepare.add_argument(
         "--per-shard", metavar="N", type=_positive, default=50, help="recordings to a shard (default 50)"
@@ -144,11 +154,15 @@ def _train(train: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     train.add_argument("--part", metavar="PART", dest="part_flag", help="the same as the word PART")
     train.add_argument("--data", metavar="DIR", type=Path, required=True, help="folder of clips")
     train.add_argument("--out", metavar="RUN", type=Path, required=True, help="folder of the run")
-    train.add_argument("--validation", metavar="DIR", type=Path, help="held-out clips: best.safetensors")
-    train.add_argument("--size", choices=SIZES, default="lite")
+    train.add_argument(
+        "--validation", metavar="DIR", type=Path, help="held-out clips, which choose best.safetensors"
+    )
+    _size(train)
     until = train.add_mutually_exclusive_group()
-    until.add_argument("--steps", metavar="N", type=_positive)
-    until.add_argument("--minutes", metavar="M", type=float)
+    steps = until.add_argument("--steps", metavar="N", type=_positive, help="stop after so many updates")
+    until.add_argument(
+        "--minutes", metavar="M", type=float, help="stop after so much time, that before a --resume too"
+    )
     train.add_argument("--resume", action="store_true", help="go on from the last good checkpoint")
     train.add_argument("--start-from", metavar="F", type=Path, help="weights to begin with, of the same part")
     system, part = _named_to_train(argv)
@@ -158,6 +172,7 @@ def _train(train: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         from talkface_lite.systems.training_settings import TrainingSettings
 
         kind = part_class(system, part)
+        steps.help += f" (default {kind.defaults.get('steps', TrainingSettings.steps)})"
         training = flags_of(TrainingSettings, skip=("steps", "minutes"), defaults=kind.defaults)
         sources = {"training": training, "data": flags_of(DataSettings), "own": flags_of(kind.config_class)}
         add_flags(train, "training", sources["training"])
@@ -191,8 +206,10 @@ def _talk(talk: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     said = talk.add_mutually_exclusive_group(required=True)
     said.add_argument("--speech", metavar="W", type=Path, help="a recording: 16 kHz mono WAV or FLAC")
     said.add_argument("--text", metavar="T", help="a text, spoken by espeak-ng")
-    talk.add_argument("--system", metavar="S", choices=tuple(SYSTEMS), default=default_system())
-    talk.add_argument("--out", metavar="V.mp4", type=Path, required=True)
+    talk.add_argument(
+        "--system", metavar="S", choices=tuple(SYSTEMS), default=default_system(), help=_named(SYSTEMS)
+    )
+    talk.add_argument("--out", metavar="V.mp4", type=Path, required=True, help="film to write")
     _weights(talk)
     film = talk.add_mutually_exclusive_group()
     film.add_argument("--paste-back", action="store_true", help="the whole photograph, not the face alone")
@@ -200,20 +217,38 @@ def _talk(talk: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         "--scene", action="store_true", help="the face, its landmarks and the sound side by side"
     )
     talk.add_argument("--no-mark", action="store_true", help="leave out the small word 'generated'")
-    talk.add_argument("--voice", metavar="V", default=TALK_VOICE, help=f"of --text (default {TALK_VOICE})")
-    talk.add_argument("--convert", action="store_true", help="accept sound of another rate, depth, channels")
-    talk.add_argument("--detector", choices=("auto", "face-alignment", "dlib"), default="auto")
     talk.add_argument(
-        "--seed", metavar="N", type=_not_negative, default=0, help="of what a system draws at random"
+        "--voice", metavar="V", default=TALK_VOICE, help=f"who speaks --text (default {TALK_VOICE})"
+    )
+    talk.add_argument("--convert", action="store_true", help="accept sound of another rate, depth, channels")
+    _detector(talk)
+    talk.add_argument(
+        "--seed",
+        metavar="N",
+        type=_not_negative,
+        default=0,
+        help="of what a system draws at random (default 0)",
     )
     _own_flags(talk, "talk", argv)
 
 
 def _evaluate(evaluate: argparse.ArgumentParser, argv: Sequence[str]) -> None:
-    evaluate.add_argument("--system", metavar="S", choices=(*SYSTEMS, ALL), default=default_system())
+    evaluate.add_argument(
+        "--system",
+        metavar="S",
+        choices=(*SYSTEMS, ALL),
+        default=default_system(),
+        help=_named((*SYSTEMS, ALL)),
+    )
     evaluate.add_argument("--data", metavar="DIR", type=Path, required=True, help="folder of clips")
     _weights(evaluate)
-    evaluate.add_argument("--seed", metavar="N", type=_not_negative, default=0)
+    evaluate.add_argument(
+        "--seed",
+        metavar="N",
+        type=_not_negative,
+        default=0,
+        help="of what a system draws at random, and of the intervals (default 0)",
+    )
     evaluate.add_argument(
         "--pictures",
         action="store_true",
@@ -224,20 +259,44 @@ def _evaluate(evaluate: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         metavar="N",
         type=_positive,
         default=1,
-        help="--pictures: SSIM and LMD of every Nth frame",
+        help="with --pictures: SSIM and LMD of every Nth frame alone (default 1)",
     )
     _own_flags(evaluate, "evaluate", argv)
 
 
 def _weights(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--size", choices=SIZES, default="lite")
-    parser.add_argument("--variant", metavar="V", default="", help="of the system, see talkface info")
+    _size(parser)
+    parser.add_argument(
+        "--variant", metavar="V", default="", help="another way to build it, see talkface info"
+    )
     parser.add_argument(
         "--weights",
         metavar="F",
         type=Path,
         nargs="+",
         help="weights of your own, of one part or several, in any order (default: the package's)",
+    )
+
+
+def _named(systems: Iterable[str]) -> str:
+    return f"{' or '.join(systems)} (default {default_system()})"
+
+
+def _size(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--size",
+        choices=SIZES,
+        default=SIZES[0],
+        help="of the networks: a laptop's or the paper's (default lite)",
+    )
+
+
+def _detector(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--detector",
+        choices=DETECTORS,
+        default=DETECTORS[0],
+        help="what finds faces; auto is face-alignment where it is installed, or dlib (default auto)",
     )
 
 

@@ -223,6 +223,11 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         if not systems:
             expected = "a system with weights in the package, or --system S --weights FILE"
             raise InputError(f"--system all --size {arguments.size}", "none", expected)
+        for name in SYSTEMS:
+            if name not in systems:
+                print(
+                    f"talkface: without {name}: no {arguments.size} weights in the package", file=sys.stderr
+                )
     find_points = None
     if arguments.pictures:
         try:
@@ -261,9 +266,10 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
 def info(arguments: argparse.Namespace) -> dict[str, Any]:
     """Count parameters, name origins; what ``talkface info`` does."""
     from talkface_lite.systems import SYSTEMS, describe
+    from talkface_lite.systems.config import SIZES
 
     systems = [arguments.system] if arguments.system else list(SYSTEMS)
-    sizes = [arguments.size] if arguments.size else ["lite", "full"]
+    sizes = [arguments.size] if arguments.size else SIZES
     report = {"version": __version__, "systems": describe(systems, sizes)}
     if not arguments.json:
         for name, by_size in report["systems"].items():
@@ -271,6 +277,8 @@ def info(arguments: argparse.Namespace) -> dict[str, Any]:
                 print(f"{name} {size}")
                 for network, count in about["networks"].items():
                     print(f"  {network:20}{count:>14,} parameters")
+                if not about["weights"]:
+                    print("  no weights in the package")
                 for weights in about["weights"]:
                     made = ", ".join(f"{k} {weights['record'].get(k)}" for k in ("step", "clips", "commit"))
                     print(f"  {weights['file']}: {weights['bytes'] / 2**20:.1f} MiB, {made}")

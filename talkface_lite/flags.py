@@ -34,7 +34,8 @@ def flags_of(
     Parameters
     ----------
     kind:
-        A dataclass with a numpydoc ``Parameters`` section, whose paragraphs are the help.
+        A dataclass with a numpydoc ``Parameters`` section, whose paragraphs are the help. What a paragraph
+        says of ``False`` is the help of ``--no-NAME``, of ``None`` what happens where the flag is left out.
     skip:
         Fields that are no flags.
     defaults:
@@ -56,7 +57,9 @@ def flags_of(
             network, optional = networks[field.name]
             if optional:
                 off = {"action": "store_const", "const": None, "dest": field.name}
-                flags.append(_flag(field.name, f"--no-{_words(field.name)}", off, f"Without it. {text}"))
+                _, _, then = text.partition("None ")
+                text = _sentence(then) if then else f"Without it. {text}"
+                flags.append(_flag(field.name, f"--no-{_words(field.name)}", off, text))
             known = {flag.option for flag in flags}
             flags += [flag for flag in _choices_of(network) if flag.option not in known]
         else:
@@ -81,7 +84,9 @@ def _of_field(field: Field, hint: Any, text: str, default: Any) -> Iterator[Flag
     if inner is bool:
         action = "store_false" if default else "store_true"
         option = option.replace("--", "--no-", 1) if default else option
-        text = f"Without it: {text}" if default else text
+        if default:
+            then = text.removeprefix("False ")
+            text = f"Without it: {text}" if then == text else _sentence(then)
         yield _flag(field.name, option, {"action": action, "dest": field.name}, text)
     elif get_origin(inner) is Literal:
         choices = {"choices": get_args(inner), "dest": field.name}
@@ -98,7 +103,8 @@ def _of_field(field: Field, hint: Any, text: str, default: Any) -> Iterator[Flag
 
 
 def _flag(name: str, option: str, arguments: dict[str, Any], text: str) -> Flag:
-    text = re.sub(r"\{cite\}`[^`]*`|[`*]", "", re.sub(r":\w+:`~?([^`]*)`", r"\1", text))
+    text = re.sub(r"\s*\{cite\}`[^`]*`|[`*]", "", re.sub(r":\w+:`~?([^`]*)`", r"\1", text))
+    text = re.sub(r"\bNone (?=\w)", "left out, it ", text)  # which nobody can type
     return Flag(name, option, arguments | {"default": argparse.SUPPRESS, "help": text.replace("%", "%%")})
 
 
@@ -126,6 +132,10 @@ def paragraphs(kind: type) -> dict[str, str]:
         for name in match[1].split(","):
             found[name.strip().strip("*")] = " ".join(match[2].split())
     return found
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _words(name: str) -> str:

@@ -271,7 +271,19 @@ def test_prepare_offers_what_the_package_has():
     assert cli.RECORDING_KINDS == options["kind"].choices == tuple(READERS)
     assert options["per_shard"].default == RECORDINGS_PER_SHARD
     assert options["size"].choices == SIZES
-    assert options["detector"].choices == DETECTORS
+    talking = {action.dest: action for action in parsers.choices["talk"]._actions}
+    assert options["detector"].choices == talking["detector"].choices == DETECTORS
+
+
+@pytest.mark.parametrize(
+    "words", [["train", "atvg", part] for part in ("at-net", "vg-net")] + [["talk"], ["evaluate"], ["bench"]]
+)
+def test_every_flag_says_what_it_does(words):
+    (parsers,) = cli._parser(words)._subparsers._group_actions
+    for command, parser in parsers.choices.items():
+        for action in parser._actions:
+            assert action.help, f"{command} {action.dest}"
+            assert "None" not in action.help, "which nobody can type"
 
 
 def test_help_needs_no_torch():

@@ -107,10 +107,48 @@ def test_the_docstring_is_the_help():
     _, parser = parse(defaults={"weight": 7.0})
     text = " ".join(parser.format_help().split())
     assert "How much it counts. (default 7.0)" in text
-    assert '"a" is the paper\'s ; 100 % ours is b. (default a)' in text
+    assert '"a" is the paper\'s; 100 % ours is b. (default a)' in text
     assert "--width" not in text
     assert paragraphs(Config)["net"] == paragraphs(Config)["rival"]
     assert "Never" not in str(paragraphs(Config))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worded:
+    """Settings whose paragraphs say what ``False`` and ``None`` do.
+
+    Parameters
+    ----------
+    net:
+        The network; None does without one.
+    other:
+        Another network.
+    memory:
+        False forgets everything: ``h = 0``.
+    loud:
+        Says more.
+    most:
+        How many; None takes what there is.
+    """
+
+    net: Net | None = None
+    other: Net | None = None
+    memory: bool = True
+    loud: bool = True
+    most: int | None = None
+
+
+def test_the_help_says_what_the_flag_does_in_words_that_can_be_typed():
+    texts = {flag.option: flag.arguments["help"] for flag in flags_of(Worded)}
+    assert texts == {
+        "--no-net": "Does without one.",
+        "--no-depth": "Without it: Whether it is deep.",
+        "--axis": "Where it looks. (default time)",
+        "--no-other": "Without it. Another network.",
+        "--no-memory": "Forgets everything: h = 0.",
+        "--no-loud": "Without it: Says more.",
+        "--most": "How many; left out, it takes what there is.",
+    }
 
 
 @pytest.mark.parametrize("words", ["--weight much", "--most 1.5", "--kind c", "--width 3"])

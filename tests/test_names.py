@@ -14,14 +14,18 @@ THEIRS = ("systems", "networks", "check")
 
 
 def names() -> set[str]:
-    """Every name of a system, a part, a network, and of their classes, as :func:`plain` writes it."""
+    """Every name of a system, a part, a network, and of their classes, as :func:`plain` writes it.
+
+    Not of a network that is called by one word: a discriminator, an encoder, a generator may be anybody's.
+    """
     found = set()
     for system in SYSTEMS:
         kind = system_class(system)
         found |= {system, kind.__name__}
         for part in kind.parts:
-            found |= {part.name, part.__name__, part.config_class.__name__, *part.network_names}
-    return {plain(name) for name in found} - {"discriminator"}  # a common noun
+            found |= {part.name, part.__name__, part.config_class.__name__}
+            found |= {network for network in part.network_names if "_" in network}
+    return {plain(name) for name in found}
 
 
 def plain(name: str) -> str:

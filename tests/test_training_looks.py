@@ -85,6 +85,14 @@ def test_the_best_of_other_held_out_clips_is_not_remembered(tmp_path):
     assert go(14, 9)["held_out"]["told"] == 3.0
 
 
+def test_a_figure_that_held_out_does_not_give_is_named(tmp_path):
+    class Misspelt(Toy):
+        figure = "looss"
+
+    with pytest.raises(InputError, match="figure of line: got 'looss', expected loss or twice"):
+        run(tmp_path, part=fresh(Misspelt), validation=make_data(1, seed=8))
+
+
 def test_figures_are_weighed_by_frames():
     data = make_data(3)
     part = fresh().eval()

@@ -28,7 +28,7 @@ from talkface_lite.data.features import (
 from talkface_lite.data.loading import InTurns, loaded
 from talkface_lite.data.needs import Batch, DataSettings, Needs
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import lip_opening
+from talkface_lite.landmarks import lip_opening, mirror
 
 Place = tuple[int, int, int]
 """A window: number of the clip, first frame, frame of the example."""
@@ -170,7 +170,10 @@ class Dataset:
 
     def training_batch(self, places: Sequence[Place], generators: Sequence[np.random.Generator]) -> Batch:
         """Windows as :meth:`batches` gives them; ``generators``, one a window, are for what varies them."""
-        return self.batch(places)
+        batch = self.batch(places)
+        for i, rng in enumerate(generators):
+            mirror_at_random(batch, i, rng, self.settings)
+        return batch
 
     def batches(
         self, batch_size: int, seed: int, *, first_step: int = 0, rank: int = 0, ranks: int = 1
@@ -247,3 +250,14 @@ class Dataset:
         ]
         for first in range(0, len(places), batch_size):
             yield self.batch(places[first : first + batch_size])
+
+
+def mirror_at_random(batch: Batch, i: int, rng: np.random.Generator, settings: DataSettings) -> None:
+    """Mirror window ``i`` of a batch one time in two, in place, where the settings ask for it."""
+    if not settings.mirrored or rng.random() >= 0.5:
+        return
+    for pictures in (batch.photograph, batch.previous, batch.pictures):
+        if pictures is not None:
+            pictures[i] = pictures[i].flip(-2)
+    for points in (batch.landmarks, batch.example):
+        points[i] = torch.from_numpy(mirror(points[i].numpy()).copy())

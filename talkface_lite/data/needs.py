@@ -75,10 +75,10 @@ class DataSettings:
         Ours: strength, 0 to 2, of a random camera, see :class:`talkface_lite.corpus.camera.Camera`. Half of
         the windows keep the camera they were taken with.
     mirrored:
-        Ours: whether half of the training windows are mirrored, left for right.
+        Ours: mirror half of the training windows, left for right.
     streaming:
-        Whether MFCC and landmarks are held in memory or streamed from disk like the pictures, through a
-        buffer of clips. "auto" streams what would take more than 2 GiB.
+        "always" streams MFCC and landmarks from disk like the pictures, through a buffer of clips. "never"
+        holds them in memory. "auto" streams what would take more than 2 GiB.
     workers:
         Processes that read ahead; 0 reads in the training process. The batches do not depend on it, unless
         they are streamed.

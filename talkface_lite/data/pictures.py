@@ -16,11 +16,10 @@ from safetensors import SafetensorError, safe_open
 
 from talkface_lite.clip import Clip
 from talkface_lite.corpus.camera import Camera
-from talkface_lite.data.dataset import Dataset, Place
+from talkface_lite.data.dataset import Dataset, Place, mirror_at_random
 from talkface_lite.data.features import Features, Folders, digest_of, files_of
 from talkface_lite.data.needs import Batch, DataSettings, Needs
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import mirror
 from talkface_lite.shards import SUFFIX as SHARD_SUFFIX
 from talkface_lite.shards import picture_places, read_shard
 
@@ -153,11 +152,7 @@ def vary_pictures(batch: Batch, i: int, rng: np.random.Generator, settings: Data
             one[i] = picture
         shown = batch.mask[i, :, None, None, None]
         batch.pictures[i] = filmed[len(single) :] * shown  # padding stays black
-    if settings.mirrored and rng.random() < 0.5:
-        for pictures in (*single, batch.pictures):
-            pictures[i] = pictures[i].flip(-2)
-        for points in (batch.landmarks, batch.example):
-            points[i] = torch.from_numpy(mirror(points[i].numpy()).copy())
+    mirror_at_random(batch, i, rng, settings)
 
 
 def features_and_places(path: Path, needs: Needs) -> Iterator[tuple[Features, PicturePlace]]:

@@ -198,11 +198,13 @@ def table(report: Mapping[str, Any]) -> str:
         rows |= {f"{system}: {name}": row for name, row in its.items()}
     columns = [metric for metric in TITLES if any(metric in row for row in rows.values())]
     width = max(map(len, rows)) + 2
-    lines = [f"{report['clips']} clips, {report['frames']} frames; median over clips [95 % interval]"]
-    lines.append(" " * width + "".join(f"{TITLES[metric]:>24}" for metric in columns))
+    cells = {"": [TITLES[metric] for metric in columns]}
     for name, row in rows.items():
-        cells = (_cell(row[metric]) if metric in row else "-" for metric in columns)
-        lines.append(f"{name:{width}}" + "".join(f"{cell:>24}" for cell in cells))
+        cells[name] = [_cell(row[metric]) if metric in row else "-" for metric in columns]
+    widths = [max(24, *(len(cell) + 2 for cell in column)) for column in zip(*cells.values())]
+    lines = [f"{report['clips']} clips, {report['frames']} frames; median over clips [95 % interval]"]
+    for name, its in cells.items():
+        lines.append(f"{name:{width}}" + "".join(f"{cell:>{n}}" for cell, n in zip(its, widths)))
     return "\n".join(lines)
 
 

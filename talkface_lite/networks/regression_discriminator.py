@@ -29,8 +29,8 @@ class RegressionDiscriminatorConfig:
     hidden, layers:
         Units and depth of the LSTM.
     unused_decoder:
-        Whether to carry the two linear layers (594,568 numbers in ``full``) that the released code builds and
-        never calls, so that its checkpoints fit and its parameter count agrees.
+        False leaves out the two linear layers (594,568 numbers in ``full``) that the released code builds and
+        never calls; with them its checkpoints fit and its parameter count agrees.
     """
 
     image: tuple[int, int, int, int] = (64, 128, 256, 512)

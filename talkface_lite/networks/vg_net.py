@@ -6,7 +6,7 @@ network.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,8 @@ from talkface_lite.errors import InputError
 from talkface_lite.networks.layers import ConvOfStack, Dropout, at_once, conv_block, each_frame, up_block
 from talkface_lite.networks.winograd import WideConv2d
 
-RECURRENCES = ("time", "batch", "off")
+Recurrence = Literal["time", "batch", "off"]
+RECURRENCES: tuple[str, ...] = get_args(Recurrence)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class VGNetConfig:
     blocks: int = 9
     decoder: tuple[int, int, int, int] = (256, 128, 64, 32)
     dropout: float = 0.5
-    recurrence: str = "time"
+    recurrence: Recurrence = "time"
     landmark_attention: bool = True
     pixel_attention: bool = True
 

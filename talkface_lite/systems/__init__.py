@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from talkface_lite.errors import InputError
+from talkface_lite.systems.config import SIZES
 
 if TYPE_CHECKING:
     from talkface_lite.systems.base import System
@@ -19,7 +20,16 @@ SYSTEMS: Mapping[str, str] = MappingProxyType(_REGISTRY)
 """Name → module and class. Names alone, so that a command line can be read without loading torch; the first
 is the one that is meant when nobody names one."""
 
-__all__ = ["SYSTEMS", "build_part", "default_system", "describe", "load", "load_part", "part_class"]
+__all__ = [
+    "SYSTEMS",
+    "build_part",
+    "default_system",
+    "describe",
+    "load",
+    "load_part",
+    "part_class",
+    "system_class",
+]
 
 
 def default_system() -> str:
@@ -101,7 +111,7 @@ def load_part(
     return kind.load(path)
 
 
-def describe(names: Sequence[str], sizes: Sequence[str] = ("lite", "full")) -> dict[str, Any]:
+def describe(names: Sequence[str], sizes: Sequence[str] = SIZES) -> dict[str, Any]:
     """Networks with their parameter counts, weights with their origin.
 
     Networks are built without memory behind them, so the large ones cost nothing.

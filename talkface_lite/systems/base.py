@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 import torch
 
-from talkface_lite.clip import CROP_SIZE, Clip
+from talkface_lite.clip import CROP_SIZE, SAMPLES_PER_FRAME, Clip
 from talkface_lite.errors import InputError
 from talkface_lite.systems.part import (
     NoSettings,
@@ -128,6 +128,44 @@ class System(ABC):
             Of what the speech does not determine. Equal generators give equal films.
         """
 
+    def checked_film(self, face: Face, speech: np.ndarray, rng: np.random.Generator) -> Iterator[Stretch]:
+        """:meth:`film`, held to what it promises; whoever shows or measures a film takes it from here.
+
+        Raises
+        ------
+        InputError
+            When frames or landmarks are of other kinds or shapes than a :class:`Stretch` has, or the film is
+            shorter or longer than the speech: silence at its end would pass for the system's own.
+        """
+        n_frames, made = len(speech) // SAMPLES_PER_FRAME, 0
+        for stretch in self.film(face, speech, rng):
+            made += self._length_of(stretch)
+            if made > n_frames:
+                break
+            yield stretch
+        if made != n_frames:
+            got = f"{made} frames" if made < n_frames else f"at least {made} frames"
+            raise InputError(f"film of {self.name}", got, f"{n_frames}, one for each 40 ms of speech")
+
+    def _length_of(self, stretch: Stretch) -> int:
+        size = (self.side, self.side, 3)
+        wanted = {"frames": (np.uint8, size), "landmarks": (np.floating, (68, 2))}
+        lengths = set()
+        for name, (kind, shape) in wanted.items():
+            value = getattr(stretch, name)
+            if value is None:
+                continue
+            right = isinstance(value, np.ndarray) and np.issubdtype(value.dtype, kind)
+            if not right or value.shape[1:] != shape:
+                got = f"{getattr(value, 'dtype', type(value).__name__)} {tuple(getattr(value, 'shape', ()))}"
+                expected = f"a numpy array of {kind.__name__} (n, {', '.join(map(str, shape))})"
+                raise InputError(f"{name} in the film of {self.name}", got, expected)
+            lengths.add(len(value))
+        if len(lengths) != 1:
+            got = " and ".join(map(str, sorted(lengths))) or "neither"
+            raise InputError(f"frames and landmarks in the film of {self.name}", got, "as many of both")
+        return lengths.pop()
+
     def rows(self, clip: Clip, shown: int, rng: np.random.Generator, *, pictures: bool) -> dict[str, Shown]:
         """What it makes of a clip of known truth, from one of its frames.
 
@@ -146,7 +184,7 @@ class System(ABC):
         -------
         Rows by name. ``from_speech`` is the system as it is used; further rows say where it loses.
         """
-        film = list(self.film(self.face_of(clip, shown), clip.speech, rng))
+        film = list(self.checked_film(self.face_of(clip, shown), clip.speech, rng))
         frames = _joined(film, "frames") if pictures else None
         return {"from_speech": Shown(_joined(film, "landmarks"), frames)}
 

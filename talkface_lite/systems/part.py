@@ -19,12 +19,10 @@ from talkface_lite.data.needs import Batch, Needs
 from talkface_lite.errors import InputError
 from talkface_lite.files import read_tensors, write_tensors
 from talkface_lite.networks.layers import count_parameters
-from talkface_lite.systems.config import from_json, of_size
+from talkface_lite.systems.config import SIZES, from_json, of_size
 
 if TYPE_CHECKING:
     from talkface_lite.systems.training_settings import TrainingSettings
-
-SIZES = ("lite", "full")
 
 FORMAT = "talkface_lite system 1"
 """Kept since the first weights: newer files say in addition which ``part`` they are."""

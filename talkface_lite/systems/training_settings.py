@@ -31,16 +31,17 @@ class TrainingSettings:
     batch_size:
         Windows per update and device.
     learning_rate:
-        Of Adam; a part with several optimisers may give some a rate of their own.
+        Step size of Adam; a part with several optimisers may give some a rate of their own.
     betas:
-        Of Adam.
+        What Adam keeps, from step to step, of its means of the gradient and of the gradient's square.
     schedule:
         "constant" is the paper's. "cosine" (ours) lets every rate fall to zero over the steps.
     seed:
-        Of the initial weights, of the order, windows and examples of the batches, and of what a network
+        Decides the initial weights, the order, windows and examples of the batches, and what a network
         draws; every device draws from a stream of its own.
     precision:
-        Numbers of 32 bits, or mixed with bfloat16 or 16 bits.
+        "32": numbers of 32 bits. "bf16" and "16" multiply in bfloat16 or in half precision, and keep weights
+        in 32 bits.
     devices:
         Processes, one for each device.
     checkpoint_every:

@@ -167,9 +167,14 @@ class Talker:
             float32 ``(n,)`` at 16 kHz.
         rng:
             Of what the speech does not determine; None is seed 0.
+
+        Raises
+        ------
+        InputError
+            When the system does not keep what :meth:`~talkface_lite.systems.base.System.film` promises.
         """
         face = Face(portrait.crop(self.side), portrait.landmarks)
-        return self.system.film(face, fit_to_frames(speech), rng or np.random.default_rng(0))
+        return self.system.checked_film(face, fit_to_frames(speech), rng or np.random.default_rng(0))
 
     def talk(
         self,

@@ -25,9 +25,6 @@ from talkface_lite.files import write_json
 from talkface_lite.runtime import device as choose_device
 from talkface_lite.systems.part import Part
 from talkface_lite.systems.training_settings import PRECISIONS, TrainingSettings
-
-if TYPE_CHECKING:
-    from talkface_lite.data.dataset import Dataset
 from talkface_lite.training.record import run_record
 from talkface_lite.training.run_folder import (
     Log,
@@ -37,6 +34,9 @@ from talkface_lite.training.run_folder import (
     restore,
     save_checkpoint,
 )
+
+if TYPE_CHECKING:
+    from talkface_lite.data.dataset import Dataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,8 +219,11 @@ class _Run:
             self._put(self.plain)
             with self._judging(), fabric.autocast():
                 found = held_out_figures(self.part, self.validation, self.settings.batch_size, fabric.device)
-            if found[self.part.figure] < self.done.best:
-                self.done.best = found[self.part.figure]
+            figure = self.part.figure
+            if figure not in found:
+                raise InputError(f"figure of {self.part.name}", repr(figure), " or ".join(found))
+            if found[figure] < self.done.best:
+                self.done.best = found[figure]
                 record = self._record() | {"held_out": found}
                 self.part.save(self.out / "best.safetensors", record)
             self._put(wrapped)

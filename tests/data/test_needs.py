@@ -10,12 +10,13 @@ import torch
 from talkface_lite.clip import Clip
 from talkface_lite.data import opening
 from talkface_lite.data.dataset import Dataset
-from talkface_lite.data.features import Features, digest_of, save_features
+from talkface_lite.data.features import Features, digest_of, read_clips, save_features
 from talkface_lite.data.needs import Batch, DataSettings, Needs
 from talkface_lite.data.opening import StreamedDataset, open_dataset
 from talkface_lite.data.pictures import PictureDataset
 from talkface_lite.data.streaming import ClipStream
 from talkface_lite.errors import InputError
+from talkface_lite.landmarks import mirror
 from talkface_lite.shards import write_shard
 from talkface_lite.speech import mfcc_windows, recipe
 
@@ -101,6 +102,23 @@ def test_mirroring_and_camera_take_the_previous_picture_along(folder):
                 assert torch.equal(b.previous[i], a.previous[i].flip(-2))
                 turned += 1
     assert turned > 2
+
+
+@pytest.mark.parametrize("streaming", ["never", "always"])
+def test_windows_without_pictures_are_mirrored_too(folder, streaming):
+    settings = DataSettings(mirrored=True, streaming=streaming)
+    batches = list(islice(open_dataset(folder, Needs(window=5), settings).batches(4, seed=0), 8))
+    truth = np.concatenate([clip.landmarks for clip in read_clips(folder)])
+    mirrored = 0
+    for batch in batches:
+        for points, example, mask in zip(batch.landmarks, batch.example, batch.mask):
+            shown = np.concatenate([points[mask].numpy(), example.numpy()[None]])
+            plain, turned = (
+                [(one == known).all((1, 2)).any() for one in shown] for known in (truth, mirror(truth))
+            )
+            assert all(plain) != all(turned), "a window and its example, as they are or all of them mirrored"
+            mirrored += all(turned)
+    assert 8 <= mirrored <= 24, "one time in two of 32"
 
 
 @pytest.mark.parametrize(("rows", "name"), [(35, "psf"), (28, "librosa"), (20, "syncnet")])

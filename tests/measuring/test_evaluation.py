@@ -237,6 +237,13 @@ def test_the_table_has_every_row_and_every_figure(clips):
     assert len({len(line) for line in lines[1:]}) == 1, "columns stand below each other"
 
 
+def test_columns_stay_apart_where_a_network_knows_nothing_yet(clips):
+    lines = table(evaluate({"wild": truth(1e6)}, clips)).splitlines()
+    wild = next(line for line in lines if line.startswith("wild"))
+    assert wild.count("  ") >= 3, "two spaces before each figure"
+    assert len({len(line) for line in lines[1:]}) == 1
+
+
 def test_the_systems_that_the_package_has_weights_of():
     settings = ATVGnetSettings(paper_decoding=True)
     found = shipped(["atvg"], settings=settings, variants=True)

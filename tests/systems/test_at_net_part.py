@@ -93,6 +93,9 @@ def test_our_losses(basis, faces, speech):
     h, _ = one.at_net(batch.mfcc, one.encode(batch.example))
     z = (h - one.encode(batch.landmarks)) / torch.tensor(basis.variance).sqrt()
     assert losses["whitened"]["loss"] == pytest.approx((z[batch.mask] ** 2).mean().item(), rel=1e-4)
+    for weight in (-1.0, float("nan")):
+        with pytest.raises(InputError, match="mouth_weight"):
+            ATNetPartConfig(mouth_weight=weight)
     with pytest.raises(InputError, match="whitened"):
         ATNetPartConfig(loss="wing")
 

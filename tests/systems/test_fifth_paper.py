@@ -78,6 +78,15 @@ def test_it_is_listed_and_timed(capsys, monkeypatch):
     assert "toy lite, weights random" in capsys.readouterr().out
 
 
+def test_a_paper_without_weights_says_so(data, capsys):
+    assert cli.main(["info", "--system", "toy", "--size", "lite"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].strip() == "no weights in the package"
+    assert cli.main(["evaluate", "--system", "all", "--data", str(data), "--json"]) == 0
+    streams = capsys.readouterr()
+    assert "toy" not in json.loads(streams.out)["systems"]
+    assert "talkface: without toy: no lite weights in the package" in streams.err.splitlines()
+
+
 def test_a_flag_of_another_system_is_refused(data, tmp_path, capsys):
     for arguments in (["--mouth-weight", "1"], ["--part", "at-net"]):
         try:

@@ -76,6 +76,14 @@ def test_systems_by_name():
         SYSTEMS["latent"] = "a:B"
 
 
+def test_the_registry_the_systems_and_their_parts_agree_on_names():
+    for name in SYSTEMS:
+        kind = system_class(name)
+        assert kind.name == name
+        assert {part.system for part in kind.parts} == {name}
+        assert len({part.name for part in kind.parts}) == len(kind.parts)
+
+
 @pytest.mark.parametrize("order", [("at-net", "vg-net"), ("vg-net", "at-net")])
 def test_weights_say_themselves_which_part_they_are(parts, files, order):
     system = ATVGnet.load(weights=[files[name] for name in order])

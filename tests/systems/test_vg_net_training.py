@@ -51,6 +51,9 @@ def test_losses_written_out(batch):
     for name in ("base_weight", "colour_weight", "mouth_weight", "score_weight"):
         with pytest.raises(InputError, match=name):
             VGNetPartConfig(**{name: -1.0})
+    for changes in ({"lip_weight": float("nan")}, {"discriminator_rate": 0.0}):
+        with pytest.raises(InputError, match=next(iter(changes))):
+            VGNetPartConfig(**changes)
 
 
 def all_losses(part, batch):

@@ -225,3 +225,39 @@ def test_painting_reaches_the_scene_only_where_it_is_painted(portrait, speech):
     )
     assert bare.min() > 0
     assert (dark == 0).all(-1).mean() > 0.3
+
+
+class Careless(Lamp):
+    """A film that is not what it should be, in one way."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.change = change
+
+    def film(self, face, speech, rng):
+        return map(self.change, super().film(face, speech, rng))
+
+
+POINTS = np.zeros((3, 68, 2), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda made: Stretch(made.frames[:2]), "film of lamp: got 5 frames, expected 7, one for each 40 ms"),
+        (lambda made: Stretch(made.frames.repeat(2, 0)), "film of lamp: got at least 12 frames, expected 7"),
+        (
+            lambda made: Stretch(made.frames / 255),
+            r"frames in the .*: got float64 .*uint8 \(n, 256, 256, 3\)",
+        ),
+        (lambda made: Stretch(made.frames[:, ::2, ::2]), r"frames .*: got uint8 \(3, 128, 128, 3\)"),
+        (lambda made: Stretch(torch.from_numpy(made.frames)), "frames .*: got torch.uint8 .* a numpy array"),
+        (lambda made: Stretch(made.frames, POINTS[:, :48]), r"landmarks .*: got float32 \(3, 48, 2\)"),
+        (lambda made: Stretch(made.frames, POINTS.astype(int)), "landmarks .*: got int64 .* floating"),
+        (lambda made: Stretch(made.frames, POINTS[:2]), "frames and landmarks .*: got 2 and 3, .* of both"),
+        (lambda made: Stretch(None), "frames and landmarks .*: got neither"),
+    ],
+)
+def test_a_film_that_is_not_what_a_system_promises_is_refused(portrait, speech, change, message):
+    with pytest.raises(InputError, match=message):
+        list(Talker(Careless(change), device="cpu").film(portrait, speech))

@@ -60,6 +60,8 @@ class ATNetPartConfig:
     def __post_init__(self) -> None:
         if self.loss not in get_args(Loss):
             raise InputError("loss", repr(self.loss), " or ".join(get_args(Loss)))
+        if not self.mouth_weight >= 0:
+            raise InputError("mouth_weight", self.mouth_weight, "0 or more")
 
 
 class ATNetPart(Part):

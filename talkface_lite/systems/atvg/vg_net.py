@@ -42,13 +42,13 @@ class VGNetPartConfig:
     vg_net:
         Widths of VG-net.
     discriminator:
-        Widths of the regression discriminator; None trains without one.
+        Widths of the regression discriminator; None trains without a discriminator.
     loss:
         ``"dynamic"``: Eq. 8. ``"l1"``: every pixel alike.
     base_weight:
         β of Eq. 8.
     stop_gradient:
-        Whether ᾱ of Eq. 8 carries no gradient, as in the paper.
+        False lets the gradient through ᾱ of Eq. 8, too; in the paper ᾱ carries none.
     colour_weight:
         Ours, and of no help: weight of the plain L1 of the colour before it is mixed with the photograph.
         With α near zero, as it soon is, what is painted is not seen and hardly learns, and this term would
@@ -58,14 +58,20 @@ class VGNetPartConfig:
     mouth_weight:
         Ours: how much more a pixel of the true mouth counts in the pixel losses; 0 is the paper's. In the
         same ablation 4 more than doubled what the film gains over a copy at the mouth.
-    pixel_weight, score_weight, landmark_weight:
-        Factors of the pixel loss, of ``D_s`` and of ``D_p`` in what the generator minimises; the released
-        code has 10, 1 and 1.
+    pixel_weight:
+        Factor of the pixel loss in what the generator minimises; the released code has 10.
+    score_weight:
+        Factor of ``D_s`` in what the generator minimises; the released code has 1.
+    landmark_weight:
+        Factor of ``D_p`` in what the generator minimises; the released code has 1.
     discriminator_rate:
         The discriminator's learning rate; None takes VG-net's, as the paper does.
-    landmark_mask, lip_weight:
-        ``M_p`` of Eq. 9, see :func:`talkface_lite.losses.landmark_mask`. The released code has ``"released"``
-        and 100, which the square makes 10,000: so much that the discriminator learns points and nothing else.
+    landmark_mask:
+        ``M_p`` of Eq. 9: ``"plain"`` weighs every coordinate alike, ``"released"`` y of the mouth's points
+        more, ``"lips"`` (ours) x and y of them, see :func:`talkface_lite.losses.landmark_mask`.
+    lip_weight:
+        What ``M_p`` weighs the points of the mouth by. The released code has 100, which the square makes
+        10,000: so much that the discriminator learns points and nothing else.
     """
 
     vg_net: VGNetConfig = field(default_factory=VGNetConfig)
@@ -92,9 +98,12 @@ class VGNetPartConfig:
             "pixel_weight",
             "score_weight",
             "landmark_weight",
+            "lip_weight",
         ):
             if not getattr(self, name) >= 0:
                 raise InputError(name, getattr(self, name), "0 or more")
+        if self.discriminator_rate is not None and not self.discriminator_rate > 0:
+            raise InputError("discriminator_rate", self.discriminator_rate, "more than 0")
 
 
 class VGNetPart(Part):

@@ -31,7 +31,7 @@ ALL = "all"
 """What ``evaluate --system`` takes for every system."""
 
 DETECTORS = ("auto", "face-alignment", "dlib")
-"""As in :data:`talkface_lite.faces.detection.DETECTORS`."""
+"""As in ``talkface_lite.faces.detection.DETECTORS``."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

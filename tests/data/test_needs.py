@@ -254,3 +254,20 @@ def test_a_batch_travels_and_joins():
     assert both.pictures is None
     with pytest.raises(InputError, match="each word once"):
         Needs(words=("a", "a"))
+
+
+def test_clips_are_read_without_their_pictures_unless_asked(folder):
+    assert [clip.frames for clip in read_clips(folder)] == [None] * 5
+    assert all(clip.frames.shape == (N_FRAMES, 8, 8, 3) for clip in read_clips(folder, frames=True))
+
+
+def test_processes_share_a_streamed_epoch(folder):
+    streamed = open_dataset(folder, Needs(window=5), DataSettings(streaming="always"))
+    seen = []
+    for rank in (0, 1):
+        for batch in islice(streamed.batches(2, seed=0, rank=rank, ranks=2), 5):  # ten of the twenty windows
+            seen += list(zip(batch.landmarks[:, 0, 0, 1].tolist(), starts(batch)))
+    assert len(set(seen)) >= 18, "files are not of one length, so a rank may begin its second epoch"
+    later = next(iter(streamed.batches(2, seed=0, first_step=12, rank=1, ranks=2)))  # 48 windows: epoch 2
+    stream = ClipStream(folder, batch_size=2, seed=0, window=5, first_epoch=2, rank=1, ranks=2)
+    assert torch.equal(later.landmarks, next(iter(stream)).landmarks)

@@ -14,6 +14,7 @@ from talkface_lite.measuring.evaluation import METRICS, evaluate, shipped, summa
 from talkface_lite.measuring.landmarks import LANDMARK_METRICS
 from talkface_lite.metrics import lip_opening_correlation, mouth_landmark_distance
 from talkface_lite.shape_pca import ShapePCA
+from talkface_lite.systems import system_class
 from talkface_lite.systems.atvg import ATNetPart, ATNetPartConfig, ATVGnet, ATVGnetSettings
 from talkface_lite.systems.base import Shown
 
@@ -269,3 +270,11 @@ def test_the_mouth_is_its_20_points():
     row = only(evaluate(Oracle(answer), [clip]))["from_speech"]
     assert row["mouth_landmark_distance"]["median"] == 0
     assert row["landmark_distance"]["median"] == pytest.approx(48 / 68 * np.hypot(3, 3), abs=1e-3)
+
+
+def test_a_variant_without_weights_is_not_among_those_shipped(monkeypatch):
+    kind = system_class("atvg")
+    monkeypatch.setattr(kind, "variants", {**kind.variants, "untrained": {"at-net": {"recurrent": False}}})
+    assert list(shipped(["atvg"], variants=True)) == ["atvg", "atvg no_lstm"]
+    assert list(shipped(["atvg"])) == ["atvg"]
+    assert shipped(["atvg"], "full") == {}

@@ -313,3 +313,28 @@ def test_processes_draw_from_streams_of_their_own_and_resume_them(tmp_path):
     before = noise("resumed", 2)
     after = noise("resumed", 4, resume=True)
     assert [a + b for a, b in zip(before, after)] == straight
+
+
+def test_a_checkpoint_that_does_not_fit_is_not_passed_over(tmp_path):
+    from talkface_lite.files import read_tensors, write_tensors
+    from talkface_lite.training.run_folder import FORMAT
+
+    play(tmp_path)
+    newest = sorted((tmp_path / "checkpoints").iterdir())[-1]
+    about, tensors = read_tensors(newest, key="checkpoint", text=FORMAT, what="", framework="pt")
+    del tensors["system.player.weight"], about["format"]
+    write_tensors(newest, tensors, about, key="checkpoint", text=FORMAT)
+    left = newest.read_bytes()
+    with pytest.raises(
+        InputError, match=r"does not fit .*expected one of this run; remove it to go on"
+    ) as error:
+        play(tmp_path, resume=True)
+    assert "\n" not in str(error.value)
+    assert newest.read_bytes() == left
+
+
+def test_an_installed_package_has_no_commit(monkeypatch):
+    from talkface_lite.training import record
+
+    monkeypatch.setattr(record, "__file__", "/nowhere/at/all/record.py")
+    assert record._commit() == ""

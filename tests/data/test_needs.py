@@ -218,6 +218,19 @@ def test_varied_microphone_in_a_stream(folder):
         assert shift.abs().max() > 0.05
 
 
+def test_a_streamed_microphone_varies_as_much_as_one_in_memory(folder):
+    settings = DataSettings(streaming="always", mfcc_shift=0.5, window=N_FRAMES)
+    plain, varied = (
+        open_dataset(folder, settings=replace(settings, mfcc_shift=strength)) for strength in (0.0, 0.5)
+    )
+    by_clip = {int(b.landmarks[0, 0, 0, 1]): b.mfcc[0, 0, 0] for b in islice(plain.batches(1, seed=0), 5)}
+    shifts = [
+        (b.mfcc[0, 0, 0] - by_clip[int(b.landmarks[0, 0, 0, 1])]).numpy()
+        for b in islice(varied.batches(1, seed=0), 200)
+    ]
+    np.testing.assert_allclose(np.std(shifts, axis=0), 0.5 * varied.statistics()["mfcc_std"], rtol=0.2)
+
+
 def test_the_digest_is_of_names_and_sizes(folder, tmp_path):
     for path in folder.iterdir():
         (tmp_path / "same" / path.name).parent.mkdir(exist_ok=True)

@@ -94,6 +94,7 @@ def test_the_half_that_paints(inputs, tmp_path, capsys):
         (["--part", "vg-net", "--loss", "mouth"], ["--loss", "'mouth'", "'dynamic', 'l1'"]),
         (["vg-net", "--no-lstm"], ["--no-lstm"]),
         (["--camera", "3"], ["camera", "3", "0 to 2"]),
+        (["--camera", "1"], ["camera", "1.0", "no pictures are looked at"]),
         (["--colour-weight", "1"], ["--colour-weight"]),
         (["--no-discriminator"], ["--no-discriminator"]),
         (["--part", "vg-net", "--mouth-weight", "-1"], ["mouth_weight", "-1", "0 or more"]),

@@ -163,7 +163,6 @@ def test_flags_of_training(caught, flags, changed):
         (["--window", "5"], {"window": 5}),
         (["--mfcc-shift", "0.3"], {"mfcc_shift": 0.3}),
         (["--closed-examples", "0.5"], {"closed_examples": 0.5}),
-        (["--camera", "1.5"], {"camera": 1.5}),
         (["--mirrored"], {"mirrored": True}),
         (["--streaming", "always"], {"streaming": "always"}),
         (["--streaming", "never"], {"streaming": "never"}),
@@ -177,6 +176,11 @@ def test_flags_of_data(caught, flags, changed, part, data):
     assert got["data"].needs == part_class("atvg", part).needs
     assert (type(got["data"]).__name__ == "StreamedDataset") == (changed.get("streaming") == "always")
     assert got["settings"] == TrainingSettings(**got["part"].defaults)
+
+
+def test_the_camera_is_for_parts_that_see(caught):
+    got = caught("--camera", "1.5", part="vg-net", data="pictures")
+    assert got["data"].settings == DataSettings(camera=1.5)
 
 
 def test_the_seed_fixes_the_first_weights_and_another_gives_others(caught):

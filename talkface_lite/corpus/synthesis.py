@@ -20,13 +20,16 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from talkface_lite.clip import SAMPLES_PER_FRAME, Clip
+from talkface_lite.corpus.acoustics import NOISES, Microphone, Room
 from talkface_lite.corpus.face import Identity, Motion, face_points
+from talkface_lite.corpus.manner import Manner, style_of
 from talkface_lite.corpus.visemes import articulation
-from talkface_lite.corpus.voice import VOICES, Room, Voice, grid_sentence, speak
+from talkface_lite.corpus.voice import VOICES, Voice, grid_sentence, speak
 from talkface_lite.errors import InputError
 from talkface_lite.files import write_atomically
 from talkface_lite.runtime import cores
@@ -58,7 +61,9 @@ class CorpusSettings:
         ``"crop"``: the aligned face, 128x128. ``"camera"``: head and shoulders, 256x256. Landmarks are in
         pixels of the view.
     clean:
-        True leaves out the noise and the room that most clips have.
+        True leaves out the noise, the room and the microphone that most clips have.
+    varied:
+        False draws voices near the synthesiser's own, in pink noise and rooms alone.
     """
 
     still_head: bool = False
@@ -67,6 +72,7 @@ class CorpusSettings:
     paint: bool = True
     view: str = "crop"
     clean: bool = False
+    varied: bool = True
 
     def __post_init__(self) -> None:
         if self.split not in (None, *SPLITS):
@@ -100,6 +106,7 @@ def draw_clip(
     split: str | None = None,
     view: str = "crop",
     clean: bool = False,
+    varied: bool = True,
 ) -> Clip:
     """Draw one clip of about 2 to 4 s: someone who does not exist says something, with known truth.
 
@@ -107,7 +114,7 @@ def draw_clip(
     ----------
     seed:
         0 or more. The same seed and settings give the same clip.
-    text, still_head, paint, split, view, clean:
+    text, still_head, paint, split, view, clean, varied:
         See :class:`CorpusSettings`.
 
     Returns
@@ -121,20 +128,22 @@ def draw_clip(
     InputError
         When a setting is not one of those named, or the text cannot be spoken.
     """
-    CorpusSettings(text=text, still_head=still_head, paint=paint, split=split, view=view, clean=clean)
+    CorpusSettings(
+        text=text, still_head=still_head, paint=paint, split=split, view=view, clean=clean, varied=varied
+    )
     if seed < 0:
         raise InputError("seed", seed, "0 or more")
     rng = np.random.default_rng([seed, 0xC119])
     identity = Identity.draw(_draw_number(rng, split))
-    voice = _draw_voice(rng, identity, split)
+    voice = _draw_voice(rng, identity, split, varied)
     sentence = text if text is not None else _draw_sentence(rng, split)
-    sound = _draw_sound(rng, clean)
+    sound = _draw_sound(rng, clean, varied)
     utterance = speak(sentence, voice, seed=seed, **sound)
     n_frames = len(utterance.speech) // SAMPLES_PER_FRAME
-    strength = style_of(identity)
+    manner = Manner.draw(identity, seed)
     geometry = face_points(
         identity,
-        articulation(utterance.phonemes, n_frames, strength=strength),
+        articulation(utterance.phonemes, n_frames, strength=manner.strength, rest=manner.rest),
         Motion.draw(seed, n_frames, still=still_head),
     )
     frames = None
@@ -148,7 +157,8 @@ def draw_clip(
         "split": split or "both",
         **{f"{kind}_split": split_of(kind, name) for kind, name in sides.items()},
         "voice": voice.name,
-        "strength": f"{strength:.3f}",
+        "strength": f"{style_of(identity):.3f}",
+        "rest": manner.at_rest,
         "view": view,
         "still_head": int(still_head),
         "noise": "none" if sound["signal_to_noise"] is None else f"{sound['signal_to_noise']:.1f}dB",
@@ -170,11 +180,6 @@ def read_source(source: str) -> dict[str, str]:
     return dict(part.split("=", 1) for part in source.split() if "=" in part)
 
 
-def style_of(identity: Identity) -> float:
-    """How much a person moves the mouth: 0.8 to 1.2, about 1, always the same for the same person."""
-    return float(np.clip(np.random.default_rng([identity.seed, 0x57E1]).normal(1.0, 0.08), 0.8, 1.2))
-
-
 def clip_seed(seed: int, index: int) -> int:
     """The seed of a corpus' clip number ``index``: 0 .. 2**48, unlike that of any neighbour."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{index}".encode()).digest()[:6], "big")
@@ -192,6 +197,7 @@ def write_corpus(
     split: str | None = None,
     view: str = "crop",
     clean: bool = False,
+    varied: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Draw a corpus into a folder, whole or not at all: ``clip-000000.safetensors`` ... and ``corpus.json``.
@@ -207,7 +213,7 @@ def write_corpus(
     workers:
         Processes; None takes one for each core. A script that asks for several needs the usual
         ``if __name__ == "__main__":``.
-    still_head, text, paint, split, view, clean:
+    still_head, text, paint, split, view, clean, varied:
         See :class:`CorpusSettings`.
     progress:
         Called with (clips done, clips in all).
@@ -223,7 +229,7 @@ def write_corpus(
         dies. Nothing that this call wrote is left then.
     """
     settings = CorpusSettings(
-        still_head=still_head, text=text, split=split, paint=paint, view=view, clean=clean
+        still_head=still_head, text=text, split=split, paint=paint, view=view, clean=clean, varied=varied
     )
     if clips < 1:
         raise InputError("clips", clips, "at least 1")
@@ -324,7 +330,7 @@ def _draw_number(rng: np.random.Generator, split: str | None) -> int:
             return number
 
 
-def _draw_voice(rng: np.random.Generator, identity: Identity, split: str | None) -> Voice:
+def _draw_voice(rng: np.random.Generator, identity: Identity, split: str | None, varied: bool) -> Voice:
     feminine = identity.femininity > 0.5
     names = [
         name
@@ -333,8 +339,8 @@ def _draw_voice(rng: np.random.Generator, identity: Identity, split: str | None)
     ]
     voice = VOICES[names[rng.integers(len(names))]]
     # nobody speaks twice at quite the same pace and pitch
-    pace = voice.words_per_minute * rng.uniform(0.9, 1.12)
-    pitch = voice.pitch + rng.integers(-5, 6)
+    pace = voice.words_per_minute * (rng.uniform(0.8, 1.5) if varied else rng.uniform(0.9, 1.12))
+    pitch = voice.pitch + (rng.integers(-15, 16) if varied else rng.integers(-5, 6))
     return replace(voice, words_per_minute=round(pace), pitch=int(np.clip(pitch, 0, 99)))
 
 
@@ -345,14 +351,26 @@ def _draw_sentence(rng: np.random.Generator, split: str | None) -> str:
             return sentence
 
 
-def _draw_sound(rng: np.random.Generator, clean: bool) -> dict[str, object]:
+def _draw_sound(rng: np.random.Generator, clean: bool, varied: bool) -> dict[str, Any]:
     lead, tail = rng.uniform(0.16, 0.48, 2)
     noise = rng.uniform(12, 40) if rng.random() < 0.6 else None
     decay, ratio = rng.uniform(0.1, 0.45), rng.uniform(4, 14)
     room = Room(decay=decay, direct_to_reverberant=ratio) if rng.random() < 0.5 else None
+    sound = {"lead": lead, "tail": tail, "signal_to_noise": noise, "room": room}
+    if varied:
+        sound |= _draw_variety(rng)
+    return sound | {"signal_to_noise": None, "room": None, "microphone": None} if clean else sound
+
+
+def _draw_variety(rng: np.random.Generator) -> dict[str, Any]:
+    """Another throat, longer silences, any noise, any microphone."""
+    lead, tail = np.where(rng.random(2) < 0.75, rng.uniform(0.16, 0.48, 2), rng.uniform(0.48, 1.5, 2))
+    noisy, recorded = rng.random(2)
     return {
         "lead": lead,
         "tail": tail,
-        "signal_to_noise": None if clean else noise,
-        "room": None if clean else room,
+        "tract": float(np.clip(np.exp(rng.normal(0, 0.07)), 0.84, 1.2)),
+        "signal_to_noise": float(rng.uniform(5, 45)) if noisy < 0.75 else None,
+        "noise": NOISES[int(rng.choice(len(NOISES), p=(0.5, 0.25, 0.15, 0.1)))],
+        "microphone": Microphone.draw(rng) if recorded < 0.85 else None,
     }

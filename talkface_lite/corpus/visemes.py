@@ -33,6 +33,13 @@ jaw: closed..wide open; width: narrowed..spread; rounding: protruded as for /u/;
 beyond what the jaw gives; lower_lip: tucked under the teeth..dropped; tongue: low..tip at the ridge; teeth:
 hidden..shown.
 """
+LOWEST = np.array([0, -1, 0, -1, -1, 0, 0])
+"""The least that each channel can be; 1 is the most."""
+STRONGEST = 3.0
+"""Largest factor on what a person does with the mouth."""
+KEPT_OF_REST = np.array([0.35, 0.6, 0, 0.6, 0.35, 0, 0.6])
+KEPT_IN_CLOSURES = np.array([0, 0.6, 0, 0, 0, 0, 0])
+"""How much of a resting mouth, channel by channel, stays while something is said. Ours, by eye."""
 SHORTEST_REST = 0.09
 """Seconds; in shorter silences the mouth does not go to rest."""
 REST_MARGIN = 0.05
@@ -72,53 +79,77 @@ class Viseme:
 
 #         kind         jaw  width round upper lower tongue teeth   before after (seconds)
 _FAMILIES = """
-          rest         1.2  1.0   1.0   1.0   1.0   1.0    1.0     0.045  0.045
-          vowel        1.0  1.0   1.0   1.0   1.0   1.0    1.0     0.060  0.060
-          rounded      1.0  1.0   1.6   1.0   1.0   1.0    1.0     0.070  0.060
-          bilabial     12   0.1   0.1   12    12    0.5    8       0.015  0.015
+          rest         0.5  1.1   1.0   1.0   0.5   1.0    1.0     0.043  0.065
+          vowel        0.6  0.24  1.0   5.0   5.0   1.0    1.0     0.147  0.087
+          rounded      1.3  0.73  1.6   1.1   1.6   1.0    1.0     0.049  0.088
+          bilabial     12   0.34  0.1   12    12    0.5    8       0.015  0.015
           labiodental  8    0.2   0.2   8     10    0.5    8       0.018  0.018
-          dental       0.8  0.2   0.15  0.4   0.4   3      1.5     0.035  0.035
-          alveolar     0.5  0.15  0.08  0.2   0.2   3      0.8     0.035  0.035
-          sibilant     2.5  0.5   0.15  0.6   0.6   2      3       0.030  0.030
-          palatal      2    0.8   1.5   2     2     1      3       0.035  0.035
-          velar        0.25 0.08  0.08  0.08  0.08  0.4    0.2     0.035  0.035
-          rhotic       0.7  0.6   1.0   0.4   0.4   0.8    0.4     0.045  0.040
-          labiovelar   2    1.5   3     1     1     0.6    1       0.060  0.040
+          dental       1.6  0.22  0.15  0.4   0.4   3      1.5     0.037  0.036
+          alveolar     0.33 0.17  0.08  0.2   0.2   3      0.8     0.040  0.035
+          sibilant     1.4  0.52  0.15  0.6   0.6   2      3       0.030  0.031
+          palatal      1.9  0.8   1.5   2     2     1      3       0.035  0.035
+          velar        0.29 0.08  0.08  0.08  0.08  0.4    0.2     0.036  0.036
+          rhotic       2.5  0.76  1.0   0.4   0.4   0.8    0.4     0.039  0.043
+          labiovelar   3.7  1.5   3     1.1   1.3   0.6    1       0.057  0.038
           breath       0.05 0.05  0.05  0.05  0.05  0.05   0.05    0.035  0.035
 """
 _ANTICIPATED_ROUNDING = 0.13
 """Seconds of reach ahead of a rounded sound, on the channel rounding: lips round well before /u/ sounds."""
 
-#         kind         jaw   width round upper lower tongue teeth   IPA
+#         kind         jaw   width round upper lower tongue teeth seen  IPA
 _TARGETS = """
-          rest         0     0     0     0     0     0     0       _
-          bilabial     0     0     0     -1    -0.4  0.1   0       p b m ɱ ɸ
-          labiodental  0.10  0.10  0     0.25  -1    0.1   0.8     f v ʋ
-          dental       0.16  0.10  0     0.15  0.20  0.9   0.6     θ ð
-          alveolar     0.15  0.10  0     0.05  0.10  0.8   0.4     t d n ɾ ɗ ʈ ɖ ɳ
-          alveolar     0.24  0.10  0     0.05  0.10  1.0   0.3     l ɫ ɭ ʎ ɬ ɮ
-          sibilant     0.06  0.35  0     0.20  0.30  0.5   0.9     s z
-          palatal      0.11  -0.10 0.55  0.50  0.50  0.4   0.7     ʃ ʒ ʂ ʐ ɕ ʑ
-          palatal      0.11  -0.10 0.50  0.45  0.50  0.6   0.7     tʃ dʒ tɕ dʑ tʂ dʐ
-          velar        0.25  0     0     0.05  0.10  0.1   0.2     k ɡ g ŋ x ɣ q ɢ χ ʁ ç ɲ c ɟ
-          rhotic       0.20  -0.15 0.45  0.10  0.20  0.4   0.2     ɹ r ɻ ɽ ʀ
-          rhotic       0.30  -0.10 0.35  0.10  0.15  0.3   0.2     ɚ ɝ
-          labiovelar   0.10  -0.50 1.0   0     0     0     0       w ʍ ɥ β
-          breath       0.30  0     0     0     0     0     0.1     h ɦ ʔ ħ ʕ ʜ
-          vowel        0.16  0.50  0     0.10  0.15  0.6   0.40    j
-          vowel        0.22  0.70  0     0.15  0.20  0.5   0.45    i
-          vowel        0.30  0.40  0     0.10  0.15  0.4   0.35    ɪ ɨ
-          vowel        0.45  0.45  0     0.15  0.20  0.3   0.35    e ɛ
-          vowel        0.72  0.35  0     0.20  0.30  0.1   0.40    a æ
-          vowel        0.85  0.05  0     0.15  0.25  0     0.25    ɑ
-          vowel        0.55  0.10  0     0.10  0.15  0.1   0.25    ʌ ɐ
-          vowel        0.32  0     0.05  0.05  0.10  0.2   0.25    ə ɘ ɤ ɯ
-          vowel        0.40  -0.05 0.25  0.10  0.15  0.2   0.20    ɜ ɞ
-          rounded      0.60  -0.10 0.35  0.10  0.15  0     0.10    ɒ
-          rounded      0.50  -0.20 0.65  0.05  0.10  0     0.05    ɔ œ
-          rounded      0.42  -0.30 0.75  0     0.05  0     0.05    o ø ɵ
-          rounded      0.28  -0.30 0.70  0     0.05  0     0.05    ʊ ʏ
-          rounded      0.18  -0.45 1.0   0     0     0     0       u ʉ y
+          rest         0     0     0     0     0     0     0     240   _
+          bilabial     0     -0.51 0     -1    -0.4  0.1   0     61    p
+          bilabial     0     -0.66 0     -1    -0.4  0.1   0     95    b
+          bilabial     0     -0.08 0     -1    -0.4  0.1   0     2     m
+          bilabial     0     0     0     -1    -0.4  0.1   0     0     ɱ ɸ
+          labiodental  0.10  0.23  0     0.25  -1    0.1   0.8   61    f v
+          labiodental  0.10  0.06  0     0.25  -1    0.1   0.8   0     ʋ
+          dental       0     0.02  0     0.06  0.25  0.9   0.6   12    θ
+          dental       0     -0.10 0     0.08  0.26  0.9   0.6   23    ð
+          alveolar     0.31  0.28  0     0.06  0.15  0.8   0.4   129   t
+          alveolar     0.29  0     0     0.04  0.15  0.8   0.4   37    d
+          alveolar     0.02  0.51  0     0.02  0.14  0.8   0.4   222   n
+          alveolar     0.07  0.06  0     0.03  0.15  0.8   0.4   0     ɾ ɗ ʈ ɖ ɳ
+          alveolar     0     -0.06 0     -0.05 0.09  1.0   0.3   114   l
+          alveolar     0.11  0.06  0     0.03  0.15  1.0   0.3   0     ɫ ɭ ʎ ɬ ɮ
+          sibilant     0.11  0.44  0     0.20  0.43  0.5   0.9   149   s
+          sibilant     0     0.20  0     0.11  0.40  0.5   0.9   40    z
+          palatal      0.05  -0.06 0.18  0.34  0.75  0.4   0.7   0     ʃ ʒ ʂ ʐ ɕ ʑ
+          palatal      0.22  0.16  0.17  0.26  0.73  0.6   0.7   6     tʃ
+          palatal      0.22  -0.03 0.17  0.34  0.75  0.6   0.7   7     dʒ
+          palatal      0.05  -0.06 0.17  0.31  0.75  0.6   0.7   0     tɕ dʑ tʂ dʐ
+          velar        0.33  0.14  0     0.04  0.15  0.1   0.2   26    k
+          velar        0.38  0.20  0     0.03  0.15  0.1   0.2   55    ɡ g
+          velar        0.12  0     0     0.03  0.15  0.1   0.2   0     ŋ x ɣ q ɢ χ ʁ ç ɲ c ɟ
+          rhotic       0     -0.44 0.15  -0.03 0.17  0.4   0.2   80    ɹ
+          rhotic       0.09  -0.08 0.15  0.07  0.30  0.4   0.2   0     r ɻ ɽ ʀ
+          rhotic       0.14  -0.06 0.12  0.07  0.23  0.3   0.2   0     ɚ ɝ
+          labiovelar   0     -0.35 0.33  -0.14 -0.17 0     0     70    w
+          labiovelar   0.05  -0.28 0.33  0     0     0     0     0     ʍ ɥ β
+          breath       0.14  0     0     0     0     0     0.1   0     h ɦ ʔ ħ ʕ ʜ
+          vowel        0.33  0.23  0     0.17  0.29  0.6   0.40  13    j
+          vowel        0.18  0.45  0     0.23  0.52  0.5   0.45  121   i
+          vowel        0.16  0.18  0     0.14  0.78  0.4   0.35  272   ɪ
+          vowel        0.14  0.22  0     0.07  0.23  0.4   0.35  0     ɨ
+          vowel        0.21  0.41  0     0.13  0.59  0.3   0.35  84    e
+          vowel        0.21  0.32  0     0.11  0.23  0.3   0.35  129   ɛ
+          vowel        0.37  0.33  0     0.02  0.29  0.1   0.40  162   a
+          vowel        0.34  0.20  0     0.14  0.45  0.1   0.40  0     æ
+          vowel        0.20  -0.06 0     0.07  0.38  0     0.25  5     ɑ
+          vowel        0.26  0.06  0     0.07  0.23  0.1   0.25  0     ʌ
+          vowel        0.32  0.65  0     0.02  0.20  0.1   0.25  27    ɐ
+          vowel        0.22  0.20  0.02  0.29  0.66  0.2   0.25  42    ə
+          vowel        0.15  0     0.02  0.03  0.15  0.2   0.25  0     ɘ ɤ ɯ
+          vowel        0.19  -0.03 0.08  0.07  0.23  0.2   0.20  0     ɜ ɞ
+          rounded      0.12  0.05  0.12  0.07  0.22  0     0.10  12    ɒ
+          rounded      0.10  -0.20 0.21  -0.08 0.35  0     0.05  16    ɔ
+          rounded      0.23  -0.11 0.21  0.03  0.15  0     0.05  0     œ
+          rounded      0.20  -0.17 0.25  0     0.08  0     0.05  0     o ø ɵ
+          rounded      0.03  0.50  0.23  -0.03 -0.12 0     0.05  58    ʊ
+          rounded      0.13  -0.17 0.23  0     0.08  0     0.05  0     ʏ
+          rounded      0.02  0.23  0.33  0.19  0.63  0     0     85    u
+          rounded      0.08  -0.25 0.33  0     0     0     0     0     ʉ y
 """
 
 
@@ -136,7 +167,7 @@ def _table() -> MappingProxyType:
         target = np.array(fields[:7], float)
         for array in (target, values, before, after):
             array.flags.writeable = False
-        for symbol in fields[7:]:
+        for symbol in fields[8:]:
             visemes[symbol] = Viseme(kind=kind, target=target, alpha=values[:7], before=before, after=after)
     return MappingProxyType(visemes)
 
@@ -219,7 +250,13 @@ def split_symbols(phoneme: str) -> tuple[str, ...]:
     return tuple(symbols)
 
 
-def segments(phonemes: Sequence[Interval], n_frames: int, *, strength: float = 1.0) -> Segments:
+def segments(
+    phonemes: Sequence[Interval],
+    n_frames: int,
+    *,
+    strength: float | np.ndarray = 1.0,
+    rest: np.ndarray | None = None,
+) -> Segments:
     """The visemes of a clip and when each rules.
 
     Parameters
@@ -229,16 +266,29 @@ def segments(phonemes: Sequence[Interval], n_frames: int, *, strength: float = 1
     n_frames:
         Length of the clip in frames of 40 ms.
     strength:
-        How much a person moves the mouth: factor on every target but the closures, 1 is ordinary.
+        How much a person moves the mouth: factor on every target but the closures, 1 is ordinary; or ``(7,)``
+        factors, one for each channel.
+    rest:
+        ``(7,)``: how the mouth stands when nothing is said. None is zeros, the relaxed closed mouth. What is
+        said keeps a part of it (:data:`KEPT_OF_REST`): who smiles speaks smiling.
 
     Returns
     -------
     Segments
+
+    Raises
+    ------
+    InputError
+        When ``n_frames``, ``strength`` or ``rest`` is out of range.
     """
     if n_frames < 1:
         raise InputError("n_frames", n_frames, "at least 1")
-    if not 0 < strength <= 2:
-        raise InputError("strength", f"{strength:g}", "more than 0, at most 2")
+    strength = np.asarray(strength, float)
+    if strength.shape not in ((), (7,)) or not ((strength > 0) & (strength <= STRONGEST)).all():
+        raise InputError("strength", strength.tolist(), f"more than 0, at most {STRONGEST}; one or 7")
+    rest = np.zeros(7) if rest is None else np.asarray(rest, float)
+    if rest.shape != (7,) or not ((rest >= LOWEST) & (rest <= 1)).all():
+        raise InputError("rest", rest.tolist(), f"7 channels in {LOWEST.tolist()} to 1")
     seconds = n_frames / FRAMES_PER_SECOND
     rows: list[tuple[str, float, float, float]] = []
     previous = 0.0
@@ -259,7 +309,11 @@ def segments(phonemes: Sequence[Interval], n_frames: int, *, strength: float = 1
     target = np.stack([viseme.target for viseme in visemes])
     target[:, 0] *= [row[3] for row in rows]
     closes = np.array([viseme.kind in CLOSURES for viseme in visemes])
+    silent = np.array([row[0] == "_" for row in rows])
     target[~closes] *= strength
+    target[~closes] += KEPT_OF_REST * rest
+    target[closes] += KEPT_IN_CLOSURES * rest
+    target[silent] = rest
     return Segments(
         symbols=tuple(row[0] for row in rows),
         start=np.array([row[1] for row in rows]),
@@ -271,7 +325,13 @@ def segments(phonemes: Sequence[Interval], n_frames: int, *, strength: float = 1
     )
 
 
-def articulation(phonemes: Sequence[Interval], n_frames: int, *, strength: float = 1.0) -> np.ndarray:
+def articulation(
+    phonemes: Sequence[Interval],
+    n_frames: int,
+    *,
+    strength: float | np.ndarray = 1.0,
+    rest: np.ndarray | None = None,
+) -> np.ndarray:
     """How the mouth stands at the centre of each frame.
 
     Parameters
@@ -280,8 +340,8 @@ def articulation(phonemes: Sequence[Interval], n_frames: int, *, strength: float
         Intervals in seconds labelled in IPA, in order, :func:`talkface_lite.corpus.voice.speak` gives them.
     n_frames:
         Length in frames of 40 ms.
-    strength:
-        How much a person moves the mouth; 1 is ordinary. Closed lips stay closed.
+    strength, rest:
+        As for :func:`segments`. Closed lips stay closed.
 
     Returns
     -------
@@ -290,9 +350,9 @@ def articulation(phonemes: Sequence[Interval], n_frames: int, *, strength: float
     Raises
     ------
     InputError
-        When ``n_frames`` is less than 1 or ``strength`` is not in (0, 2].
+        As :func:`segments`.
     """
-    parts = segments(phonemes, n_frames, strength=strength)
+    parts = segments(phonemes, n_frames, strength=strength, rest=rest)
     mouth = np.empty((n_frames, len(CHANNELS)), np.float32)
     times = frame_times(n_frames)
     # strengths vanish within seconds (exp(-25) at 3 s for the longest reach), so long speech goes in blocks
@@ -308,7 +368,7 @@ def articulation(phonemes: Sequence[Interval], n_frames: int, *, strength: float
             after=parts.after[near],
         )
         mouth[first : first + _BLOCK] = (pull * parts.target[near]).sum(axis=1) / pull.sum(axis=1)
-    return np.clip(mouth, [0, -1, 0, -1, -1, 0, 0], 1).astype(np.float32)
+    return np.clip(mouth, LOWEST, 1).astype(np.float32)
 
 
 _BLOCK = 256

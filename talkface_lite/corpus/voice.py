@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-from scipy.signal import fftconvolve, resample_poly
+from scipy.signal import resample_poly
 
 from talkface_lite.clip import SAMPLE_RATE, SAMPLES_PER_FRAME, Interval
+from talkface_lite.corpus.acoustics import Microphone, Room, add_noise, add_room
 from talkface_lite.corpus.espeak import ESPEAK_RATE, PHONEME, WORD, Event, synthesise
 from talkface_lite.errors import InputError
 
@@ -29,6 +30,8 @@ PEAK = 0.7
 LONGEST_CLOSURE = 0.1
 """Seconds; silence before a stop beyond this is a pause, not its closure."""
 STOPS = "pbtdkɡgʔ"
+RATE_STEP = 50
+"""Hz: both rates are multiples of it, which keeps the filters between them short."""
 
 GRID_GRAMMAR: tuple[tuple[str, ...], ...] = (
     ("bin", "lay", "place", "set"),
@@ -141,22 +144,6 @@ class Utterance:
     phonemes: tuple[Interval, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Room:
-    """A small synthetic room: the direct sound at once, then a decaying noise of echoes.
-
-    Parameters
-    ----------
-    decay:
-        Seconds until the echoes have fallen by 60 dB (RT60).
-    direct_to_reverberant:
-        Energy of the direct sound over that of all echoes, dB.
-    """
-
-    decay: float = 0.25
-    direct_to_reverberant: float = 9.0
-
-
 def grid_sentence(rng: np.random.Generator) -> str:
     """A sentence of GRID's grammar, such as ``"place blue by u two please"``: six words, 64 000 sentences."""
     return " ".join(choices[rng.integers(len(choices))] for choices in GRID_GRAMMAR)
@@ -175,7 +162,10 @@ def speak(
     lead: float = 0.24,
     tail: float = 0.24,
     signal_to_noise: float | None = None,
+    noise: str = "pink",
     room: Room | None = None,
+    microphone: Microphone | None = None,
+    tract: float = 1.0,
     seed: int = 0,
 ) -> Utterance:
     """Speak a text; the same arguments give the same bytes, whatever was spoken before and in any process.
@@ -189,9 +179,16 @@ def speak(
     lead, tail:
         Seconds of silence before and (at least) after; the end is padded to a whole frame of 40 ms.
     signal_to_noise:
-        dB of the speech's mean power, where it sounds, over that of pink noise added; None adds none.
+        dB of the speech's mean power, where it sounds, over that of noise added; None adds none.
+    noise:
+        One of :data:`talkface_lite.corpus.acoustics.NOISES`.
     room:
         Adds the echoes of a room; the direct sound stays where it is.
+    microphone:
+        Records it all.
+    tract:
+        Factor, 0.7 to 1.4, on all frequencies of the voice, pitch and formants: a shorter or a longer vocal
+        tract. The pace stays.
     seed:
         Of the noise and the room's echoes.
 
@@ -210,13 +207,15 @@ def speak(
         if voice not in VOICES:
             raise InputError("voice", repr(voice), f"one of {', '.join(VOICES)}")
         voice = VOICES[voice]
+    if not 0.7 <= tract <= 1.4:
+        raise InputError("tract", f"{tract:g}", "0.7 to 1.4")
     if min(lead, tail) < 0:
         raise InputError("lead and tail", f"{lead:g} s and {tail:g} s", "0 s or more")
     spoken = " ".join(text.replace("\0", " ").split())
     samples, events = synthesise(
         _spell_letter(spoken),
         voice.espeak_name,
-        words_per_minute=voice.words_per_minute,
+        words_per_minute=int(np.clip(round(voice.words_per_minute / tract), 80, 450)),
         pitch=voice.pitch,
         pitch_range=voice.pitch_range,
         phonemes_in_brackets=is_grid_sentence(spoken),
@@ -224,8 +223,12 @@ def speak(
     sound = np.flatnonzero(samples)
     if not len(sound) or not any(event.label for event in events):
         raise InputError("text", repr(text), "a text with something to pronounce")
-    phonemes, words = _intervals(samples, events, spoken, lead)
-    speech = resample_poly(samples[: sound[-1] + 1].astype(np.float64), 320, 441)
+    # played faster or slower, the same samples are another throat's
+    rate = RATE_STEP * round(tract * ESPEAK_RATE / RATE_STEP)
+    phonemes, words = _intervals(samples, events, spoken, lead, rate)
+    speech = resample_poly(
+        samples[: sound[-1] + 1].astype(np.float64), SAMPLE_RATE // RATE_STEP, rate // RATE_STEP
+    )
     speech *= PEAK / np.abs(speech).max()
     before = round(lead * SAMPLE_RATE)
     n_frames = -(-(before + len(speech) + round(tail * SAMPLE_RATE)) // SAMPLES_PER_FRAME)
@@ -234,32 +237,10 @@ def speak(
     if room is not None:
         speech = add_room(speech, room, rng)
     if signal_to_noise is not None:
-        speech = add_noise(speech, signal_to_noise, rng)
+        speech = add_noise(speech, signal_to_noise, rng, noise)
+    if microphone is not None:
+        speech = microphone.record(speech)
     return Utterance(speech=_within_unit(speech), words=words, phonemes=phonemes)
-
-
-def add_noise(speech: np.ndarray, signal_to_noise: float, rng: np.random.Generator) -> np.ndarray:
-    """Speech ``(n,)`` plus pink noise, ``signal_to_noise`` dB below the speech where it sounds."""
-    spectrum = np.fft.rfft(rng.standard_normal(len(speech)))
-    frequency = np.fft.rfftfreq(len(speech), 1 / SAMPLE_RATE)
-    spectrum *= 1 / np.sqrt(np.maximum(frequency, 50.0))
-    noise = np.fft.irfft(spectrum, len(speech))
-    sounding = speech[speech != 0]
-    power = np.mean(sounding**2) if len(sounding) else 0.0
-    scale = np.sqrt(power / 10 ** (signal_to_noise / 10) / np.mean(noise**2))
-    return (speech + scale * noise).astype(speech.dtype)
-
-
-def add_room(speech: np.ndarray, room: Room, rng: np.random.Generator) -> np.ndarray:
-    """Speech ``(n,)`` as it sounds in a room: same length, the direct sound unmoved."""
-    if room.decay <= 0:
-        raise InputError("room.decay", f"{room.decay:g} s", "more than 0 s")
-    time = np.arange(round(room.decay * SAMPLE_RATE)) / SAMPLE_RATE
-    echoes = rng.standard_normal(len(time)) * 10 ** (-3 * time / room.decay)
-    echoes[time < 0.003] = 0
-    echoes *= np.sqrt(10 ** (-room.direct_to_reverberant / 10) / max(np.sum(echoes**2), 1e-12))
-    echoes[0] = 1.0
-    return fftconvolve(speech, echoes)[: len(speech)].astype(speech.dtype)
 
 
 def _within_unit(speech: np.ndarray) -> np.ndarray:
@@ -276,9 +257,9 @@ def _spell_letter(text: str) -> str:
 
 
 def _intervals(
-    samples: np.ndarray, events: list[Event], spoken: str, lead: float
+    samples: np.ndarray, events: list[Event], spoken: str, lead: float, rate: int
 ) -> tuple[tuple[Interval, ...], tuple[Interval, ...]]:
-    """Events of espeak as intervals of phonemes and of words, in seconds of the padded speech."""
+    """Events of espeak as intervals of phonemes and of words, in seconds of the padded speech at ``rate``."""
     sound = np.flatnonzero(samples)
 
     def silent_since(sample: int) -> int:
@@ -292,9 +273,9 @@ def _intervals(
         start, end = mark.sample, max(silent_since(after), mark.sample)
         if bare(mark.label)[:1] in STOPS and mark.label:
             # a closure moved back must not overtake a phoneme of no length before it
-            start = max(silent_since(start), start - round(LONGEST_CLOSURE * ESPEAK_RATE), previous)
+            start = max(silent_since(start), start - round(LONGEST_CLOSURE * rate), previous)
         previous = start
-        times.append((lead + start / ESPEAK_RATE, lead + end / ESPEAK_RATE))
+        times.append((lead + start / rate, lead + end / rate))
     phonemes = tuple(Interval(mark.label, *when) for mark, when in zip(marks, times) if bare(mark.label))
     return phonemes, _words(events, times, spoken)
 

@@ -23,6 +23,9 @@ FORMAT = "talkface_lite features 1"
 N_COEFFICIENTS = 12
 """C1..C12, whatever the recipe."""
 
+QUIET_BEFORE = 0.08
+"""Seconds before the first word in which a mouth may already be on its way to it."""
+
 SMALLEST_DEVIATION = 1e-3
 """What never varies is divided by this and not by zero."""
 
@@ -76,6 +79,11 @@ class Features:
         stop = len(self) if stop is None else min(stop, len(self))
         at = ROWS_PER_FRAME * np.arange(start, stop)[:, None] + np.arange(self.window_rows)
         return self.rows[at]
+
+    def frames_before_speech(self) -> int:
+        """How many frames, at least 1, end before the first word; 1 where no words are known."""
+        first = self.words[0].start if self.words else 0.0
+        return int(np.clip((first - QUIET_BEFORE) * FRAMES_PER_SECOND, 1, len(self)))
 
     def spoken_in(self, word: Interval, start: int, stop: int) -> np.ndarray:
         """bool ``(stop - start,)``: the frames whose middle lies in a word."""

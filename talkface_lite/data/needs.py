@@ -71,6 +71,13 @@ class DataSettings:
     closed_examples:
         Ours: share of windows whose example is the frame whose lips are nearest together, as in most
         photographs; a network cannot tell thick closed lips from thin parted ones.
+    rest_examples:
+        Ours: share of windows whose example is a frame before the first word (the first frame, where no words
+        are known): a photograph then shows how the mouth stands when nothing is said.
+    detector:
+        Ours: strength, 0 to 2, of another face detector for each window. One finds the same closed lips
+        touching and the next finds them 2 px apart; adds to example and landmarks alike what detectors differ
+        by, and to the example what one detector differs by from frame to frame.
     camera:
         Ours: strength, 0 to 2, of a random camera, see :class:`talkface_lite.corpus.camera.Camera`. Half of
         the windows keep the camera they were taken with.
@@ -87,6 +94,8 @@ class DataSettings:
     window: int | None = None
     mfcc_shift: float = 0.0
     closed_examples: float = 0.0
+    rest_examples: float = 0.0
+    detector: float = 0.0
     camera: float = 0.0
     mirrored: bool = False
     streaming: Literal["auto", "always", "never"] = "auto"
@@ -99,6 +108,10 @@ class DataSettings:
             raise InputError("mfcc_shift", self.mfcc_shift, "0 or more")
         if not 0 <= self.closed_examples <= 1:
             raise InputError("closed_examples", self.closed_examples, "0 to 1")
+        if not 0 <= self.rest_examples <= 1:
+            raise InputError("rest_examples", self.rest_examples, "0 to 1")
+        if not 0 <= self.detector <= 2:
+            raise InputError("detector", self.detector, "0 to 2")
         if not 0 <= self.camera <= 2:
             raise InputError("camera", self.camera, "0 to 2")
         if self.streaming not in ("auto", "always", "never"):

@@ -12,7 +12,7 @@ from torch import Tensor
 from talkface_lite.clip import FRAMES_PER_SECOND, ROWS_PER_FRAME, SAMPLES_PER_FRAME
 from talkface_lite.data.needs import Batch
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import lip_opening, mouth_centred, normalise
+from talkface_lite.landmarks import MOUTH, mouth_centred, normalise
 from talkface_lite.losses import masked_mse
 from talkface_lite.networks.at_net import WINDOW, ATNet, ATNetConfig
 from talkface_lite.shape_pca import ShapePCA
@@ -28,9 +28,8 @@ CHUNK_FRAMES = 250
 MARGIN_FRAMES = WINDOW[0] // ROWS_PER_FRAME + 1
 """Speech heard on each side of a chunk, so that its windows are those of the whole speech."""
 
-LIPS_TOUCH = 1.0
-"""Opening of the lips below which a photograph counts as one of a mouth at rest, pixels of the crop: what
-face detectors are uncertain by."""
+STILL = 0.25
+"""Pixels: movements of the mouth smaller than this, root mean square over its points, are taken for none."""
 
 SILENCE_FRAMES = FRAMES_PER_SECOND
 """One second of silence, after which AT-net's memory has settled."""
@@ -167,6 +166,7 @@ class ATNetPart(Part):
         h_p: np.ndarray,
         *,
         first_frame: int = 0,
+        silence: int = 0,
         chunk_frames: int | None = CHUNK_FRAMES,
     ) -> np.ndarray:
         """Speech of any length and one face's coefficients → coefficients over time.
@@ -179,6 +179,9 @@ class ATNetPart(Part):
             ``(K,)``.
         first_frame:
             Where the memory starts from zeros; what was said before is in the windows only.
+        silence:
+            Frames of silence that are heard before, so that the memory has settled; nothing is given for
+            them.
         chunk_frames:
             Frames computed at once; the LSTM's state is carried from chunk to chunk, so the result does not
             depend on it. None takes all at once.
@@ -187,7 +190,7 @@ class ATNetPart(Part):
         -------
         float32 ``(ceil(n / 640) - first_frame, K)``.
         """
-        speech = fit_to_frames(speech)
+        speech = np.pad(fit_to_frames(speech), (silence * SAMPLES_PER_FRAME, 0))
         n_frames = len(speech) // SAMPLES_PER_FRAME
         step = chunk_frames or n_frames
         device = self.shape_mean.device
@@ -201,7 +204,7 @@ class ATNetPart(Part):
                 parts.append(h[0].cpu().numpy())
         finally:
             self.train(was_training)
-        return np.concatenate(parts)
+        return np.concatenate(parts)[silence:]
 
     def generate(
         self,
@@ -209,7 +212,7 @@ class ATNetPart(Part):
         landmarks: np.ndarray,
         *,
         keep_identity: bool = True,
-        at_rest: bool | None = None,
+        anchored: bool = True,
         boost: Sequence[float] | None = None,
         chunk_frames: int | None = CHUNK_FRAMES,
     ) -> np.ndarray:
@@ -225,11 +228,11 @@ class ATNetPart(Part):
             Ours: six components cannot hold a whole face, so add what the example face has outside of them,
             ``p_p - decode(encode(p_p))``, to every frame. False is the paper's Eq. 4 alone: a face out of the
             basis.
-        at_rest:
-            Ours, with ``keep_identity``: whether the example face shows the mouth at rest. If so, silence
-            should give the example face itself, so what AT-net says in silence is taken as its zero:
-            ``p_p + decode(h_t) - decode(h_silence)``. None looks whether the lips touch (opening below
-            1 px).
+        anchored:
+            Ours, with ``keep_identity``: silence gives the photograph, mouth shut or open, and speech moves
+            it from there. What AT-net says in silence is taken as its zero, ``p_p + decode(h_t) -
+            decode(h_silence)``; its memory has heard a second of silence before the first frame; and of
+            movements too small to be one (:data:`STILL`) nothing is left, see :func:`settled`.
         boost:
             ω of Eq. 4; None is ω = 1.
         chunk_frames:
@@ -241,18 +244,31 @@ class ATNetPart(Part):
         """
         landmarks, basis = np.asarray(landmarks, np.float32), self.shape_pca
         h_p = basis.encode(landmarks)
-        h = self.coefficients(speech, h_p, chunk_frames=chunk_frames)
+        anchored = keep_identity and anchored
+        h = self.coefficients(
+            speech, h_p, silence=SILENCE_FRAMES if anchored else 0, chunk_frames=chunk_frames
+        )
         faces = basis.decode(h, boost)
-        if keep_identity:
-            if at_rest is None:
-                at_rest = bool(lip_opening(landmarks) < LIPS_TOUCH)
-            zero = basis.decode(self._in_silence(h_p), boost) if at_rest else basis.decode(h_p)
-            faces = faces + (landmarks - zero)
+        if anchored:
+            faces = landmarks + settled(faces - basis.decode(self._in_silence(h_p), boost))
+        elif keep_identity:
+            faces = faces + (landmarks - basis.decode(h_p))
         return faces.astype(np.float32)
 
     def _in_silence(self, h_p: np.ndarray) -> np.ndarray:
-        """What AT-net says after a second of silence: ``(K,)`` → ``(K,)``."""
-        return self.coefficients(np.zeros(SILENCE_FRAMES * SAMPLES_PER_FRAME, np.float32), h_p)[-1]
+        """What AT-net says once its memory has settled in silence: ``(K,)`` → ``(K,)``."""
+        silence = np.zeros(SAMPLES_PER_FRAME, np.float32)
+        return self.coefficients(silence, h_p, silence=2 * SILENCE_FRAMES)[-1]
+
+
+def settled(moved: np.ndarray) -> np.ndarray:
+    """Displacements of a face ``(T, 68, 2)``, pixels → the same, smoothly less where the mouth hardly moves.
+
+    With r the root mean square of the displacements of the 20 mouth points of a frame: times ``r² / (r² +
+    STILL²)``. In the noise of a room a network never says quite the same twice; a mouth at rest is still.
+    """
+    square = (moved[:, MOUTH] ** 2).sum(-1).mean(-1)  # (T,)
+    return moved * (square / (square + STILL**2))[:, None, None]
 
 
 def windows_between(speech: np.ndarray, start: int, stop: int) -> np.ndarray:

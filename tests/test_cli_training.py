@@ -49,7 +49,7 @@ def test_corpus_train_evaluate(inputs, tmp_path, capsys, monkeypatch):
     rows = report["systems"]["atvg"]
     assert rows["from_speech"]["mouth_landmark_distance"]["median"] > 0
     assert report.keys() == {
-        "data", "size", "clips", "frames", "frame_step", "seed", "baselines", "systems",
+        "data", "size", "clips", "frames", "frame_step", "seed", "example", "real", "baselines", "systems",
     }  # fmt: skip
     assert list(report["systems"]) == ["atvg"], "with weights of one's own no variant stands beside"
     assert cli.main(["evaluate", "--data", str(corpus), "--weights", weights]) == 0
@@ -217,7 +217,7 @@ def test_evaluate_all_and_documented_keys(corpus, capsys):
     report = json.loads(capsys.readouterr().out)
     assert set(report["systems"]) >= set(SYSTEMS)
     assert "atvg no_lstm" in report["systems"]
-    assert set(report["baselines"]) == {"copy_photo", "mean_mouth"}
+    assert set(report["baselines"]) == {"copy_photo", "mean_mouth", "loudness"}
     code = cli.main(["evaluate", "--system", "all", "--data", str(corpus), "--weights", "x"])
     refused(capsys, code, "--system all")
 

@@ -275,6 +275,12 @@ def _evaluate(evaluate: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         action="store_true",
         help="with --json: the values of every clip, to compare two runs in pairs",
     )
+    evaluate.add_argument(
+        "--against",
+        metavar="F",
+        type=Path,
+        help="what an earlier run on the same clips printed with --json --per-clip: what this one has more",
+    )
     _own_flags(evaluate, "evaluate", argv)
 
 

@@ -90,9 +90,10 @@ def evaluate(
         ``low``, ``high``, None where no clip has a finite value. A ratio (``_over_copy``, ``_over_still``,
         ``_over_real``) is taken clip by clip, so that its interval is one of pairs. So is ``mouth_gain``:
         PSNR of the mouth box over the copy's; and ``gain_over_warp``, over that of the unlearned warp to the
-        same landmarks. Plain numbers are ``share_of_mean_mouth``, the median mouth distance over the mean mouth's;
-        and shares of clips: ``share_above_warp``, ``share_back_at_rest``, ``share_of_onsets_within_real``
-        (whose jump is no larger than the real ones' 95th percentile, ``onset_jump_p95`` of ``real``).
+        same landmarks. Plain numbers are ``share_of_mean_mouth``, the median mouth distance over the mean
+        mouth's; and shares of clips: ``share_above_warp``, ``share_back_at_rest``, and
+        ``share_of_onsets_within_real``, whose jump is no larger than the real ones' 95th percentile,
+        ``onset_jump_p95`` of ``real``.
 
         ``speakers`` holds such a report of each identity's clips; ``per_clip`` the values of each clip, in
         rows of the same names, and which clips these are: see

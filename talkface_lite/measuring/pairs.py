@@ -1,6 +1,8 @@
 """Many clips → one figure with its interval, and two runs compared clip by clip."""
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,6 +77,8 @@ def compare_reports(
         Made with ``per_clip``; from JSON, too.
     system, row:
         Which row of both.
+    seed:
+        Of the bootstrap.
 
     Returns
     -------
@@ -86,11 +90,7 @@ def compare_reports(
         When values of single clips are missing, the clips or their photographs are not the same, or one has
         no such row.
     """
-    for name, report in (("first", first), ("second", second)):
-        if "per_clip" not in report:
-            raise InputError(f"{name} report", "no values of single clips", "one made with --per-clip")
-    if first["per_clip"]["clips"] != second["per_clip"]["clips"]:
-        raise InputError("reports", "two sets of clips or photographs", "the same clips and photographs")
+    _check_pairs(first, second)
     rows = []
     for name, report in (("first", first), ("second", second)):
         found = report["per_clip"]["systems"].get(system, {}).get(row)
@@ -99,3 +99,54 @@ def compare_reports(
         rows.append(found)
     one, other = rows
     return {key: paired_difference(one[key], other[key], seed=seed) for key in one if key in other}
+
+
+def compare_all(
+    first: Mapping[str, Any], second: Mapping[str, Any], *, seed: int = 0
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """:func:`compare_reports` for every row of every system that both have: system → row → figure.
+
+    Raises
+    ------
+    InputError
+        As :func:`compare_reports`; and when no system is in both.
+    """
+    _check_pairs(first, second)
+    rows, others = (report["per_clip"]["systems"] for report in (first, second))
+    shared = [system for system in rows if system in others]
+    if not shared:
+        raise InputError("reports", f"{' '.join(rows)} and {' '.join(others)}", "a system that is in both")
+    return {
+        system: {
+            row: compare_reports(first, second, system, row, seed=seed)
+            for row in rows[system]
+            if row in others[system]
+        }
+        for system in shared
+    }
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """A report that ``talkface evaluate --json --per-clip`` printed into a file.
+
+    Raises
+    ------
+    InputError
+        When it is not there, or is none.
+    """
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        report["per_clip"]["systems"].items()
+        report["per_clip"]["clips"][0]["source"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        expected = "what talkface evaluate --json --per-clip prints"
+        raise InputError(path, f"no such report ({type(error).__name__})", expected) from error
+    return report
+
+
+def _check_pairs(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
+    for name, report in (("first", first), ("second", second)):
+        if "per_clip" not in report:
+            raise InputError(f"{name} report", "no values of single clips", "one made with --per-clip")
+    if first["per_clip"]["clips"] != second["per_clip"]["clips"]:
+        raise InputError("reports", "two sets of clips or photographs", "the same clips and photographs")

@@ -94,6 +94,20 @@ SPEAKERS: Mapping[str, str] = {
 }
 """The columns of a speaker's row: medians alone."""
 
+AGAINST: Mapping[str, str] = {
+    "lip_opening_correlation": "lip opening, r",
+    "mouth_landmark_distance": "mouth distance, px",
+    "opening_error": "opening off, px",
+    "motion_distance_over_still": "motion, over still",
+    "seen_lip_opening_correlation": "lip opening seen, r",
+    "lmd": "LMD, px",
+    "seen_opening_error": "opening seen off, px",
+    "seen_motion_distance_over_still": "motion seen, over still",
+    "mouth_psnr": "mouth box, dB",
+}
+"""The rows of a comparison with an earlier run."""
+
+_FIGURE = 48
 _SHARES = ("share_", "missed")
 _PLAIN = ("opening_mean", "opening_spread", "opening_p95", "width_spread")
 """Figures that stand without interval, because the next column has their ratio."""
@@ -133,7 +147,7 @@ def tables(report: Mapping[str, Any]) -> str:
         lines += _group(title, group.columns, rows, report.get("real", {}))
         if group.seen is not None:
             lines += _group(f"{group.title}: seen in film and clip", group.seen, rows, report.get("real", {}))
-    return "\n".join([*lines, *_speakers(report)])
+    return "\n".join([*lines, *_speakers(report), *_against(report)])
 
 
 def _rows(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -179,6 +193,20 @@ def _speakers(report: Mapping[str, Any]) -> Iterator[str]:
     for (speaker, name), (clips, row) in rows.items():
         cells = [_median(row[metric]) if metric in row else "-" for metric in columns]
         yield f"{speaker:{longest}}{clips:>6}  {name:{width}}" + "".join(f"{cell:>15}" for cell in cells)
+
+
+def _against(report: Mapping[str, Any]) -> Iterator[str]:
+    for system, rows in report.get("against", {}).items():
+        for row, figures in rows.items():
+            shown = {name: figures[name] for name in AGAINST if name in figures}
+            if not any(it["median"] is not None for it in shown.values()):
+                continue
+            yield ""
+            head = f"{system}: {row}, more than before"
+            yield f"{head:{_FIGURE}}{'median of pairs':>30}{'more in':>10}{'pairs':>8}"
+            for name, it in shown.items():
+                more = "-" if it["more"] is None else f"{100 * it['more']:.0f} %"
+                yield f"  {AGAINST[name]:{_FIGURE - 2}}{_long(it):>30}{more:>10}{it['clips']:>8}"
 
 
 def _long(value: Mapping[str, float | None]) -> str:

@@ -190,9 +190,12 @@ def _speakers(report: Mapping[str, Any]) -> Iterator[str]:
     longest = max(8, *(len(speaker) for speaker in speakers)) + 2
     yield ""
     yield f"{'speaker':{longest}}{'clips':>6}  {'':{width}}" + "".join(f"{it:>15}" for it in columns.values())
+    before = None
     for (speaker, name), (clips, row) in rows.items():
+        head = f"{speaker:{longest}}{clips:>6}" if speaker != before else " " * (longest + 6)
         cells = [_median(row[metric]) if metric in row else "-" for metric in columns]
-        yield f"{speaker:{longest}}{clips:>6}  {name:{width}}" + "".join(f"{cell:>15}" for cell in cells)
+        yield f"{head}  {name:{width}}" + "".join(f"{cell:>15}" for cell in cells)
+        before = speaker
 
 
 def _against(report: Mapping[str, Any]) -> Iterator[str]:

@@ -83,6 +83,14 @@ def test_shares_of_clips(clips):
     assert row_of(evaluate(scaled(1, 2.0), clips))["seconds_to_rest"]["median"] is None
     assert report["baselines"]["copy_photo"]["share_back_at_rest"] == 1
 
+    def answer(clip, pictures):
+        return {"from_speech": Shown(clip.landmarks if clip.identity == "a" else clip.landmarks + stays)}
+
+    stays = lips([3.0]) - lips([0.0])
+    some = row_of(evaluate(Oracle(answer), clips))
+    assert some["share_back_at_rest"] == pytest.approx(2 / 3, abs=1e-4)
+    assert some["seconds_to_rest"]["median"] == 0.04, "of those that are back"
+
 
 def test_the_photograph_at_rest(clips):
     opened = [spoken([3, 2, 0.5, 2, 4, 1, 1], (3, 5))]
@@ -151,6 +159,9 @@ def test_openings_of_a_film_are_those_seen_in_film_and_clip_alike(filmed):
     assert copy["lmd_over_copy"] == {"median": 1, "low": 1, "high": 1}
     assert row["lmd"]["median"] == pytest.approx(copy["lmd"]["median"] / 2, abs=2e-4)
     assert not any(name.startswith("seen_") for name in report["baselines"]["loudness"])
+    opened = evaluate(films(0.5), filmed, pictures=True, find_points=Looks(), warp=False, example=5)
+    assert opened["baselines"]["copy_photo"]["lmd_over_copy"] == {"median": 1, "low": 1, "high": 1}
+    assert opened["baselines"]["copy_photo"]["seen_opening_error_over_copy"]["median"] == 1
 
 
 def test_what_the_detector_missed_is_left_out_of_both(filmed):

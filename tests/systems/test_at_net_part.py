@@ -14,7 +14,13 @@ from talkface_lite.networks.at_net import ATVGNET_BOOST, ATNetConfig
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.speech import mfcc_windows, window_reach
 from talkface_lite.systems import load, load_part
-from talkface_lite.systems.atvg.at_net import LIPS_TOUCH, ATNetPart, ATNetPartConfig, windows_between
+from talkface_lite.systems.atvg.at_net import (
+    STILL,
+    ATNetPart,
+    ATNetPartConfig,
+    settled,
+    windows_between,
+)
 from talkface_lite.systems.part import shipped_weights
 from talkface_lite.systems.training_settings import TrainingSettings
 
@@ -109,27 +115,41 @@ def test_generate_is_equation_4_plus_what_the_face_has_outside_the_basis(part, b
     outside = faces[0] - basis.decode(basis.encode(faces[0]))
     assert np.abs(outside).max() > 1
     np.testing.assert_allclose(
-        part.generate(speech, faces[0], at_rest=False) - plain, outside[None].repeat(40, 0), atol=1e-4
+        part.generate(speech, faces[0], anchored=False) - plain, outside[None].repeat(40, 0), atol=1e-4
     )
 
 
 @pytest.mark.parametrize("boost", [None, ATVGNET_BOOST])
-def test_a_photograph_at_rest_is_what_silence_looks_like(part, faces, boost):
-    silence = np.zeros(40 * 640, np.float32)
-    said = part.generate(silence, faces[0], at_rest=True, boost=boost)
-    np.testing.assert_allclose(said[24], faces[0], atol=1e-3)
-    shifted = part.generate(silence, faces[0], at_rest=False, boost=boost)
-    assert np.abs(shifted[24] - faces[0]).max() > 0.01
+@pytest.mark.parametrize("opening", [0.0, 1.5, 6.0])
+def test_silence_is_the_photograph_mouth_shut_or_open(part, faces, boost, opening):
+    face, silence = faces[0].copy(), np.zeros(40 * 640, np.float32)
+    face[[67, 66, 65], 1] = face[[61, 62, 63], 1] + opening
+    said = part.generate(silence, face, boost=boost)
+    np.testing.assert_allclose(said, np.broadcast_to(face, said.shape), atol=1e-3)
+    shifted = part.generate(silence, face, anchored=False, boost=boost)
+    assert np.abs(shifted[24] - face).max() > 0.01
 
 
-def test_whether_a_photograph_is_at_rest_is_seen_by_its_lips(part, faces, speech):
-    closed, open_ = faces[0].copy(), faces[0].copy()
-    closed[[61, 62, 63]] = closed[[67, 66, 65]]
-    open_[[65, 66, 67], 1] = open_[[63, 62, 61], 1] + LIPS_TOUCH + 0.1
-    for face, at_rest in ((closed, True), (open_, False)):
-        chosen = part.generate(speech, face)
-        np.testing.assert_array_equal(chosen, part.generate(speech, face, at_rest=at_rest))
-        assert np.abs(chosen - part.generate(speech, face, at_rest=not at_rest)).max() > 1e-3
+def test_the_memory_has_heard_silence_before_the_first_frame(part, basis, faces, speech):
+    h_p = basis.encode(faces[0])
+    heard = np.concatenate([np.zeros(25 * 640, np.float32), speech])
+    np.testing.assert_allclose(
+        part.coefficients(speech, h_p, silence=25), part.coefficients(heard, h_p)[25:], atol=1e-6
+    )
+
+
+def test_anchored_speech_moves_the_photograph_by_what_differs_from_silence(part, basis, faces, speech):
+    h_p = basis.encode(faces[0])
+    still = part.coefficients(np.zeros(640, np.float32), h_p, silence=50)[-1]
+    moved = basis.decode(part.coefficients(speech, h_p, silence=25)) - basis.decode(still)
+    np.testing.assert_allclose(part.generate(speech, faces[0]), faces[0] + settled(moved), atol=1e-4)
+
+
+def test_what_hardly_moves_is_settled_smoothly():
+    moved = np.zeros((4, 68, 2))
+    moved[:, 48:68, 1] = np.array([0.0, 0.1 * STILL, STILL, 100 * STILL])[:, None]
+    left = settled(moved)[:, 60, 1]
+    np.testing.assert_allclose(left, STILL * np.array([0, 0.001 / 1.01, 0.5, 100 / 1.0001]), rtol=1e-6)
 
 
 @pytest.mark.parametrize("n_samples", [1, 639, 640, 641, 640 * 3, 640 * 7 + 5])

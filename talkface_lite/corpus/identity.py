@@ -83,7 +83,7 @@ class Identity:
         Width and length of the teeth, 0.86 .. 1.14.
     tooth_show, lower_tooth_show:
         How far the upper teeth reach below the upper lip at rest, and how high the lower teeth stand behind
-        the lower lip, -1.4 .. 1.8 template pixels.
+        the lower lip, -1.4 .. 1.8 and -1.4 .. 1.4 template pixels.
     overbite:
         How far the upper teeth hang over the lower ones when the jaw is shut, -0.8 (an open bite) .. 2.4.
     crooked:
@@ -95,7 +95,7 @@ class Identity:
     missing_tooth:
         Which of the ten upper teeth in sight is missing, counted from the left of the picture; -1 for none.
     moustache_hang:
-        How much of the upper lip the moustache hangs over, 0 .. 0.8; 0 without one.
+        How much of the upper lip the moustache hangs over, 0 .. 0.7; 0 without one.
     """
 
     seed: int
@@ -221,8 +221,8 @@ def _draw_shape(rng: np.random.Generator, femininity: float, age: float) -> dict
         "nose_depth": _normal(rng, 0.95 + 0.15 * masculine, 0.12),
         "mouth_width": _normal(rng, 1.0 + 0.03 * masculine, 0.06),
         "mouth_drop": _normal(rng, -0.2, 0.7),
-        "upper_lip": float(max(0.68, _normal(rng, 1.0 + 0.22 * femininity - 0.14 * old, 0.19))),
-        "lower_lip": float(max(0.74, _normal(rng, 0.96 + 0.2 * femininity - 0.1 * old, 0.16))),
+        "upper_lip": float(max(0.76, _normal(rng, 1.0 + 0.22 * femininity - 0.14 * old, 0.17))),
+        "lower_lip": float(max(0.78, _normal(rng, 0.96 + 0.2 * femininity - 0.1 * old, 0.15))),
         "bow": float(np.clip(_normal(rng, 0.5 + 0.25 * femininity, 0.3), 0, 1.2)),
         "smile": float(np.clip(_normal(rng, 0.35, 0.4), -0.45, 1.15)),
     }
@@ -343,10 +343,11 @@ def _draw_mouth(rng: np.random.Generator, looks: dict[str, object], age: float) 
     old = max(0.0, (age - 40) / 40)
     worn = float(np.clip(rng.beta(1.5, 2.4) + 0.25 * old, 0, 1)) * (len(_TEETH) - 1)
     first = min(int(worn), len(_TEETH) - 2)
-    dark, pale = rng.uniform(0.25, 1.0), rng.uniform(0, 1)
+    dark, pale = 0.15 + 0.85 * rng.beta(1.1, 1.8), rng.uniform(0, 1)
     deep = np.array([74, 26, 26]) * dark
+    deep *= min(1.0, 0.36 * np.mean(upper) / deep.mean())  # darker than the darkest lips
     tongue = np.array([176, 92, 92]) * (1 - pale) + np.array([196, 128, 120]) * pale
-    tongue *= 1 - 0.18 * looks["skin_depth"]
+    tongue *= min(1.0, 1.2 * np.mean(lower) / tongue.mean())
     hangs = looks["beard"] in ("moustache", "goatee", "full")
     return {
         "lip_colour": upper,
@@ -355,7 +356,7 @@ def _draw_mouth(rng: np.random.Generator, looks: dict[str, object], age: float) 
         "tooth_colour": _mix(_TEETH[first], _TEETH[first + 1], worn - first),
         "tooth_size": _normal(rng, 1.0, 0.07),
         "tooth_show": float(np.clip(_normal(rng, 0.5 - 0.6 * old, 0.7), -1.4, 1.8)),
-        "lower_tooth_show": float(np.clip(_normal(rng, 0.3 + 0.4 * old, 0.7), -1.4, 1.8)),
+        "lower_tooth_show": float(np.clip(_normal(rng, 0.1 + 0.4 * old, 0.6), -1.4, 1.4)),
         "overbite": _normal(rng, 0.8, 0.8),
         "crooked": float(rng.beta(1.1, 2.8)),
         "tooth_gaps": float(rng.beta(1.5, 2.2)),
@@ -363,7 +364,7 @@ def _draw_mouth(rng: np.random.Generator, looks: dict[str, object], age: float) 
         "missing_tooth": int(rng.integers(10)) if rng.random() < 0.03 + 0.06 * old else -1,
         "tongue_colour": _round_colour(tongue),
         "cavity": _round_colour(deep),
-        "moustache_hang": float(0.8 * rng.beta(1.2, 2.4)) * hangs,
+        "moustache_hang": float(0.7 * rng.beta(1.1, 2.6)) * hangs,
     }
 
 
@@ -375,11 +376,11 @@ def _draw_lip_colours(
     rng: np.random.Generator, skin: Colour, depth: float, lipstick: float
 ) -> tuple[Colour, Colour]:
     """Colours of the upper and the lower lip: from hardly redder than the skin to deep, then painted."""
-    red, brown = rng.beta(1.7, 1.7), rng.random() * depth
+    red, brown = rng.beta(1.8, 1.5), rng.random() * depth
     tone = np.array(skin, float)
     # real lips in daylight: the upper about 0.82 0.60 0.68 of the skin's red, green and blue, the lower
     # 0.95 0.71 0.90; painted they are shaded once more
-    pale, deep = tone * np.array([0.92, 0.72, 0.79]), tone * np.array([0.72, 0.40, 0.50])
+    pale, deep = tone * np.array([0.92, 0.69, 0.75]), tone * np.array([0.70, 0.38, 0.46])
     natural = (1 - red) * pale + red * deep
     natural = (1 - 0.7 * brown) * natural + 0.7 * brown * tone * np.array([0.66, 0.54, 0.64])
     lower = natural * (1 + rng.uniform(0.3, 1.2) * np.array([0.08, 0.10, 0.18]))
@@ -388,7 +389,7 @@ def _draw_lip_colours(
     lower = (1 - pink) * lower + pink * np.array([186, 108, 112])
     paint = np.array(_PAINTS[rng.integers(len(_PAINTS))]) * (1.0 if depth < 0.65 else 0.88)
     lips = []
-    for lip, most in ((natural, 0.86), (lower, 0.95)):
+    for lip, most in ((natural, 0.80 - 0.14 * depth), (lower, 0.92 - 0.08 * depth)):
         lip[2] = min(lip[2], 1.02 * lip[1])  # never towards blue, however pink the skin
         mixed = (1 - 0.85 * lipstick) * lip + 0.85 * lipstick * paint
         # lighter than the skin they would not be told from a shine on it

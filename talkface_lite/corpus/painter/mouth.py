@@ -14,8 +14,8 @@ from talkface_lite.corpus.painter.teeth import Inside, inside_curves, paint_insi
 
 N_CURVE = 31
 N_STRIPS = 6
-_UPPER_TONES = np.array([0.90, 0.93, 0.90, 0.83, 0.74, 0.63])
-_LOWER_TONES = np.array([0.84, 0.93, 1.00, 1.06, 1.06, 0.94])
+_UPPER_TONES = np.array([0.85, 0.90, 0.88, 0.82, 0.74, 0.64])
+_LOWER_TONES = np.array([0.80, 0.92, 1.02, 1.10, 1.12, 0.91])
 _ALONG = np.abs(np.linspace(-1, 1, N_CURVE))
 """Of the points of a curve: 0 in the middle, 1/3 at the points 61 and 63, 2/3 at the inner corners."""
 N_HAIRS = 66
@@ -153,7 +153,7 @@ def paint_mouth(
         )
     lips = cv2.GaussianBlur(lips, (0, 0), 0.5 * scale)
     _gleam(lips, bottom, inner_low, person, scale)
-    soft = (0.3 + 0.5 * person.lip_edge) * (1 - 0.5 * person.lipstick) * scale
+    soft = (0.28 + 0.36 * person.lip_edge) * (1 - 0.5 * person.lipstick) * scale
     _blend(roi, lips, _mask(roi.shape, np.concatenate([top, bottom[-2:0:-1]]), soft))
     gap = float(curves.gap[t]) / scale
     if gap > 0.35:
@@ -192,7 +192,7 @@ def _gleam(lips: np.ndarray, bottom: np.ndarray, inner: np.ndarray, person: Iden
     )
     mask = _mask(lips.shape, np.concatenate([a, b[::-1]]), 0.9 * scale)
     glow = cv2.merge((mask, mask, mask, np.zeros_like(mask)))
-    strength = 0.07 + 0.1 * person.lipstick + 0.04 * person.skin_depth
+    strength = 0.10 + 0.1 * person.lipstick + 0.04 * person.skin_depth
     cv2.add(lips, cv2.multiply(glow, np.full(4, strength)), dst=lips)
 
 

@@ -56,8 +56,9 @@ def inside_curves(
     upper[..., 0] += 0.5 * person.diastema * np.sign(upper[..., 0])
     upper[..., 1] -= _UPPER_RISE[:, None] * np.linspace(0.4, 1, 6)[[0, 3, 5, 5, 3, 0]]
     lower[..., 1] += _LOWER_SINK[:, None]
-    edge = line + 0.4 + person.tooth_show + 1.5 * teeth - 1.2 * rounding
-    floor = line + JAW_DROP * jaw + 1.7 - person.lower_tooth_show - 3.2 * np.maximum(teeth - 0.35, 0)
+    edge = line + 0.4 + person.tooth_show + 1.5 * teeth - 2.0 * rounding
+    floor = line + JAW_DROP * jaw + 1.7 - person.lower_tooth_show + 2.0 * rounding
+    floor = floor - 3.2 * np.maximum(teeth - 0.35, 0)
     floor = np.maximum(floor, edge - person.overbite)
     placed = []
     for row, height, back in ((upper, edge, 0), (lower, floor, 3 + 9 * jaw)):
@@ -134,18 +135,20 @@ def paint_inside(
     """
     lit = min(gap / 9, 1)  # the wider the mouth, the more light falls in
     picture = np.empty_like(roi)
-    dark = np.array(person.cavity) * (0.5 + 0.5 * lit) + 0.10 * np.array(person.lower_lip_colour)
+    dark = np.array(person.cavity) * (0.5 + 0.5 * lit) + 0.08 * np.array(person.lower_lip_colour)
     picture[:] = (*dark.tolist(), 255)
     top, bottom = lips
     middle = len(top) // 2
     tongue, teeth = articulation[5], articulation[6]
     colour = np.array(person.tongue_colour, float)
     if gap > 1.2:
-        _tongue(picture, top, bottom, colour * (0.38 + 0.26 * lit + 0.2 * tongue), tongue, gap * scale, scale)
+        _tongue(
+            picture, top, bottom, colour * (0.28 + 0.24 * lit + 0.32 * tongue), tongue, gap * scale, scale
+        )
     # what lights them has been on red lips and gums first
-    bright = np.array(person.tooth_colour) * [1, 0.955, 0.9] * (0.68 + 0.17 * lit)
+    bright = np.array(person.tooth_colour) * [1, 0.955, 0.9] * (0.75 + 0.15 * lit)
     bright += 0.07 * np.array(person.lower_lip_colour)
-    _teeth(picture, inside.lower[t] - low, inside.lower_tone, bright * 0.9, person, scale)
+    _teeth(picture, inside.lower[t] - low, inside.lower_tone, bright * 0.86, person, scale)
     between = _ramp(tongue, 0.65, 0.9) * _ramp(teeth, 0.42, 0.58)
     if between > 0 and gap > 0.8:
         _tip(picture, bottom[middle], inside.upper[t] - low, colour * 0.86, between, gap * scale, scale)

@@ -266,7 +266,7 @@ def lip_points(head: Head, articulation: np.ndarray) -> np.ndarray:
     thick_up = upper * (1 - 0.34 * press) * (1 + 0.2 * rounding) * (1 - 0.12 * jaw) * (1 - 0.1 * spread)
     thick_low = lower * (1 - 0.34 * tuck) * (1 + 0.18 * rounding) * (1 - 0.1 * jaw) * (1 - 0.06 * spread)
     bow = person.bow * (1 - 0.6 * rounding)
-    rise = 2.3 * person.smile * (1 - 0.7 * rounding) + 1.3 * spread
+    rise = 2.3 * person.smile * (1 - 0.7 * rounding) + 2.0 * spread
     top, bottom = line - raised, line - raised + gap
     corner = line - rise + (0.3 + 0.15 * rounding) * gap
     points = np.empty((len(jaw), 20, 3))

@@ -101,8 +101,8 @@ def _apart(gap: np.ndarray, rounding: np.ndarray) -> np.ndarray:
     """``(T, 31)``: lips that hardly part, or round, touch on both sides of the opening; in /a/ nowhere."""
     wide = np.clip((gap - 0.5) / 9, 0, 1)
     round_ = np.clip(1.5 * rounding, 0, 1)
-    end = (0.56 + 0.44 * wide) * (1 - round_) + (0.44 + 0.12 * wide) * round_
-    start = end - (0.26 + 0.14 * wide) * (1 - round_) - 0.14 * round_
+    end = (0.56 + 0.16 * wide) * (1 - round_) + (0.44 + 0.12 * wide) * round_
+    start = end - (0.26 + 0.08 * wide) * (1 - round_) - 0.14 * round_
     t = np.clip((end[:, None] - _ALONG) / (end - start)[:, None], 0, 1)
     # beside 61 and 63 the lips of a wide mouth bulge: what is seen is an oval and not a lozenge
     bulge = (0.25 * wide * (1 - round_))[:, None] * np.exp(-(((_ALONG - 0.5) / 0.1) ** 2))
@@ -156,11 +156,15 @@ def paint_mouth(
     soft = (0.28 + 0.36 * person.lip_edge) * (1 - 0.5 * person.lipstick) * scale
     _blend(roi, lips, _mask(roi.shape, np.concatenate([top, bottom[-2:0:-1]]), soft))
     gap = float(curves.gap[t]) / scale
-    if gap > 0.35:
+    if gap > 0.2:
         inside = paint_inside(
             roi, person, curves.inside, t, low, (inner_top, inner_low), articulation, gap, scale
         )
-        _blend(roi, inside, _mask(roi.shape, np.concatenate([inner_top, inner_low[-2:0:-1]]), 0.22 * scale))
+        apart = np.flatnonzero(curves.open[t] > 0)
+        part = slice(max(apart[0] - 1, 0), apart[-1] + 2)
+        opening = np.concatenate([inner_top[part], inner_low[part][::-1]])
+        between = _mask(roi.shape, opening, 0.22 * scale)
+        _blend(roi, inside, between, min(1.0, (gap - 0.2) / 0.5))
     _seam(roi, inner_top, curves.open[t], upper_colour, gap, scale)
     if curves.fringe is not None:
         _hang(roi, person, curves.fringe[t] - low, scale)
@@ -177,8 +181,8 @@ def _mask(shape: tuple, polygon: np.ndarray, blur: float) -> np.ndarray:
     return cv2.GaussianBlur(mask, (0, 0), blur) if blur > 0.2 else mask
 
 
-def _blend(under: np.ndarray, over: np.ndarray, mask: np.ndarray) -> None:
-    weight = mask.astype(np.float32) * np.float32(1 / 255)
+def _blend(under: np.ndarray, over: np.ndarray, mask: np.ndarray, strength: float = 1.0) -> None:
+    weight = mask.astype(np.float32) * np.float32(strength / 255)
     under[:] = cv2.blendLinear(over, under, weight, 1 - weight)
 
 
@@ -199,13 +203,13 @@ def _gleam(lips: np.ndarray, bottom: np.ndarray, inner: np.ndarray, person: Iden
 def _seam(
     roi: np.ndarray, inner_top: np.ndarray, apart: np.ndarray, colour: np.ndarray, gap: float, scale: float
 ) -> None:
-    """The dark line where the lips meet: all of it while they are shut, then what is left at the sides."""
+    """The dark line where the lips meet: all of it while they are shut; parting undoes it from the middle."""
     dark = (*(colour * np.array([0.46, 0.34, 0.36])).tolist(), 255)
     line = roi.copy()
     thick = max(1, round(0.6 * scale))
-    ends = np.flatnonzero(apart > 0.3)
+    ends = np.flatnonzero((apart > 0.3) & (gap - 0.5 > _ALONG))
     curve = fixed(inner_top)
-    parts = [curve] if gap < 1.2 or not len(ends) else [curve[: ends[0] + 1], curve[ends[-1] :]]
+    parts = [curve[: ends[0] + 1], curve[ends[-1] :]] if len(ends) else [curve]
     cv2.polylines(line, parts, False, dark, thick, cv2.LINE_AA, SHIFT)
     strength = 0.8 - 0.35 * min(gap / 3, 1)
     cv2.addWeighted(line, strength, roi, 1 - strength, 0, dst=roi)
@@ -220,4 +224,4 @@ def _hang(roi: np.ndarray, person: Identity, hairs: np.ndarray, scale: float) ->
         shade = (*np.clip(colour * tone, 0, 255).tolist(), 255)
         thick = max(1, round(0.55 * scale))
         cv2.polylines(over, list(lines[first::3]), False, shade, thick, cv2.LINE_AA, SHIFT)
-    cv2.addWeighted(over, 0.6, roi, 0.4, 0, dst=roi)
+    cv2.addWeighted(over, 0.52, roi, 0.48, 0, dst=roi)

@@ -33,6 +33,8 @@ class Inside:
         ``(T, N, 6, 2)``: each tooth as a polygon from its gum to its edge.
     upper_tone, lower_tone:
         ``(N,)`` brightness of each tooth; the arch turns away from the light.
+    breaks:
+        Numbers of the upper teeth before which the row is interrupted.
     shade:
         How dark it is under the upper lip, 0..1.
     """
@@ -41,6 +43,7 @@ class Inside:
     lower: np.ndarray
     upper_tone: np.ndarray
     lower_tone: np.ndarray
+    breaks: tuple[int, ...]
     shade: float
 
 
@@ -53,7 +56,8 @@ def inside_curves(
     line = geometry.head.mouth[3]
     upper, upper_tone = _row(person, rng, _UPPER_EDGES, _UPPER_LENGTH, -1)
     lower, lower_tone = _row(person, rng, _LOWER_EDGES, _LOWER_LENGTH, 1)
-    upper[..., 0] += 0.5 * person.diastema * np.sign(upper[..., 0])
+    number = np.arange(len(upper))
+    upper[..., 0] += np.where(number < len(upper) // 2, -0.5, 0.5)[:, None] * person.diastema
     upper[..., 1] -= _UPPER_RISE[:, None] * np.linspace(0.4, 1, 6)[[0, 3, 5, 5, 3, 0]]
     lower[..., 1] += _LOWER_SINK[:, None]
     edge = line + 0.4 + person.tooth_show + 1.5 * teeth - 2.0 * rounding
@@ -68,14 +72,18 @@ def inside_curves(
         points[..., 2] = 42 - (row[..., 0] / 12.5) ** 2 * 8 - back
         placed.append(points.reshape(len(jaw), -1, 3))
     both = to_view(np.concatenate(placed, axis=1)).reshape(len(jaw), 2, -1, 6, 2)
-    if person.missing_tooth >= 0:
-        kept = np.arange(len(upper)) != person.missing_tooth
-        return Inside(both[:, 0][:, kept], both[:, 1], upper_tone[kept], lower_tone, _shade(person))
-    return Inside(both[:, 0], both[:, 1], upper_tone, lower_tone, _shade(person))
-
-
-def _shade(person: Identity) -> float:
-    return 0.22 if person.beard in ("none", "stubble") else 0.6
+    kept = number != person.missing_tooth
+    breaks = {person.missing_tooth} if person.missing_tooth >= 0 else set()
+    if person.diastema:
+        breaks.add(int(kept[: len(upper) // 2].sum()))
+    return Inside(
+        upper=both[:, 0][:, kept],
+        lower=both[:, 1],
+        upper_tone=upper_tone[kept],
+        lower_tone=lower_tone,
+        breaks=tuple(sorted(breaks)),
+        shade=0.22 if person.beard in ("none", "stubble") else 0.6,
+    )
 
 
 def _row(
@@ -141,18 +149,17 @@ def paint_inside(
     middle = len(top) // 2
     tongue, teeth = articulation[5], articulation[6]
     colour = np.array(person.tongue_colour, float)
-    if gap > 1.2:
-        _tongue(
-            picture, top, bottom, colour * (0.28 + 0.24 * lit + 0.32 * tongue), tongue, gap * scale, scale
-        )
+    if gap > 0.8:
+        seen = dark + _ramp(gap, 0.8, 2.0) * (colour * (0.34 + 0.30 * lit + 0.26 * tongue) - dark)
+        _tongue(picture, top, bottom, seen, tongue, gap * scale, scale)
     # what lights them has been on red lips and gums first
     bright = np.array(person.tooth_colour) * [1, 0.955, 0.9] * (0.75 + 0.15 * lit)
     bright += 0.07 * np.array(person.lower_lip_colour)
-    _teeth(picture, inside.lower[t] - low, inside.lower_tone, bright * 0.86, person, scale)
-    between = _ramp(tongue, 0.65, 0.9) * _ramp(teeth, 0.42, 0.58)
-    if between > 0 and gap > 0.8:
+    _teeth(picture, inside.lower[t] - low, inside.lower_tone, bright * 0.86, person)
+    between = _ramp(tongue, 0.65, 0.9) * _ramp(teeth, 0.42, 0.58) * _ramp(gap, 0.5, 1.5)
+    if between > 0:
         _tip(picture, bottom[middle], inside.upper[t] - low, colour * 0.86, between, gap * scale, scale)
-    _teeth(picture, inside.upper[t] - low, inside.upper_tone, bright, person, scale)
+    _teeth(picture, inside.upper[t] - low, inside.upper_tone, bright, person, inside.breaks)
     return _lip_shadow(picture, top, inside.shade, gap, scale)
 
 
@@ -198,7 +205,7 @@ def _tip(
     """The tip of the tongue between the teeth, as in "th"."""
     edge = upper[len(upper) // 2, 2]
     centre = edge + 0.55 * (floor - edge)
-    axes = np.array([7.0 * scale, (0.25 + 0.35 * amount) * max(gap, 2.2 * scale)])
+    axes = np.array([(3.0 + 4.0 * amount) * scale, 0.6 * amount * max(gap, 2.2 * scale)])
     turn = np.linspace(0, 2 * np.pi, 20, endpoint=False)
     ring = np.stack([np.cos(turn), np.sin(turn)], 1)
     for grow, tone in ((1.0, 0.8), (0.7, 1.0)):
@@ -207,13 +214,19 @@ def _tip(
 
 
 def _teeth(
-    picture: np.ndarray, row: np.ndarray, tone: np.ndarray, colour: np.ndarray, person: Identity, scale: float
+    picture: np.ndarray,
+    row: np.ndarray,
+    tone: np.ndarray,
+    colour: np.ndarray,
+    person: Identity,
+    breaks: tuple[int, ...] = (),
 ) -> None:
     # between teeth that stand close there is no dark, but a duller seam
-    behind = np.concatenate([row[:, 1], row[::-1, 0]])
     seam = (*(colour * (0.78 - 0.5 * person.tooth_gaps)).tolist(), 255)
-    if person.missing_tooth < 0 and not person.diastema:
-        cv2.fillPoly(picture, [fixed(behind)], seam, cv2.LINE_AA, SHIFT)
+    for first, last in zip((0, *breaks), (*breaks, len(row))):
+        if last > first:
+            behind = np.concatenate([row[first:last, 1], row[first:last, 0][::-1]])
+            cv2.fillPoly(picture, [fixed(behind)], seam, cv2.LINE_AA, SHIFT)
     for polygon, bright in zip(fixed(row), tone):
         shade = (*np.clip(colour * bright, 0, 255).tolist(), 255)
         cv2.fillPoly(picture, [polygon], shade, cv2.LINE_AA, SHIFT)

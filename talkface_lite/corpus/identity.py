@@ -74,7 +74,7 @@ class Identity:
     light:
         Direction of the light ``(x right, y down, z to the viewer)``, unit length.
     smile:
-        How high the corners of the mouth stand at rest, -0.45 (drooping) .. 1.15.
+        How high the corners of the mouth stand at rest, -0.35 (drooping) .. 1.2.
     lower_lip_colour, tooth_colour, tongue_colour, cavity:
         Colours of the lower lip, of the upper front teeth, of the tongue, and of the dark behind them.
     lip_edge:
@@ -224,7 +224,7 @@ def _draw_shape(rng: np.random.Generator, femininity: float, age: float) -> dict
         "upper_lip": float(max(0.76, _normal(rng, 1.0 + 0.22 * femininity - 0.14 * old, 0.17))),
         "lower_lip": float(max(0.78, _normal(rng, 0.96 + 0.2 * femininity - 0.1 * old, 0.15))),
         "bow": float(np.clip(_normal(rng, 0.5 + 0.25 * femininity, 0.3), 0, 1.2)),
-        "smile": float(np.clip(_normal(rng, 0.35, 0.4), -0.45, 1.15)),
+        "smile": float(np.clip(_normal(rng, 0.45, 0.4), -0.35, 1.2)),
     }
 
 

@@ -85,7 +85,7 @@ def test_every_property_keeps_its_range_and_uses_it():
         "crooked": (0, 1),
         "tooth_gaps": (0, 1),
         "moustache_hang": (0, 0.7),
-        "smile": (-0.45, 1.15),
+        "smile": (-0.35, 1.2),
     }
     for name, (low, high) in ranges.items():
         drawn = np.array([getattr(person, name) for person in PEOPLE])

@@ -101,11 +101,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if chosen.mouths and chosen.out is None:
         parser.error("--mouths needs --out")
     sheet = (paint_mouths if chosen.mouths else paint_sheet)(chosen.seed, rows=chosen.rows)
-    cv2.imwrite(
-        str(chosen.out or SHEET_PATH),
-        sheet[..., ::-1],
-        [cv2.IMWRITE_JPEG_QUALITY, 91, cv2.IMWRITE_JPEG_OPTIMIZE, 1],
-    )
+    out = chosen.out or SHEET_PATH
+    jpeg = [cv2.IMWRITE_JPEG_QUALITY, 91, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
+    cv2.imwrite(str(out), sheet[..., ::-1], jpeg if out.suffix == ".jpg" else [])
 
 
 if __name__ == "__main__":

@@ -258,29 +258,35 @@ def lip_points(head: Head, articulation: np.ndarray) -> np.ndarray:
     half = (
         half_width * (1 + np.where(width > 0, 0.15, 0.16) * width) * (1 - 0.22 * rounding) * (1 - 0.06 * jaw)
     )
-    raised = 1.1 * jaw + 2.0 * np.maximum(lift, 0) - 0.8 * press + 2.2 * teeth * tuck
-    lowered = JAW_DROP * jaw + 2.4 * np.maximum(drop, 0) - 3.4 * tuck
+    spread = np.maximum(width, 0)
+    raised = 1.1 * jaw + 2.0 * np.maximum(lift, 0) - 0.8 * press + 2.5 * teeth * tuck
+    lowered = JAW_DROP * jaw + 2.4 * np.maximum(drop, 0) - 3.0 * tuck
     gap = np.maximum(raised + lowered, 0)
-    thick_up = upper * (1 - 0.34 * press) * (1 + 0.12 * rounding) * (1 - 0.12 * jaw)
-    thick_low = lower * (1 - 0.34 * tuck) * (1 + 0.1 * rounding) * (1 - 0.1 * jaw)
-    bow, smile = person.bow, person.smile
+    # lips that round are pushed forward and swell; lips that spread are drawn thin over the teeth
+    thick_up = upper * (1 - 0.34 * press) * (1 + 0.2 * rounding) * (1 - 0.12 * jaw) * (1 - 0.1 * spread)
+    thick_low = lower * (1 - 0.34 * tuck) * (1 + 0.18 * rounding) * (1 - 0.1 * jaw) * (1 - 0.06 * spread)
+    bow = person.bow * (1 - 0.6 * rounding)
+    rise = 2.3 * person.smile * (1 - 0.7 * rounding) + 2.0 * spread
     top, bottom = line - raised, line - raised + gap
-    corner = line - 2.3 * smile + 0.3 * gap - 0.5 * np.maximum(width, 0)
-    flank = 0.92 + 0.05 * rounding
+    corner = line - rise + (0.3 + 0.15 * rounding) * gap
     points = np.empty((len(jaw), 20, 3))
     x, y = points[..., 0], points[..., 1]
     x[:] = MIDDLE + half[:, None] * _LIP_X
+    # an oval where the lips spread, a ring where they round: its flanks close sooner and stand nearer
+    flank = 0.92 - 0.24 * rounding
+    x[:, (13, 15, 17, 19)] -= 0.2 * rounding[:, None] * (x[:, (13, 15, 17, 19)] - MIDDLE)
     y[:, (0, 6, 12, 16)] = corner[:, None]
-    y[:, (1, 5)] = (line - 0.72 * raised - 0.66 * thick_up - 0.7 * smile)[:, None]
-    y[:, (2, 4)] = (top - thick_up - 0.55 * bow)[:, None]
-    y[:, 3] = top - thick_up + 0.55 * bow
-    y[:, (7, 11)] = (corner + 0.8 * (bottom - corner) + 0.74 * thick_low - 0.15 * smile)[:, None]
+    y[:, (1, 5)] = (line - 0.72 * raised - 0.66 * thick_up - 0.3 * rise)[:, None]
+    y[:, (2, 4)] = (top - thick_up - 0.7 * bow)[:, None]
+    y[:, 3] = top - thick_up + 0.7 * bow
+    y[:, (7, 11)] = (corner + 0.8 * (bottom - corner) + 0.74 * thick_low - 0.065 * rise)[:, None]
     y[:, (8, 10)] = (bottom + 0.97 * thick_low)[:, None]
     y[:, 9] = bottom + thick_low
-    inner_side = line - 0.35 * smile - 0.2 * bow
-    y[:, (13, 15)] = (inner_side - flank * raised)[:, None]
+    inner_side = line - 0.15 * rise - 0.2 * bow
+    high_side = inner_side - raised + 0.5 * (1 - flank) * gap
+    y[:, (13, 15)] = high_side[:, None]
     y[:, 14] = top + 0.25 * bow
-    y[:, (17, 19)] = (inner_side - flank * raised + flank * gap)[:, None]
+    y[:, (17, 19)] = (high_side + flank * gap)[:, None]
     y[:, 18] = top + 0.25 * bow + gap
     x[:, (12, 16)] += (_SIGN[[12, 16]] * 0.04 * half[:, None]) * np.clip(gap / 8, 0, 1)[:, None]
     points[..., 2] = head.lip_depth

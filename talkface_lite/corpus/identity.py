@@ -73,6 +73,29 @@ class Identity:
         Colours, RGB 0..255.
     light:
         Direction of the light ``(x right, y down, z to the viewer)``, unit length.
+    smile:
+        How high the corners of the mouth stand at rest, -0.35 (drooping) .. 1.2.
+    lower_lip_colour, tooth_colour, tongue_colour, cavity:
+        Colours of the lower lip, of the upper front teeth, of the tongue, and of the dark behind them.
+    lip_edge:
+        0 (a clear border between lip and skin) .. 1 (a soft one).
+    tooth_size:
+        Width and length of the teeth, 0.86 .. 1.14.
+    tooth_show, lower_tooth_show:
+        How far the upper teeth reach below the upper lip at rest, and how high the lower teeth stand behind
+        the lower lip, -1.4 .. 1.8 and -1.4 .. 1.4 template pixels.
+    overbite:
+        How far the upper teeth hang over the lower ones when the jaw is shut, -0.8 (an open bite) .. 2.4.
+    crooked:
+        0 (teeth in line) .. 1 (turned and of unequal length).
+    tooth_gaps:
+        Darkness of the gaps between the teeth, 0 .. 1.
+    diastema:
+        Gap between the two upper front teeth, 0 (none) or 0.6 .. 1.5 template pixels.
+    missing_tooth:
+        Which of the ten upper teeth in sight is missing, counted from the left of the picture; -1 for none.
+    moustache_hang:
+        How much of the upper lip the moustache hangs over, 0 .. 0.7; 0 without one.
     """
 
     seed: int
@@ -133,6 +156,21 @@ class Identity:
     wall: Colour
     accent: Colour
     light: tuple[float, float, float]
+    # what shows when lips part, and the lips themselves
+    lower_lip_colour: Colour
+    lip_edge: float
+    tooth_colour: Colour
+    tooth_size: float
+    tooth_show: float
+    lower_tooth_show: float
+    overbite: float
+    crooked: float
+    tooth_gaps: float
+    diastema: float
+    missing_tooth: int
+    tongue_colour: Colour
+    cavity: Colour
+    moustache_hang: float
 
     @property
     def name(self) -> str:
@@ -146,13 +184,10 @@ class Identity:
         feminine = rng.random() < 0.5
         femininity = float(np.clip(rng.normal(0.85 if feminine else 0.15, 0.1), 0, 1))
         age = float(np.clip(16 + 64 * rng.beta(1.25, 1.9), 16, 80))
-        return cls(
-            seed=seed,
-            age=age,
-            femininity=femininity,
-            **_draw_shape(rng, femininity, age),
-            **_draw_looks(rng, feminine, age),
-        )
+        shape, looks = _draw_shape(rng, femininity, age), _draw_looks(rng, feminine, age)
+        # the mouth has a stream of its own, so that nothing drawn above depends on it
+        looks |= _draw_mouth(np.random.default_rng([seed, 0x7EE7]), looks, age)
+        return cls(seed=seed, age=age, femininity=femininity, **shape, **looks)
 
 
 def _normal(rng: np.random.Generator, mean: float, spread: float, reach: float = 2.0) -> float:
@@ -186,10 +221,10 @@ def _draw_shape(rng: np.random.Generator, femininity: float, age: float) -> dict
         "nose_depth": _normal(rng, 0.95 + 0.15 * masculine, 0.12),
         "mouth_width": _normal(rng, 1.0 + 0.03 * masculine, 0.06),
         "mouth_drop": _normal(rng, -0.2, 0.7),
-        "upper_lip": float(max(0.86, _normal(rng, 1.0 + 0.22 * femininity - 0.14 * old, 0.16))),
-        "lower_lip": float(max(0.82, _normal(rng, 0.96 + 0.2 * femininity - 0.1 * old, 0.14))),
+        "upper_lip": float(max(0.76, _normal(rng, 1.0 + 0.22 * femininity - 0.14 * old, 0.17))),
+        "lower_lip": float(max(0.78, _normal(rng, 0.96 + 0.2 * femininity - 0.1 * old, 0.15))),
         "bow": float(np.clip(_normal(rng, 0.5 + 0.25 * femininity, 0.3), 0, 1.2)),
-        "smile": float(np.clip(_normal(rng, 0.8, 0.3), 0.1, 1.4)),
+        "smile": float(np.clip(_normal(rng, 0.45, 0.4), -0.35, 1.2)),
     }
 
 
@@ -229,11 +264,13 @@ def _draw_looks(rng: np.random.Generator, feminine: bool, age: float) -> dict[st
     light = np.array([np.sin(azimuth), -height, np.cos(azimuth)])
     light /= np.linalg.norm(light)
     darker = 0.35 if age < 55 else 0.1
+    eye_colour = _EYES[_pick(rng, eyes)]
+    # two numbers that the colour of the lips once took: what is drawn below stays as it was
+    rng.uniform(0.6, 1), rng.integers(6)
     return {
         "skin": skin,
         "skin_depth": depth,
-        "eye_colour": _EYES[_pick(rng, eyes)],
-        "lip_colour": _draw_lips(rng, skin, depth, lipstick),
+        "eye_colour": eye_colour,
         "lipstick": lipstick,
         "blush": float(np.clip(_normal(rng, 0.5 if feminine else 0.35, 0.2), 0.05, 1)),
         "freckles": float(rng.uniform(0.4, 1)) if depth < 0.4 and rng.random() < 0.28 else 0.0,
@@ -291,12 +328,70 @@ def _hair_weights(depth: float, age: float) -> dict[str, float]:
     return {**weights, "grey": total * grey * 0.7, "silver": total * grey * max(0.0, (age - 52) / 28)}
 
 
-def _draw_lips(rng: np.random.Generator, skin: Colour, depth: float, lipstick: float) -> Colour:
-    # lips are always redder and darker than the skin around them: a mouth must be told from a chin
-    natural = np.array(skin) * np.array([0.66, 0.42, 0.43])
-    rosy = rng.uniform(0.6, 1)
-    natural = rosy * natural + (1 - rosy) * np.array(skin) * np.array([0.72, 0.56, 0.54])
-    paints = [(176, 44, 58), (196, 72, 84), (158, 56, 70), (206, 96, 92), (128, 36, 56), (190, 84, 74)]
-    painted = np.array(paints[rng.integers(len(paints))]) * (1.0 if depth < 0.65 else 0.88)
-    mixed = (1 - 0.7 * lipstick) * natural + 0.7 * lipstick * painted
-    return tuple(int(v) for v in np.clip(np.round(mixed), 0, 255))
+_PAINTS: tuple[Colour, ...] = (
+    (176, 44, 58), (196, 72, 84), (158, 56, 70), (206, 96, 92), (128, 36, 56), (190, 84, 74), (196, 30, 44),
+    (216, 108, 128), (198, 124, 106), (104, 38, 58), (140, 72, 60), (222, 100, 78),
+)  # fmt: skip
+_TEETH: tuple[Colour, ...] = (
+    (242, 238, 230), (236, 229, 212), (230, 220, 196), (220, 206, 174), (206, 186, 146), (184, 160, 118),
+)  # fmt: skip
+"""From white to dark."""
+
+
+def _draw_mouth(rng: np.random.Generator, looks: dict[str, object], age: float) -> dict[str, object]:
+    upper, lower = _draw_lip_colours(rng, looks["skin"], looks["skin_depth"], looks["lipstick"])
+    old = max(0.0, (age - 40) / 40)
+    worn = float(np.clip(rng.beta(1.5, 2.4) + 0.25 * old, 0, 1)) * (len(_TEETH) - 1)
+    first = min(int(worn), len(_TEETH) - 2)
+    dark, pale = 0.15 + 0.85 * rng.beta(1.1, 1.8), rng.uniform(0, 1)
+    deep = np.array([74, 26, 26]) * dark
+    deep *= min(1.0, 0.36 * np.mean(upper) / deep.mean())  # darker than the darkest lips
+    tongue = np.array([176, 92, 92]) * (1 - pale) + np.array([196, 128, 120]) * pale
+    tongue *= min(1.0, 1.2 * np.mean(lower) / tongue.mean())
+    hangs = looks["beard"] in ("moustache", "goatee", "full")
+    return {
+        "lip_colour": upper,
+        "lower_lip_colour": lower,
+        "lip_edge": float(rng.beta(1.6, 1.6)),
+        "tooth_colour": _mix(_TEETH[first], _TEETH[first + 1], worn - first),
+        "tooth_size": _normal(rng, 1.0, 0.07),
+        "tooth_show": float(np.clip(_normal(rng, 0.5 - 0.6 * old, 0.7), -1.4, 1.8)),
+        "lower_tooth_show": float(np.clip(_normal(rng, 0.1 + 0.4 * old, 0.6), -1.4, 1.4)),
+        "overbite": _normal(rng, 0.8, 0.8),
+        "crooked": float(rng.beta(1.1, 2.8)),
+        "tooth_gaps": float(rng.beta(1.5, 2.2)),
+        "diastema": float(rng.uniform(0.6, 1.5)) * (rng.random() < 0.09),
+        "missing_tooth": int(rng.integers(10)) if rng.random() < 0.03 + 0.06 * old else -1,
+        "tongue_colour": _round_colour(tongue),
+        "cavity": _round_colour(deep),
+        "moustache_hang": float(0.7 * rng.beta(1.1, 2.6)) * hangs,
+    }
+
+
+def _round_colour(colour: np.ndarray) -> Colour:
+    return tuple(int(v) for v in np.clip(np.round(colour), 0, 255))
+
+
+def _draw_lip_colours(
+    rng: np.random.Generator, skin: Colour, depth: float, lipstick: float
+) -> tuple[Colour, Colour]:
+    """Colours of the upper and the lower lip: from hardly redder than the skin to deep, then painted."""
+    red, brown = rng.beta(1.8, 1.5), rng.random() * depth
+    tone = np.array(skin, float)
+    # real lips in daylight: the upper about 0.82 0.60 0.68 of the skin's red, green and blue, the lower
+    # 0.95 0.71 0.90; painted they are shaded once more
+    pale, deep = tone * np.array([0.92, 0.69, 0.75]), tone * np.array([0.70, 0.38, 0.46])
+    natural = (1 - red) * pale + red * deep
+    natural = (1 - 0.7 * brown) * natural + 0.7 * brown * tone * np.array([0.66, 0.54, 0.64])
+    lower = natural * (1 + rng.uniform(0.3, 1.2) * np.array([0.08, 0.10, 0.18]))
+    # in dark skin the lower lip is often pink
+    pink = 0.45 * rng.random() * depth
+    lower = (1 - pink) * lower + pink * np.array([186, 108, 112])
+    paint = np.array(_PAINTS[rng.integers(len(_PAINTS))]) * (1.0 if depth < 0.65 else 0.88)
+    lips = []
+    for lip, most in ((natural, 0.80 - 0.14 * depth), (lower, 0.92 - 0.08 * depth)):
+        lip[2] = min(lip[2], 1.02 * lip[1])  # never towards blue, however pink the skin
+        mixed = (1 - 0.85 * lipstick) * lip + 0.85 * lipstick * paint
+        # lighter than the skin they would not be told from a shine on it
+        lips.append(_round_colour(mixed * min(1.0, most * tone.mean() / mixed.mean())))
+    return lips[0], lips[1]

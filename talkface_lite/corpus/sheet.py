@@ -1,4 +1,7 @@
-"""The committed sheet of identities: ``python -m talkface_lite.corpus.sheet`` paints it again."""
+"""Sheets of drawn people: ``python -m talkface_lite.corpus.sheet`` paints the committed one again.
+
+With ``--mouths`` the sheet shows mouths and no more: 64 people as the networks see them, magnified.
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -19,6 +22,44 @@ MOUTHS = (
     (0.2, -0.4, 0.8, 0, 0, 0, 0),
 )
 """Articulations that the sheet goes through: rest, open e, a faint smile, a, u."""
+SAID = {
+    "shut": (0, 0, 0, 0, 0, 0, 0),
+    "parted": (0.15, 0, 0, 0.1, 0.15, 0.1, 0.2),
+    "smile": (0.1, 0.8, 0, 0.7, 0.2, 0.2, 0.9),
+    "ah": (0.65, 0.05, 0, 0.15, 0.25, 0, 0.25),
+    "ee": (0.25, 0.6, 0, 0.25, 0.25, 0.5, 0.5),
+    "oo": (0.22, -0.3, 1, 0, 0.05, 0, 0),
+    "f": (0.1, 0.1, 0, 0.25, -1, 0.1, 0.8),
+    "th, l": ((0.2, 0.1, 0, 0.15, 0.2, 0.9, 0.6), (0.32, 0.1, 0, 0.1, 0.15, 1, 0.3)),
+}
+"""Articulations in the columns of the sheet of mouths; the last takes two in turn."""
+MOUTH_WINDOW = (56, 44)
+"""Width and height of what the sheet of mouths shows, pixels of the 128x128 crop."""
+
+
+def paint_mouths(first_seed: int = 0, *, rows: int = 8, magnify: int = 4) -> np.ndarray:
+    """uint8 RGB: the mouths of ``8 * rows`` people, a column for each articulation of :data:`SAID`.
+
+    What is painted is the 128x128 crop, so the sheet shows what the networks see, ``magnify`` times as large.
+    """
+    lines = []
+    for row in range(rows):
+        said = [pose[row % 2] if len(pose) == 2 else pose for pose in SAID.values()]
+        cells = [mouth(first_seed + row * len(SAID) + k, pose, magnify) for k, pose in enumerate(said)]
+        lines.append(np.hstack(cells))
+    return np.vstack(lines)
+
+
+def mouth(seed: int, pose: Sequence[float], magnify: int) -> np.ndarray:
+    """uint8 RGB: the mouth of the identity of a seed, articulating, at a moment of its motion."""
+    person, motion = Identity.draw(seed), Motion.draw(seed, 1)
+    geometry = face_points(person, np.array(pose, float)[None], motion)
+    picture = paint(person, geometry, 0)
+    window = np.array(MOUTH_WINDOW)
+    corner = np.rint(geometry.landmarks[0, 48:].mean(0) - window / 2).astype(int)
+    left, top = np.clip(corner, 0, 128 - window)
+    part = picture[top : top + window[1], left : left + window[0]]
+    return cv2.resize(part, None, fx=magnify, fy=magnify, interpolation=cv2.INTER_CUBIC)
 
 
 def paint_sheet(
@@ -52,14 +93,17 @@ def portrait(seed: int, size: int) -> np.ndarray:
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the sheet."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=SHEET_PATH)
+    parser.add_argument("--out", type=Path, help="file to write; by default the sheet of the book")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", type=int, default=8)
+    parser.add_argument("--mouths", action="store_true", help="mouths alone, as the networks see them")
     chosen = parser.parse_args(argv)
-    sheet = paint_sheet(chosen.seed, rows=chosen.rows)
-    cv2.imwrite(
-        str(chosen.out), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 91, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
-    )
+    if chosen.mouths and chosen.out is None:
+        parser.error("--mouths needs --out")
+    sheet = (paint_mouths if chosen.mouths else paint_sheet)(chosen.seed, rows=chosen.rows)
+    out = chosen.out or SHEET_PATH
+    jpeg = [cv2.IMWRITE_JPEG_QUALITY, 91, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
+    cv2.imwrite(str(out), sheet[..., ::-1], jpeg if out.suffix == ".jpg" else [])
 
 
 if __name__ == "__main__":

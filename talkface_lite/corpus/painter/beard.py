@@ -35,7 +35,7 @@ def paint_beard(
     elif person.beard == "stubble":
         inside = np.maximum(inside, np.minimum(distance_inside(HEAD, _cheeks(head, -0.4)), from_lips))
     if person.beard != "stubble":
-        trim = 0.8 if person.beard == "moustache" else _TRIM
+        trim = (0.8 if person.beard == "moustache" else _TRIM) - 0.3 * person.moustache_hang
         inside = np.minimum(inside, from_lips - trim)
     base = np.array(person.beard_colour, np.float32)
     if person.beard == "stubble":

@@ -155,7 +155,7 @@ def _frames(identity: Identity, geometry: FaceGeometry, frames: range, view: str
         return apply_transform(part.project(points), views)
 
     points = to_view(part.points)
-    mouth = mouth_curves(part, points[:, 48:], to_view)
+    mouth = mouth_curves(identity, part, points[:, 48:], to_view)
     eyes = eye_curves(part, points[:, 36:48], to_view)
     maps = head_maps(part, layers.relief, views, -(-side // CELL) * CELL, HEAD)
     scene = _chain(views, scene_to_camera())

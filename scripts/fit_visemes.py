@@ -6,10 +6,11 @@ SHA-256 of `split` and the name are kept for judging; the table is fitted to the
 
 What is fitted are displacements of the mouth from how it rests in the same clip, so a thick-lipped or a
 smiling mouth counts as any other. The model is the corpus' own: dominance in time, `lip_points` in space. The
-lips of /p b m f v/ are not fitted, they shut; rounding is held at a third of what phonetics texts draw, since
-one man who hardly rounds must not speak for all. Sounds that GRID's words lack move with the others of their
-channel. What a detector makes of a mouth's movement is measured on drawn faces and taken into account
-(`SEEN`).
+lips of /p b m f v/ are not fitted, they shut; rounding is held at six tenths of what phonetics texts draw,
+since one man who hardly rounds must not speak for all. Sounds that GRID's words lack move with the others of
+their channel. What a detector makes of a mouth's movement is measured on drawn faces and taken into account
+(`SEEN`). Reaches and strengths stay within bounds in which a mouth at rest is at rest: the fitted man breathes
+in through parted lips before he speaks, and a vowel may not be told by that.
 """
 
 import hashlib
@@ -42,7 +43,7 @@ HALF_WIDTH, UPPER, LOWER = 0.93, 0.86, 0.82
 """The fitted speaker's mouth over the average drawn one: width, thickness of the upper and the lower lip."""
 QUIET_BEFORE, QUIET_AFTER = 0.16, 0.32
 """Seconds from the first and the last word in which the mouth may still move."""
-THIRD = 0.33
+ROUNDED = 0.6
 """What of the rounding is held."""
 PENALTY = 0.03
 """Weight, px², of how far the numbers go from where they begin."""
@@ -58,8 +59,8 @@ FAMILIES = """
           rest         1.2  1.0   1.0   1.0   1.0   1.0    1.0     0.045  0.045
           vowel        1.0  1.0   1.0   1.0   1.0   1.0    1.0     0.060  0.060
           rounded      1.0  1.0   1.6   1.0   1.0   1.0    1.0     0.070  0.060
-          bilabial     12   0.1   0.1   12    12    0.5    8       0.015  0.015
-          labiodental  8    0.2   0.2   8     10    0.5    8       0.018  0.018
+          bilabial     60   0.1   0.1   60    60    0.5    8       0.015  0.015
+          labiodental  40   0.2   0.2   40    50    0.5    8       0.018  0.018
           dental       0.8  0.2   0.15  0.4   0.4   3      1.5     0.035  0.035
           alveolar     0.5  0.15  0.08  0.2   0.2   3      0.8     0.035  0.035
           sibilant     2.5  0.5   0.15  0.6   0.6   2      3       0.030  0.030
@@ -157,7 +158,7 @@ class Table(torch.nn.Module):
             values[:, 7:8].log(),
             values[:, 8:].log(),
         )
-        start = torch.tensor([0.5, 0.6, THIRD, 0.7, 0.7], dtype=torch.float64)
+        start = torch.tensor([0.5, 0.6, ROUNDED, 0.7, 0.7], dtype=torch.float64)
         self.scale = torch.nn.Parameter(start)
         self.own = torch.nn.Parameter(torch.zeros(len(SYMBOLS), FITTED, dtype=torch.float64))
         self.louder = torch.nn.Parameter(torch.zeros(len(KINDS), FITTED, dtype=torch.float64))
@@ -165,11 +166,12 @@ class Table(torch.nn.Module):
         self.later = torch.nn.Parameter(torch.zeros(len(KINDS), 1, dtype=torch.float64))
         self.free = torch.ones(FITTED, dtype=torch.float64)
         self.free[ROUNDING] = 0
+        self.rests = torch.tensor([kind == "rest" for kind in KINDS])[:, None]
         self.shuts = torch.tensor([kind in CLOSURES for kind in KINDS])[:, None]
 
     def now(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Targets (symbols, 5); logarithms of strengths (kinds, 5) and of both reaches (kinds, 1)."""
-        scale = torch.where(self.free > 0, self.scale, torch.tensor(THIRD, dtype=torch.float64))
+        scale = torch.where(self.free > 0, self.scale, torch.tensor(ROUNDED, dtype=torch.float64))
         low = torch.tensor([0.0, -1, 0, -1, -1], dtype=torch.float64)
         targets = torch.clamp(self.targets * scale + self.own * self.free, min=low, max=torch.ones_like(low))
         lips = torch.zeros(FITTED, dtype=torch.bool)
@@ -177,8 +179,9 @@ class Table(torch.nn.Module):
         targets = torch.where(CLOSING[:, None] & lips, self.targets, targets)
         targets = torch.where(SILENT[:, None], torch.zeros_like(targets), targets)
         louder = torch.where(self.shuts & lips, 0.0, self.louder * self.free).clamp(-2, 1.6)
-        sooner = torch.where(self.shuts, 0.0, self.sooner.clamp(-0.7, 0.9))
-        later = torch.where(self.shuts, 0.0, self.later.clamp(-0.7, 0.7))
+        louder = torch.where(self.rests, louder.clamp(min=-0.3), louder)
+        sooner = torch.where(self.shuts, 0.0, self.sooner.clamp(-0.7, 0.6))
+        later = torch.where(self.shuts, 0.0, self.later.clamp(-0.7, 0.6))
         return targets, self.alpha + louder, self.before + sooner, self.after + later
 
     def away(self) -> Tensor:

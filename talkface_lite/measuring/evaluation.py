@@ -16,6 +16,7 @@ from talkface_lite.measuring.pictures import (
     points_distance,
     points_in,
 )
+from talkface_lite.measuring.recrop import rows_in_own_crop
 from talkface_lite.metrics import bootstrap_interval
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.systems import load, system_class
@@ -101,7 +102,8 @@ def evaluate(
         rows = {("", name): row for name, row in _baselines(clip, shown, mean_face, pictures).items()}
         for name, system in named.items():
             own = np.random.default_rng([seed, n_clips])
-            rows |= {(name, row): it for row, it in system.rows(clip, shown, own, pictures=pictures).items()}
+            made = rows_in_own_crop(system, clip, shown, own, pictures=pictures)
+            rows |= {(name, row): it for row, it in made.items()}
         seen = points_in(clip.frames[::frame_step], find_points) if pictures else []
         for key, row in rows.items():
             for metric, value in _measure(row, clip, seen, find_points, frame_step).items():

@@ -11,6 +11,7 @@ import torch
 
 from talkface_lite.clip import CROP_SIZE, SAMPLES_PER_FRAME, Clip
 from talkface_lite.errors import InputError
+from talkface_lite.landmarks import OURS, Template
 from talkface_lite.systems.part import (
     NoSettings,
     Part,
@@ -109,6 +110,9 @@ class System(ABC):
     """How many parts, from the first, it cannot do without."""
     side: ClassVar[int] = CROP_SIZE
     """Of its pictures, pixels."""
+    template: Template = OURS
+    """Where its crops have nose and eyes. Photographs are cut by it and pasted back from it; another than
+    ours is for weights that learned from other crops."""
 
     def __init__(self, parts: Mapping[str, Part], settings: Any = None) -> None:
         self._parts = dict(parts)

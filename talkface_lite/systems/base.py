@@ -16,11 +16,10 @@ from talkface_lite.systems.part import (
     NoSettings,
     Part,
     Weights,
-    read_weights,
     shipped_weights,
     weights_files,
-    whose,
 )
+from talkface_lite.systems.weights_file import Packed, read_parts, whose
 
 
 class Face(NamedTuple):
@@ -252,7 +251,8 @@ class System(ABC):
         size, variant:
             Which of the package's own weights.
         weights:
-            Files instead of the package's own; each says which part it is, so their order does not matter.
+            Files instead of the package's own; each says which parts it holds, so their order does not
+            matter.
         settings:
             An instance of :attr:`settings_class`.
 
@@ -265,12 +265,15 @@ class System(ABC):
         changes = cls._changes(variant)
         found: dict[str, Part] = {}
         for path in weights_files(weights):
-            part = cls._part_in(path)
-            if part.name in found:
-                raise InputError(path, f"weights of {part.name} once more", "each part once")
-            if part.name in changes:
-                raise InputError("variant", f"{variant!r} beside weights of {part.name}", "one of the two")
-            found[part.name] = part.load(path)
+            for packed in read_parts(path)[0]:
+                part = cls._part_of(packed, path)
+                if part.name in found:
+                    raise InputError(path, f"weights of {part.name} once more", "each part once")
+                if part.name in changes:
+                    raise InputError(
+                        "variant", f"{variant!r} beside weights of {part.name}", "one of the two"
+                    )
+                found[part.name] = part.unpacked(packed, path)
         for number, part in enumerate(cls.parts):
             path = shipped_weights(cls.name, part.name, size, variant if part.name in changes else "")
             if part.name in found:
@@ -291,13 +294,12 @@ class System(ABC):
         return cls.variants[variant] if variant else {}
 
     @classmethod
-    def _part_in(cls, path: Path) -> type[Part]:
-        about, _ = read_weights(path)
+    def _part_of(cls, packed: Packed, path: Path) -> type[Part]:
         for part in cls.parts:
-            if part.is_in(about):
+            if part.is_in(packed.about):
                 return part
         expected = f"weights of {' or '.join(part.name for part in cls.parts)} of {cls.name}"
-        raise InputError(path, f"weights of {whose(about)}", expected)
+        raise InputError(path, f"weights of {whose(packed.about)}", expected)
 
 
 def _joined(film: Sequence[Stretch], name: str) -> np.ndarray | None:

@@ -18,7 +18,7 @@ from talkface_lite.networks.at_net import WINDOW, ATNet, ATNetConfig
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.speech import fit_to_frames, mfcc_windows
 from talkface_lite.systems.config import from_json
-from talkface_lite.systems.part import Part, Workload, read_weights
+from talkface_lite.systems.part import Part, Workload
 
 Loss = Literal["paper", "whitened", "mouth"]
 
@@ -121,7 +121,7 @@ class ATNetPart(Part):
     def start_from(self, path: str | os.PathLike) -> None:
         """As for every part; the shape basis comes along, since coefficients mean nothing in another."""
         super().start_from(path)
-        _, tensors = read_weights(path)
+        _, tensors = self.packed_in(path)
         self.load_state_dict({k: v for k, v in tensors.items() if k.startswith("shape_")}, strict=False)
 
     def encode(self, landmarks: Tensor) -> Tensor:

@@ -10,15 +10,17 @@ import torch
 from torch import Tensor
 
 from talkface_lite.clip import FRAMES_PER_SECOND, ROWS_PER_FRAME, SAMPLES_PER_FRAME
-from talkface_lite.data.needs import Batch
+from talkface_lite.data.needs import Batch, DataSettings
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import lip_opening, mouth_centred, normalise
 from talkface_lite.losses import masked_mse
 from talkface_lite.networks.at_net import WINDOW, ATNet, ATNetConfig
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.speech import fit_to_frames, mfcc_windows
+from talkface_lite.systems.adapting import Adapting
 from talkface_lite.systems.config import from_json
 from talkface_lite.systems.part import Part, Workload
+from talkface_lite.systems.training_settings import TrainingSettings
 
 Loss = Literal["paper", "whitened", "mouth"]
 
@@ -82,6 +84,13 @@ class ATNetPart(Part):
     config_class: ClassVar[type] = ATNetPartConfig
     network_names: ClassVar[tuple[str, ...]] = ("at_net",)
     figure: ClassVar[str] = "mouth"
+    adapting: ClassVar[Adapting] = Adapting(
+        training=TrainingSettings(
+            steps=200, batch_size=8, learning_rate=1e-3, betas=(0.9, 0.999), schedule="cosine"
+        ),
+        data=DataSettings(window=32, closed_examples=1.0),
+        config={"loss": "mouth"},
+    )
 
     def __init__(self, config: ATNetPartConfig, shape_pca: ShapePCA | None = None) -> None:
         super().__init__(config)

@@ -73,7 +73,8 @@ class Pieces(NamedTuple):
     learn: Path
     judge: Path
     counts: dict[str, int]
-    pictures: bool
+    side: int | None
+    """Of their pictures, pixels; None: not all have some."""
 
 
 def adapt(
@@ -242,7 +243,8 @@ def judges(names: list[str]) -> set[int]:
 def _cut(source: Folders, folder: Path) -> Pieces:
     """Write the pieces of all clips, one clip in memory at a time, and part them."""
     names: list[str] = []
-    counts, pictures, n_frames = {"silent": 0, "beyond": 0}, True, 0
+    counts, n_frames = {"silent": 0, "beyond": 0}, 0
+    sides: set[tuple[int, ...] | None] = set()
     for clip in read_clips(source, frames=True):
         for start, piece in pieces_of(clip):
             if n_frames + len(piece) > MOST_FRAMES:
@@ -252,7 +254,8 @@ def _cut(source: Folders, folder: Path) -> Pieces:
             else:
                 piece.save(folder / "all" / f"{len(names):05d}.safetensors")
                 names.append(f"{clip.source} {start}")
-                pictures, n_frames = pictures and piece.frames is not None, n_frames + len(piece)
+                n_frames += len(piece)
+                sides.add(None if piece.frames is None else piece.frames.shape[1:3])
     if len(names) < LEAST_PIECES:
         got = (
             f"{len(names)} pieces of 3 s with sound in them" if names or not counts["silent"] else "no sound"
@@ -265,7 +268,9 @@ def _cut(source: Folders, folder: Path) -> Pieces:
         name = f"{number:05d}.safetensors"
         (folder / "all" / name).rename(part / name)
     counts |= {"learn": len(names) - len(chosen), "judge": len(chosen), "frames": n_frames}
-    return Pieces(folder / "learn", folder / "judge", counts, pictures)
+    known = {side[0] for side in sides if side is not None and side[0] == side[1]}
+    side = known.pop() if len(sides) == len(known) == 1 else None
+    return Pieces(folder / "learn", folder / "judge", counts, side)
 
 
 # ---- one part
@@ -282,8 +287,9 @@ class _Learner:
 
     def __init__(self, part: Part, pieces: Pieces, folder: Path) -> None:
         adapting: Adapting = part.adapting
-        if part.needs.pictures and not pieces.pictures:
-            raise InputError("clips", "no pictures", "clips with pictures")
+        if part.needs.pictures and pieces.side != part.needs.side:
+            got = "no pictures" if pieces.side is None else f"pictures of {pieces.side} pixels a side"
+            raise InputError("clips", got, f"pictures of {part.needs.side}")
         self.part, self.folder, self.adapting = part, folder, adapting
         self.data = open_dataset(pieces.learn, part.needs, adapting.data)
         looking = DataSettings(window=self.data.window, streaming="never")
@@ -351,7 +357,7 @@ def fingerprint(part: Part) -> str:
 
 def _film(system: System, pieces: Pieces, seed: int) -> dict[str, float]:
     """What the whole system makes of some pieces that judge, from their sound and their first frame."""
-    paints = pieces.pictures and all(system.has(part.name) for part in system.parts)
+    paints = pieces.side == system.side and all(system.has(part.name) for part in system.parts)
     clips = islice(read_clips(pieces.judge, frames=paints), FILMED)
     ready = system.to(choose_device()).for_inference("32")
     report = evaluate({"film": ready}, clips, pictures=paints, frame_step=PIECE_FRAMES, seed=seed)

@@ -205,7 +205,11 @@ def _value_of(option: str, argv: Sequence[str]) -> str | None:
 
 def _adapt(adapt: argparse.ArgumentParser) -> None:
     adapt.add_argument(
-        "--data", metavar="DIR", type=Path, required=True, help="clips of one person (talkface prepare)"
+        "--data",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="clips of one person (talkface prepare makes them); a fifth of them judges",
     )
     adapt.add_argument(
         "--out", metavar="FILE", type=Path, required=True, help="weights to write, for talk --weights"

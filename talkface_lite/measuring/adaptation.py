@@ -163,7 +163,10 @@ def adapt(
 def lines(report: Mapping[str, Any]) -> Iterator[str]:
     """The report of :func:`adapt` for people."""
     clips, film = report["clips"], report["film"]
-    yield f"{clips['learn']} pieces to learn from, {clips['judge']} to judge by, {report['seconds']:.0f} s"
+    yield f"{clips['learn']} pieces to learn from, {clips['judge']} to judge by ({report['rule']})"
+    for name, why in (("silent", "without sound"), ("beyond", f"beyond {MOST_FRAMES // 1500} minutes")):
+        if clips[name]:
+            yield f"{clips[name]} pieces {why} left out"
     for name, told in report["parts"].items():
         if "skipped" in told:
             yield f"{name}: left as it was ({told['skipped']})"
@@ -178,9 +181,9 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
         if before is not None and after is not None:
             yield f"film from speech, {TITLES[figure]}: {before:.3f} before, {after:.3f} after"
     if report["out"] is None:
-        yield "nothing gained, nothing written"
+        yield f"nothing gained in {report['seconds']:.0f} s, nothing written"
     else:
-        yield f"{report['out']}: {report['notice']}"
+        yield f"{report['out']}, in {report['seconds']:.0f} s: {report['notice']}"
 
 
 def _check(out: Path, minutes: float) -> None:

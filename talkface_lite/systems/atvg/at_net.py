@@ -86,9 +86,9 @@ class ATNetPart(Part):
     figure: ClassVar[str] = "mouth"
     adapting: ClassVar[Adapting] = Adapting(
         training=TrainingSettings(
-            steps=200, batch_size=8, learning_rate=1e-3, betas=(0.9, 0.999), schedule="cosine"
+            steps=300, batch_size=8, learning_rate=1e-3, betas=(0.9, 0.999), schedule="cosine"
         ),
-        data=DataSettings(window=32, closed_examples=1.0),
+        data=DataSettings(window=32, mfcc_shift=0.3),
         config={"loss": "mouth"},
     )
 

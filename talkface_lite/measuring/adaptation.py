@@ -72,7 +72,7 @@ class Pieces(NamedTuple):
 
     learn: Path
     judge: Path
-    counts: dict[str, int]
+    counts: dict[str, int | bool]
     side: int | None
     """Of their pictures, pixels; None: not all have some."""
 
@@ -109,11 +109,11 @@ def adapt(
     Returns
     -------
     dict
-        ``out`` (None where nothing gained); ``clips`` (how many pieces ``learn`` and ``judge``, how many were
-        ``silent`` or ``beyond`` four minutes and left out); ``rule``, which pieces judge; ``parts``: of each
-        its ``figure``, that ``before`` and ``after``, ``steps``, ``seconds``, ``kept``, or why it was
-        ``skipped``; ``film``: of the row ``from_speech`` the median of each figure ``before`` and ``after``;
-        ``seconds``; ``notice``.
+        ``out`` (None where nothing gained); ``clips`` (how many pieces ``learn`` and ``judge``, of how many
+        ``frames``, how many were ``silent`` and left out, and whether there is something ``beyond`` four
+        minutes); ``rule``, which pieces judge; ``parts``: of each its ``figure``, that ``before`` and
+        ``after``, ``steps``, ``seconds``, ``kept``, or why it was ``skipped``; ``film``: of the row
+        ``from_speech`` the median of each figure ``before`` and ``after``; ``seconds``; ``notice``.
 
     Raises
     ------
@@ -135,24 +135,25 @@ def adapt(
         until = began + 60 * minutes - 1.2 * filming
         told: dict[str, dict[str, Any]] = {}
         made: dict[str, tuple[Part, dict[str, Any]]] = {}
-        refused = None
+        refusals: list[InputError] = []
         for number, part in enumerate(parts):
             shares = sum(other.adapting.share for other in parts[number:])
             seconds = (until - time.monotonic()) * part.adapting.share / shares
             try:
                 learner = _Learner(part, pieces, Path(folder) / part.name)
             except InputError as error:  # not clips for this part; another may take them
-                refused = refused or error
+                refusals.append(error)
                 told[part.name] = {"skipped": f"{error.got}, expected {error.expected}"}
                 continue
             told[part.name], better = learner.learn(seconds, seed, progress)
             if better is not None:
                 made[part.name] = better
-        if refused and all("skipped" in about for about in told.values()):
-            raise InputError(_named(source), refused.got, refused.expected)
+        if len(refusals) == len(parts):
+            raise InputError(_named(source), refusals[0].got, refusals[0].expected)
         if made:
-            others = {part.name: part for part in parts} | {name: part for name, (part, _) in made.items()}
-            film["after"] = _film(type(start)(others, start.settings), pieces, seed)
+            now = {part.name: start.part(part.name) for part in kind.parts if start.has(part.name)}
+            now |= {name: part for name, (part, _) in made.items()}
+            film["after"] = _film(type(start)(now, start.settings), pieces, seed)
     report = {"system": system, "clips": pieces.counts, "rule": RULE, "parts": told, "film": film}
     report |= {"seconds": round(time.monotonic() - began, 1), "notice": NOTICE}
     if made:
@@ -164,9 +165,10 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     """The report of :func:`adapt` for people."""
     clips, film = report["clips"], report["film"]
     yield f"{clips['learn']} pieces to learn from, {clips['judge']} to judge by ({report['rule']})"
-    for name, why in (("silent", "without sound"), ("beyond", f"beyond {MOST_FRAMES // 1500} minutes")):
-        if clips[name]:
-            yield f"{clips[name]} pieces {why} left out"
+    if clips["silent"]:
+        yield f"{clips['silent']} pieces without sound left out"
+    if clips["beyond"]:
+        yield f"what is beyond {clips['frames']} frames left out"
     for name, told in report["parts"].items():
         if "skipped" in told:
             yield f"{name}: left as it was ({told['skipped']})"
@@ -246,19 +248,20 @@ def judges(names: list[str]) -> set[int]:
 def _cut(source: Folders, folder: Path) -> Pieces:
     """Write the pieces of all clips, one clip in memory at a time, and part them."""
     names: list[str] = []
-    counts, n_frames = {"silent": 0, "beyond": 0}, 0
+    counts, n_frames = {"silent": 0, "beyond": False}, 0
     sides: set[tuple[int, ...] | None] = set()
-    for clip in read_clips(source, frames=True):
-        for start, piece in pieces_of(clip):
-            if n_frames + len(piece) > MOST_FRAMES:
-                counts["beyond"] += 1
-            elif not piece.speech.any():
-                counts["silent"] += 1
-            else:
-                piece.save(folder / "all" / f"{len(names):05d}.safetensors")
-                names.append(f"{clip.source} {start}")
-                n_frames += len(piece)
-                sides.add(None if piece.frames is None else piece.frames.shape[1:3])
+    every = (found for clip in read_clips(source, frames=True) for found in pieces_of(clip))
+    for start, piece in every:
+        if n_frames + len(piece) > MOST_FRAMES:
+            counts["beyond"] = True
+            break
+        if not piece.speech.any():
+            counts["silent"] += 1
+            continue
+        piece.save(folder / "all" / f"{len(names):05d}.safetensors")
+        names.append(f"{piece.source} {start}")
+        n_frames += len(piece)
+        sides.add(None if piece.frames is None else piece.frames.shape[1:3])
     if len(names) < LEAST_PIECES:
         got = (
             f"{len(names)} pieces of 3 s with sound in them" if names or not counts["silent"] else "no sound"

@@ -88,7 +88,13 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         command("prepare", commands.prepare, "Turn filmed people into aligned clips, with every loss listed.")
     )
     _train(command("train", commands.train, "Train a part of a system on clips."), argv)
-    _adapt(command("adapt", commands.adapt, "Let a system learn from half a minute of one person."))
+    _adapt(
+        command(
+            "adapt",
+            commands.adapt,
+            "Let a system learn from half a minute of one person, and keep what gained.",
+        )
+    )
     _talk(command("talk", commands.talk, "Let the face in a photograph say something."), argv)
     _evaluate(
         command("evaluate", commands.evaluate, "Compare what systems make with clips of known truth."), argv

@@ -24,6 +24,8 @@ from talkface_lite.talking.talker import Portrait, Talker
 
 torch.set_num_threads(1)
 
+pytestmark = pytest.mark.filterwarnings("ignore:without --template")
+
 
 @pytest.fixture(scope="module")
 def released(at_state, vg_state, shape_files, tmp_path_factory):

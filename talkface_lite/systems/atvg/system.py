@@ -33,8 +33,8 @@ class ATVGnetSettings:
         With the two checkpoints that the authors released: the .npy files of their mean face (136) and of
         their components (136, 6 or more).
     template:
-        Beside the basis: the .npy file (68, 2) of the face that the authors' crops are laid on. None lays
-        their crop out from the mean face: as large as theirs, and about where theirs is.
+        Beside the basis: the .npy file (68, 2) of the face that the authors' crops are laid on; None lays
+        their crop out from the mean face, as large as theirs, and about where theirs is.
     """
 
     paper_decoding: bool = False

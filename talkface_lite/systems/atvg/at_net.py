@@ -91,8 +91,8 @@ class ATNetPart(Part):
         data=DataSettings(window=32, mfcc_shift=0.3, closed_examples=0.5),
         config={"loss": "mouth"},
     )
-    """Tried on ten sentences of one speaker of GRID: rates of 3e-4 and 2e-3, batches of 32, the mouth at rest as
-    the only example, and drawn clips mixed in were no better on forty others of his; more updates were."""
+    """Tried on ten sentences of one speaker of GRID: rates of 3e-4 and 2e-3, batches of 32, the mouth at rest
+    as the only example, and drawn clips mixed in were no better on forty others of his; more updates were."""
 
     def __init__(self, config: ATNetPartConfig, shape_pca: ShapePCA | None = None) -> None:
         super().__init__(config)

@@ -1,4 +1,4 @@
-"""The command ``talkface``: corpus, prepare, train, talk, evaluate, bench, info.
+"""The command ``talkface``: corpus, prepare, train, adapt, talk, evaluate, bench, info.
 
 With ``--json`` standard output holds one JSON object and nothing else; progress and remarks go to standard
 error. Whatever is wrong with what was handed in is one line and exit code 2, and nothing is written.
@@ -88,6 +88,13 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         command("prepare", commands.prepare, "Turn filmed people into aligned clips, with every loss listed.")
     )
     _train(command("train", commands.train, "Train a part of a system on clips."), argv)
+    _adapt(
+        command(
+            "adapt",
+            commands.adapt,
+            "Let a system learn from half a minute of one person, and keep what gained.",
+        )
+    )
     _talk(command("talk", commands.talk, "Let the face in a photograph say something."), argv)
     _evaluate(
         command("evaluate", commands.evaluate, "Compare what systems make with clips of known truth."), argv
@@ -109,6 +116,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     )
     bench.add_argument("--training", action="store_true", help="steps of training too: minutes, 5 GB")
     info = command("info", commands.info, "Networks with their parameter counts, weights with their origin.")
+    info.add_argument("file", metavar="FILE", nargs="?", type=Path, help="weights: what is in this file")
     info.add_argument("--system", metavar="S", choices=tuple(SYSTEMS), help="one alone (default: all)")
     info.add_argument("--size", choices=SIZES, help="one alone (default: both)")
     return parser
@@ -199,6 +207,30 @@ def _value_of(option: str, argv: Sequence[str]) -> str | None:
         if word.startswith(f"{option}="):
             return word.partition("=")[2]
     return None
+
+
+def _adapt(adapt: argparse.ArgumentParser) -> None:
+    adapt.add_argument(
+        "--data",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="clips of one person (talkface prepare makes them); a fifth of them judges",
+    )
+    adapt.add_argument(
+        "--out", metavar="FILE", type=Path, required=True, help="weights to write, for talk --weights"
+    )
+    adapt.add_argument(
+        "--system", metavar="S", choices=tuple(SYSTEMS), default=default_system(), help=_named(SYSTEMS)
+    )
+    _size(adapt)
+    adapt.add_argument(
+        "--weights", metavar="F", type=Path, nargs="+", help="to begin with (default: the package's)"
+    )
+    adapt.add_argument("--minutes", metavar="M", type=float, default=3.0, help="at most (default 3)")
+    adapt.add_argument(
+        "--seed", metavar="N", type=_not_negative, default=0, help="of the training (default 0)"
+    )
 
 
 def _talk(talk: argparse.ArgumentParser, argv: Sequence[str]) -> None:

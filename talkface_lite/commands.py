@@ -127,6 +127,25 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"weights": str(result.weights), **record}
 
 
+def adapt(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Let a system learn from half a minute of one person; what ``talkface adapt`` does."""
+    from talkface_lite.measuring.adaptation import adapt, lines
+
+    report = adapt(
+        arguments.system,
+        arguments.data,
+        arguments.out,
+        size=arguments.size,
+        weights=arguments.weights,
+        minutes=arguments.minutes,
+        seed=arguments.seed,
+        progress=not arguments.json,
+    )
+    for line in lines(report):
+        _say(arguments, line)
+    return report
+
+
 @contextmanager
 def _whole_or_nothing(out: Path) -> Iterator[None]:
     """Take back the folders that were made for a file that then could not be written."""
@@ -273,9 +292,21 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def info(arguments: argparse.Namespace) -> dict[str, Any]:
     """Count parameters, name origins; what ``talkface info`` does."""
-    from talkface_lite.systems import SYSTEMS, describe
+    from talkface_lite.systems import SYSTEMS, describe, describe_file
     from talkface_lite.systems.config import SIZES
 
+    if arguments.file is not None:
+        if arguments.system or arguments.size:
+            raise InputError("info", "a file beside --system or --size", "one of the two")
+        about = describe_file(arguments.file)
+        if not arguments.json:
+            print(f"{about['file']}: {about['bytes'] / 2**20:.1f} MiB")
+            for part in about["parts"]:
+                made = ", ".join(f"{k} {part['record'].get(k)}" for k in ("step", "clips", "commit"))
+                print(f"  {part['part']} of {part['system']}: {made}")
+            if notice := about["record"].get("notice"):
+                print(f"  {notice}")
+        return {"version": __version__} | about
     systems = [arguments.system] if arguments.system else list(SYSTEMS)
     sizes = [arguments.size] if arguments.size else SIZES
     report = {"version": __version__, "systems": describe(systems, sizes)}

@@ -7,7 +7,7 @@ transform has laid points 27-47 (nose and eyes) of each frame on :data:`TEMPLATE
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -94,6 +94,18 @@ TEMPLATE: np.ndarray = _frozen(
 """float32 ``(21, 2)``: where points 27-47 lie in the 128 x 128 crop; the outer corners of the eyes are 56 px
 apart. Ours: ATVGnet's own template is not needed for anything else to agree."""
 
+
+
+class Template(NamedTuple):
+    """Where a crop has which points of a face: a slice of the 68, and ``(n, 2)`` pixels of the crop."""
+
+    points: slice
+    places: np.ndarray
+
+
+OURS = Template(ANCHORS, TEMPLATE)
+"""The template of every crop, unless weights learned from crops on another."""
+
 MIRRORED: np.ndarray = _frozen(
     [
         *range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1),
@@ -179,8 +191,8 @@ def invert_transform(matrix: np.ndarray) -> np.ndarray:
     return np.concatenate([linear, -linear @ matrix[..., 2:]], -1)
 
 
-def align(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lay nose and eyes (points 27-47) of each face on :data:`TEMPLATE` by a similarity transform.
+def align(landmarks: np.ndarray, template: Template = OURS) -> tuple[np.ndarray, np.ndarray]:
+    """Lay nose and eyes (points 27-47) of each face on a template by a similarity transform.
 
     Position, size and roll of the head vanish. What turns out of the picture plane (yaw, pitch) stays, and so
     do mouth, jaw and brows.
@@ -189,6 +201,8 @@ def align(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ----------
     landmarks:
         ``(..., 68, 2)`` in pixels of any picture; each face is aligned by itself.
+    template:
+        Of the crop.
 
     Returns
     -------
@@ -200,10 +214,10 @@ def align(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Raises
     ------
     InputError
-        When the shape is wrong, a value is not finite, or the 21 points all coincide.
+        When the shape is wrong, a value is not finite, or the points of the template all coincide.
     """
     landmarks = _check_points("landmarks", landmarks, N_POINTS)
-    matrix = similarity_transform(landmarks[..., ANCHORS, :], TEMPLATE)
+    matrix = similarity_transform(landmarks[..., template.points, :], template.places)
     return apply_transform(landmarks, matrix).astype(np.float32), matrix
 
 

@@ -13,6 +13,7 @@ from talkface_lite.measuring.landmarks import LANDMARK_METRICS
 from talkface_lite.measuring.lips import rest_frame
 from talkface_lite.measuring.pairs import summary
 from talkface_lite.measuring.pictures import PICTURE_METRICS, FindPoints
+from talkface_lite.measuring.recrop import rows_in_own_crop
 from talkface_lite.measuring.report import per_clip_of, report_of, speakers_of
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.systems import load, system_class
@@ -121,7 +122,7 @@ def evaluate(
         }
         for name, system in named.items():
             own = np.random.default_rng([seed, len(measured)])
-            its = dict(system.rows(clip, shown, own, pictures=pictures))
+            its = dict(rows_in_own_crop(system, clip, shown, own, pictures=pictures))
             said = its[FROM_SPEECH].landmarks if FROM_SPEECH in its else None
             if warping and said is not None:
                 its[WARPED] = Shown(None, warped(clip, shown, said))

@@ -1,5 +1,6 @@
 """The papers, by name. A new one is a line in :data:`SYSTEMS`; nothing else names it."""
 
+import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
@@ -25,6 +26,7 @@ __all__ = [
     "build_part",
     "default_system",
     "describe",
+    "describe_file",
     "load",
     "load_part",
     "part_class",
@@ -146,3 +148,25 @@ def describe(names: Sequence[str], sizes: Sequence[str] = SIZES) -> dict[str, An
                         weights.append(told | {"bytes": path.stat().st_size, "record": record})
             about[name][size] = {"networks": networks, "weights": weights}
     return about
+
+
+def describe_file(path: str | os.PathLike) -> dict[str, Any]:
+    """What is in a file of weights.
+
+    Returns
+    -------
+    ``file``, ``bytes``; ``parts``: of each ``system``, ``part``, ``config`` and ``record``; ``record``: how
+    several were made together, empty for one.
+
+    Raises
+    ------
+    InputError
+        When it is missing or is no such file.
+    """
+    from talkface_lite.systems.weights_file import read_parts
+
+    parts, record = read_parts(path)
+    told = [
+        {name: one.about.get(name, {}) for name in ("system", "part", "config", "record")} for one in parts
+    ]
+    return {"file": str(path), "bytes": os.stat(path).st_size, "parts": told, "record": record}

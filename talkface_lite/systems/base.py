@@ -11,15 +11,15 @@ import torch
 
 from talkface_lite.clip import CROP_SIZE, SAMPLES_PER_FRAME, Clip
 from talkface_lite.errors import InputError
+from talkface_lite.landmarks import OURS, Template
 from talkface_lite.systems.part import (
     NoSettings,
     Part,
     Weights,
-    read_weights,
     shipped_weights,
     weights_files,
-    whose,
 )
+from talkface_lite.systems.weights_file import Packed, read_parts, whose
 
 FROM_SPEECH, WITH_TRUTH = "from_speech", "with_truth"
 """Rows of an evaluation that mean the same in every system: the system as it is used; and, of one that paints
@@ -113,6 +113,9 @@ class System(ABC):
     """How many parts, from the first, it cannot do without."""
     side: ClassVar[int] = CROP_SIZE
     """Of its pictures, pixels."""
+    template: Template = OURS
+    """Where its crops have nose and eyes. Photographs are cut by it and pasted back from it; another than
+    ours is for weights that learned from other crops."""
 
     def __init__(self, parts: Mapping[str, Part], settings: Any = None) -> None:
         self._parts = dict(parts)
@@ -253,7 +256,8 @@ class System(ABC):
         size, variant:
             Which of the package's own weights.
         weights:
-            Files instead of the package's own; each says which part it is, so their order does not matter.
+            Files instead of the package's own; each says which parts it holds, so their order does not
+            matter.
         settings:
             An instance of :attr:`settings_class`.
 
@@ -266,12 +270,15 @@ class System(ABC):
         changes = cls._changes(variant)
         found: dict[str, Part] = {}
         for path in weights_files(weights):
-            part = cls._part_in(path)
-            if part.name in found:
-                raise InputError(path, f"weights of {part.name} once more", "each part once")
-            if part.name in changes:
-                raise InputError("variant", f"{variant!r} beside weights of {part.name}", "one of the two")
-            found[part.name] = part.load(path)
+            for packed in read_parts(path)[0]:
+                part = cls._part_of(packed, path)
+                if part.name in found:
+                    raise InputError(path, f"weights of {part.name} once more", "each part once")
+                if part.name in changes:
+                    raise InputError(
+                        "variant", f"{variant!r} beside weights of {part.name}", "one of the two"
+                    )
+                found[part.name] = part.unpacked(packed, path)
         for number, part in enumerate(cls.parts):
             path = shipped_weights(cls.name, part.name, size, variant if part.name in changes else "")
             if part.name in found:
@@ -292,13 +299,12 @@ class System(ABC):
         return cls.variants[variant] if variant else {}
 
     @classmethod
-    def _part_in(cls, path: Path) -> type[Part]:
-        about, _ = read_weights(path)
+    def _part_of(cls, packed: Packed, path: Path) -> type[Part]:
         for part in cls.parts:
-            if part.is_in(about):
+            if part.is_in(packed.about):
                 return part
         expected = f"weights of {' or '.join(part.name for part in cls.parts)} of {cls.name}"
-        raise InputError(path, f"weights of {whose(about)}", expected)
+        raise InputError(path, f"weights of {whose(packed.about)}", expected)
 
 
 def _joined(film: Sequence[Stretch], name: str) -> np.ndarray | None:

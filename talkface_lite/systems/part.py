@@ -4,7 +4,7 @@ import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
@@ -17,15 +17,37 @@ from torch.optim import Optimizer
 
 from talkface_lite.data.needs import Batch, Needs
 from talkface_lite.errors import InputError
-from talkface_lite.files import read_tensors, write_tensors
 from talkface_lite.networks.layers import count_parameters
+from talkface_lite.systems.adapting import Adapting
 from talkface_lite.systems.config import SIZES, from_json, of_size
+from talkface_lite.systems.weights_file import (
+    FORMAT,
+    Packed,
+    read_parts,
+    read_weights,
+    whose,
+    write_parts,
+    write_weights,
+)
 
 if TYPE_CHECKING:
     from talkface_lite.systems.training_settings import TrainingSettings
 
-FORMAT = "talkface_lite system 1"
-"""Kept since the first weights: newer files say in addition which ``part`` they are."""
+__all__ = [
+    "FORMAT",
+    "NoSettings",
+    "Part",
+    "Weights",
+    "Workload",
+    "adam",
+    "plain_module",
+    "read_parts",
+    "read_weights",
+    "save_parts",
+    "shipped_weights",
+    "weights_files",
+    "whose",
+]
 
 Weights = str | os.PathLike | Sequence[str | os.PathLike] | None
 """A file, several, or the package's own."""
@@ -101,6 +123,8 @@ class Part(nn.Module, ABC):
     figure: ClassVar[str] = "loss"
     """Which figure of :meth:`~talkface_lite.systems.part.Part.held_out` says how good it is; the lower the
     better."""
+    adapting: ClassVar[Adapting | None] = Adapting()
+    """How it learns from half a minute of one person; None: it does not."""
     formerly: ClassVar[str] = ""
     """The name of the system in weights files from before parts had names."""
 
@@ -176,6 +200,10 @@ class Part(nn.Module, ABC):
         record:
             How the weights were made: anything that JSON can hold.
         """
+        return write_weights(path, self.packed(record))
+
+    def packed(self, record: Mapping[str, Any] | None = None) -> Packed:
+        """What :meth:`save` writes."""
         left_out = () if self.kept is None else tuple(set(self.networks()) - set(self.kept))
         parameters = {name for name, _ in self.named_parameters()}
         tensors = {
@@ -184,13 +212,11 @@ class Part(nn.Module, ABC):
             if name.split(".")[0] not in left_out
         }
         about = {"system": self.system, "part": self.name, "config": asdict(self.config)}
-        return write_tensors(
-            path, tensors, about | {"record": record or {}}, key="talkface_lite", text=FORMAT
-        )
+        return Packed(about | {"record": record or {}}, tensors)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
-        """Read a part written by :meth:`save`, in evaluation mode, on the CPU.
+        """Read a part written by :meth:`save` or :func:`save_parts`, in evaluation mode, on the CPU.
 
         A network that the file was not given (:attr:`kept`) has fresh weights.
 
@@ -199,11 +225,14 @@ class Part(nn.Module, ABC):
         InputError
             When the file is missing, broken, or holds another part.
         """
-        about, tensors = read_weights(path)
-        cls._check_kind(path, about)
+        return cls.unpacked(cls.packed_in(path), path)
+
+    @classmethod
+    def unpacked(cls, packed: Packed, path: str | os.PathLike) -> Self:
+        """As :meth:`load`, from what was read already; ``path`` is for the message of an error."""
         try:
-            part = cls.from_config(about["config"])
-            missing, unexpected = part.load_state_dict(tensors, strict=False)
+            part = cls.from_config(packed.about["config"])
+            missing, unexpected = part.load_state_dict(packed.tensors, strict=False)
             forgiven = () if cls.kept is None else tuple(set(part.networks()) - set(cls.kept))
             missing = [name for name in missing if name.split(".")[0] not in forgiven]
             if missing or unexpected:
@@ -219,10 +248,28 @@ class Part(nn.Module, ABC):
         """With fresh weights, from what ``asdict(part.config)`` gave."""
         return cls(from_json(cls.config_class, config))
 
+    def changed(self, **settings: Any) -> Self:
+        """A copy with other settings; what both have keeps its weights, the rest has fresh ones."""
+        other = type(self).from_config(asdict(replace(self.config, **settings)))
+        known = other.state_dict().keys()
+        other.load_state_dict({k: v for k, v in self.state_dict().items() if k in known}, strict=False)
+        return other
+
     @classmethod
-    def _check_kind(cls, path: str | os.PathLike, about: Mapping[str, Any]) -> None:
-        if not cls.is_in(about):
-            raise InputError(path, f"weights of {whose(about)}", f"weights of {cls.name!r} of {cls.system!r}")
+    def packed_in(cls, path: str | os.PathLike) -> Packed:
+        """This part as it lies in a file, alone or among others of its system.
+
+        Raises
+        ------
+        InputError
+            When the file is missing or broken, or this part is not in it.
+        """
+        there, _ = read_parts(path)
+        for packed in there:
+            if cls.is_in(packed.about):
+                return packed
+        got = " and ".join(whose(packed.about) for packed in there)
+        raise InputError(path, f"weights of {got}", f"weights of {cls.name!r} of {cls.system!r}")
 
     @classmethod
     def is_in(cls, about: Mapping[str, Any]) -> bool:
@@ -241,8 +288,7 @@ class Part(nn.Module, ABC):
         InputError
             When the file is missing or broken, is of another part, or a network in it has other widths.
         """
-        about, tensors = read_weights(path)
-        self._check_kind(path, about)
+        _, tensors = self.packed_in(path)
         for name, network in self.networks().items():
             found = {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
             if not found:
@@ -268,6 +314,25 @@ class Part(nn.Module, ABC):
         return own_step(cls, wanted)
 
 
+def save_parts(
+    path: str | os.PathLike,
+    parts: Sequence[tuple[Part, Mapping[str, Any]]],
+    record: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write several parts of a system, each with its record, to one file, whole or not at all.
+
+    Parameters
+    ----------
+    path:
+        A ``.safetensors`` file.
+    parts:
+        Each part at most once, with how it was made.
+    record:
+        How they were made together: anything that JSON can hold.
+    """
+    return write_parts(path, [part.packed(record) for part, record in parts], record or {})
+
+
 def weights_files(weights: Weights) -> list[Path]:
     """The files that are meant, always a list."""
     if weights is None:
@@ -291,20 +356,3 @@ def plain_module(module: nn.Module) -> nn.Module:
     while isinstance(getattr(module, "module", None), nn.Module):
         module = module.module
     return module
-
-
-def whose(about: Mapping[str, Any]) -> str:
-    """The part and the system that a weights file names, as it names them."""
-    named = (about.get("part"), about.get("system"))
-    return " of ".join(repr(name) for name in named if name) or "nothing that it names"
-
-
-def read_weights(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What a weights file says about itself (``system``, ``part``, ``config``, ``record``), and its tensors.
-
-    Raises
-    ------
-    InputError
-        When the file is missing or is not a weights file of this package.
-    """
-    return read_tensors(path, key="talkface_lite", text=FORMAT, what="weights (.safetensors)", framework="pt")

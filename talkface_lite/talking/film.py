@@ -53,6 +53,7 @@ def pictures(
     """
     if view not in VIEWS:
         raise InputError("view", repr(view), " or ".join(VIEWS))
+    portrait = portrait.on(talker.system.template)
     stretches = talker.film(portrait, speech, rng)
     if view == "scene":
         yield from talking_scene(

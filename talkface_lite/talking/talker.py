@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -12,7 +12,15 @@ import numpy as np
 from talkface_lite.clip import CROP_SIZE, Clip
 from talkface_lite.errors import InputError
 from talkface_lite.faces.detection import detect_landmarks
-from talkface_lite.landmarks import align, draw_landmarks, warp_crop
+from talkface_lite.landmarks import (
+    OURS,
+    Template,
+    align,
+    apply_transform,
+    draw_landmarks,
+    invert_transform,
+    warp_crop,
+)
 from talkface_lite.media import read_image, read_speech
 from talkface_lite.runtime import device as choose_device
 from talkface_lite.speech import fit_to_frames
@@ -56,12 +64,15 @@ class Portrait:
         float64 ``(2, 3)``, photograph to crop.
     name:
         What to call it.
+    template:
+        What nose and eyes lie on in the crop.
     """
 
     image: np.ndarray
     landmarks: np.ndarray
     matrix: np.ndarray
     name: str
+    template: Template = OURS
 
     @classmethod
     def of(cls, photo: str | os.PathLike | np.ndarray | Self, *, detector: str = "auto") -> Self:
@@ -92,6 +103,14 @@ class Portrait:
         except InputError as error:
             raise InputError(f"{name}: {error.what}", error.got, error.expected) from error
         return cls(image=image, landmarks=landmarks, matrix=matrix, name=name)
+
+    def on(self, template: Template) -> Self:
+        """The same face in the crop of another template."""
+        if template is self.template:
+            return self
+        found = apply_transform(self.landmarks, invert_transform(self.matrix))
+        landmarks, matrix = align(found, template)
+        return replace(self, landmarks=landmarks, matrix=matrix, template=template)
 
     def crop(self, size: int = CROP_SIZE) -> np.ndarray:
         """uint8 ``(size, size, 3)``: the aligned face."""
@@ -173,6 +192,7 @@ class Talker:
         InputError
             When the system does not keep what :meth:`~talkface_lite.systems.base.System.film` promises.
         """
+        portrait = portrait.on(self.system.template)
         face = Face(portrait.crop(self.side), portrait.landmarks)
         return self.system.checked_film(face, fit_to_frames(speech), rng or np.random.default_rng(0))
 
@@ -203,9 +223,9 @@ class Talker:
         Returns
         -------
         Clip
-            ``ceil(n / 640)`` frames of the aligned crop, with the landmarks that moved them; where there are
-            no weights that paint, the landmarks are drawn on the photograph. Where a system knows of no
-            landmarks, those of the photograph stand in every frame. It holds the whole film; for long
+            ``ceil(n / 640)`` frames of the system's aligned crop, with the landmarks that moved them; where
+            there are no weights that paint, the landmarks are drawn on the photograph. Where a system knows
+            of no landmarks, those of the photograph stand in every frame. It holds the whole film; for long
             speech take :meth:`film`.
 
         Raises
@@ -216,7 +236,7 @@ class Talker:
         if not isinstance(speech, np.ndarray):
             speech = read_speech(speech, convert=convert)
         speech = fit_to_frames(speech)
-        portrait = Portrait.of(photo, detector=detector)
+        portrait = Portrait.of(photo, detector=detector).on(self.system.template)
         landmarks, frames = [], []
         for made in self.film(portrait, speech, np.random.default_rng(seed)):
             n = len(made.frames if made.landmarks is None else made.landmarks)

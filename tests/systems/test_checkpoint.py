@@ -18,6 +18,8 @@ from talkface_lite.systems.atvg.released import load_released
 
 torch.set_num_threads(1)
 
+pytestmark = pytest.mark.filterwarnings("ignore:without --template")
+
 
 def python_2_pickles():
     """A pickle module that writes as Python 2 did, in which the released files were made."""

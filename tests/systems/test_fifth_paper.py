@@ -62,6 +62,27 @@ def test_it_trains_resumes_talks_and_is_measured(data, tmp_path, capsys):
     assert abs(row["psnr"]["median"] - report["baselines"]["copy_photo"]["psnr"]["median"]) < 3
 
 
+def test_it_learns_from_one_person(data, tmp_path, capsys):
+    """By the default of every part, with nothing said of it; its film has no landmarks."""
+    from dataclasses import replace
+
+    from talkface_lite.data.features import read_clips
+
+    (clip, *_) = read_clips(data, frames=True)
+    for number in range(5):
+        named = replace(clip, source=f"take {number}", frames=clip.frames - np.uint8(9 * number))
+        named.save(tmp_path / "takes" / f"{number}.safetensors")
+    record = run(capsys, "train", "toy", "--data", data, "--out", tmp_path / "run", "--steps", 1)
+    out, weights = tmp_path / "mine.safetensors", record["weights"]
+    given = ["--data", tmp_path / "takes", "--out", out, "--weights", weights, "--minutes", 1]
+    report = run(capsys, "adapt", "--system", "toy", *given)
+    told = report["parts"]["speech-to-light"]
+    assert told["figure"] == "loss"
+    assert told["kept"] == out.exists() == (report["out"] is not None)
+    assert told["steps"] >= 10
+    assert set(report["film"]["before"]) == {"mouth_gain"}
+
+
 def test_it_is_listed_and_timed(capsys, monkeypatch):
     from talkface_lite.measuring import bench
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from talkface_lite.clip import N_POINTS
 from talkface_lite.errors import InputError
+from talkface_lite.landmarks import GROUPS
 from talkface_lite.networks.at_net import ATNet, ATNetConfig
 from talkface_lite.networks.vg_net import VGNet, VGNetConfig
 from talkface_lite.shape_pca import N_COMPONENTS, ShapePCA
@@ -74,6 +75,14 @@ LANDMARK_SCALE = 5.0
 
 ORTHONORMAL_WITHIN = 1e-3
 """How far UᵀU may be from the identity: 136 single-precision roundings are a thousand times less."""
+
+TEMPLATE_CORNER = 1
+"""Where the crop begins in the picture that the template belongs to, in x and y: the demo cuts out
+``[1:129, 1:129]``."""
+
+EYES_APART = (30, 80)
+"""Between these, pixels, the middles of the template's eyes must be; in the authors' crops they are 49 to
+56 apart."""
 
 LARGEST_FILE = 2 * 1024**3
 """Bytes; VG-net's checkpoint has about 234 MB."""
@@ -250,15 +259,45 @@ def read_basis(path: str | os.PathLike) -> np.ndarray:
     return components
 
 
-def _read_array(path: str | os.PathLike, expected: str) -> np.ndarray:
-    """A ``.npy`` of finite floating-point numbers as float64; never a pickled one."""
+def read_template(path: str | os.PathLike) -> np.ndarray:
+    """The face that the authors' crops are laid on, as their demo loads it.
+
+    Parameters
+    ----------
+    path:
+        ``.npy``, whole or floating-point numbers ``(68, 2)``: pixels of the picture whose rows and columns 1
+        to 128 are the crop.
+
+    Returns
+    -------
+    float64 ``(68, 2)``, pixels of the crop.
+
+    Raises
+    ------
+    InputError
+        When the file is missing, is of another kind, or its numbers are not an upright face in such a crop.
+    """
+    points = _read_array(path, f"the template, ({N_POINTS}, 2)", whole=True)
+    if points.shape != (N_POINTS, 2):
+        raise InputError(path, f"shape {points.shape}", f"the template, ({N_POINTS}, 2)")
+    points = points - TEMPLATE_CORNER
+    apart = points[GROUPS["left_eye"]].mean(0) - points[GROUPS["right_eye"]].mean(0)
+    if not (EYES_APART[0] < apart[0] < EYES_APART[1] and abs(apart[1]) < apart[0] / 4):
+        expected = f"eyes {EYES_APART[0]} to {EYES_APART[1]} pixels apart, side by side"
+        raise InputError(path, f"eyes {apart[0]:.4g} pixels apart, {apart[1]:.4g} down", expected)
+    return points
+
+
+def _read_array(path: str | os.PathLike, expected: str, *, whole: bool = False) -> np.ndarray:
+    """A ``.npy`` of finite numbers as float64; never a pickled one. ``whole``: integers will do."""
     _check_file(path, expected)
     try:
         # a map: a header that promises more than the file holds is refused and not allocated
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError, TypeError, SyntaxError) as error:
         raise InputError(path, "a file that is no .npy of numbers", expected) from error
-    if not isinstance(array, np.ndarray) or not np.issubdtype(array.dtype, np.floating):
+    kinds = (np.floating, np.integer) if whole else (np.floating,)
+    if not isinstance(array, np.ndarray) or not any(np.issubdtype(array.dtype, kind) for kind in kinds):
         got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "an .npz archive"
         raise InputError(path, got, expected)
     values = np.array(array, np.float64)

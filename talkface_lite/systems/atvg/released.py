@@ -1,11 +1,14 @@
 """ATVGnet with its released weights, used as the released demo uses them.
 
-Three things differ from our own weights (:class:`~talkface_lite.systems.atvg.at_net.ATNetPart`): the scale of
-the landmarks (:func:`released_frame`), the basis, and the place of the MFCC windows (:data:`LATE_SAMPLES`).
+Four things differ from our own weights (:class:`~talkface_lite.systems.atvg.at_net.ATNetPart`): the crop
+(:func:`released_template`), the scale of the landmarks (:func:`released_frame`), the basis, and the place of
+the MFCC windows (:data:`LATE_SAMPLES`).
 """
 
 import os
+import warnings
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,13 +16,27 @@ import numpy as np
 
 from talkface_lite.clip import N_POINTS, SAMPLES_PER_FRAME
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import apply_transform, denormalise, invert_transform, similarity_transform
+from talkface_lite.landmarks import (
+    GROUPS,
+    Template,
+    align,
+    apply_transform,
+    denormalise,
+    invert_transform,
+    similarity_transform,
+)
 from talkface_lite.networks.at_net import ATVGNET_BOOST, ATNetConfig
 from talkface_lite.networks.vg_net import Frames, VGNetConfig
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.speech import fit_to_frames
 from talkface_lite.systems.atvg.at_net import CHUNK_FRAMES, ATNetPart, ATNetPartConfig
-from talkface_lite.systems.atvg.checkpoint import LANDMARK_SCALE, fill, read_networks, read_shape
+from talkface_lite.systems.atvg.checkpoint import (
+    LANDMARK_SCALE,
+    fill,
+    read_networks,
+    read_shape,
+    read_template,
+)
 from talkface_lite.systems.atvg.system import ATVGnet
 from talkface_lite.systems.atvg.vg_net import VGNetPart, VGNetPartConfig
 from talkface_lite.systems.part import Weights, weights_files
@@ -27,6 +44,18 @@ from talkface_lite.systems.part import Weights, weights_files
 LATE_SAMPLES = 120
 """The released code's windows start with a row of the whole recording, so each is centred 7.5 ms after its
 frame; ours (:func:`talkface_lite.speech.mfcc_windows`) on the frame. The networks learned with theirs."""
+
+
+CROPPED_ON = slice(27, 45)
+"""The points that the released demo lays on its template: the nose, the right eye, half of the left one."""
+
+MOUTHS_LARGER = 39.9 / 30.4
+"""By how much mouths are wider in the authors' crops than the same mouths are in ours."""
+
+EYES_AT = (63.5, 40.0)
+"""Pixels: where the middle between the eyes is in the authors' crop, as far as is known. Their template is a
+face in a square of half side 0.64 h about the box, h pixels high, that dlib finds; on nine portraits that
+puts it at x 59 to 70, y 38 to 50."""
 
 
 class ReleasedATVGnet(ATVGnet):
@@ -67,6 +96,17 @@ class ReleasedATVGnet(ATVGnet):
         if len(found) != 2:
             raise InputError("weights", f"{len(found)} files", "the two that belong to the basis")
         return load_released(*found, mean=settings.basis[0], basis=settings.basis[1], settings=settings)
+
+    @cached_property
+    def template(self) -> Template:
+        """The authors' own: their file where the settings name it, else :func:`released_template`."""
+        if self.settings.template is not None:
+            return Template(CROPPED_ON, read_template(self.settings.template)[CROPPED_ON])
+        return released_template(self.at_net.shape_pca.mean)
+
+    def for_inference(self, precision: str = "auto") -> Self:
+        """As for our own weights, but in 32 bits whatever is asked for: as the authors' networks compute."""
+        return super().for_inference("32")
 
     def speak(
         self, speech: np.ndarray, landmarks: np.ndarray, *, chunk_frames: int | None = CHUNK_FRAMES
@@ -115,14 +155,31 @@ class ReleasedATVGnet(ATVGnet):
 
         As in the released demo, VG-net is not shown the example face but what the six components keep of it,
         ``h_p Uᵀ + M``: its ``f_lmark(p_t) - f_lmark(p_p)`` is then the motion alone, since :meth:`speak`'s
-        faces are of the basis, too. The released networks learned from crops laid on a template of the
-        authors'; ours frames the face a little differently. Arguments as for
-        :meth:`VGNetPart.film <talkface_lite.systems.atvg.vg_net.VGNetPart.film>`.
+        faces are of the basis, too. Arguments as for
+        :meth:`VGNetPart.film <talkface_lite.systems.atvg.vg_net.VGNetPart.film>`, the photograph being a crop
+        by :attr:`template`: VG-net knows by heart where in it a mouth is.
         """
         basis = self.at_net.shape_pca
         frame = released_frame(example, basis.mean)
         p_p = basis.decode(basis.encode(apply_transform(example, frame)))
         return self.vg_net.film(photo, p_p, apply_transform(landmarks, frame), **options)
+
+
+def released_template(mean: np.ndarray) -> Template:
+    """The authors' crop without their template: nose and eyes of their mean face, as large as theirs are.
+
+    The mean face is laid on our template, and what comes out is made larger by :data:`MOUTHS_LARGER` and
+    moved so that its eyes are about :data:`EYES_AT`. So a face is as large in this crop as in the authors',
+    eyes about 52 pixels apart; its place can be off by some pixels.
+
+    Parameters
+    ----------
+    mean:
+        ``(136,)``: M.
+    """
+    face, _ = align(np.reshape(mean, (N_POINTS, 2)))
+    between_eyes = (face[GROUPS["right_eye"]].mean(0) + face[GROUPS["left_eye"]].mean(0)) / 2
+    return Template(CROPPED_ON, MOUTHS_LARGER * (face[CROPPED_ON] - between_eyes) + EYES_AT)
 
 
 def released_frame(landmarks: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -190,8 +247,12 @@ def load_released(
         When a file is missing or is not as it should be.
     """
     shape_pca = read_shape(mean, basis)
-    states = read_networks(Path(at_net), Path(vg_net))
     system = ReleasedATVGnet.with_basis(shape_pca, settings)
+    if system.settings.template is None:
+        text = "without --template the place of the authors' crop is a guess; its size is theirs"
+        warnings.warn(text, stacklevel=2)
+    _ = system.template  # one that cannot be used is refused before the networks are read
+    states = read_networks(Path(at_net), Path(vg_net))
     for network, state in zip((system.at_net.at_net, system.vg_net.vg_net), states):
         fill(network, state)
     return system.to("cpu")

@@ -32,10 +32,14 @@ class ATVGnetSettings:
     basis:
         With the two checkpoints that the authors released: the .npy files of their mean face (136) and of
         their components (136, 6 or more).
+    template:
+        Beside the basis: the .npy file (68, 2) of the face that the authors' crops are laid on; None lays
+        their crop out from the mean face, as large as theirs, and about where theirs is.
     """
 
     paper_decoding: bool = False
     basis: tuple[Path, Path] | None = None
+    template: Path | None = None
 
 
 class ATVGnet(System):
@@ -66,6 +70,8 @@ class ATVGnet(System):
         cls, size: str = "lite", *, weights: Weights = None, variant: str = "", settings: Any = None
     ) -> Self:
         """As for every system; with ``settings.basis``, the two files that the authors released."""
+        if settings is not None and settings.template is not None and settings.basis is None:
+            raise InputError("template", settings.template, "--basis MEAN U beside it")
         released = [path for path in weights_files(weights) if path.suffix in RELEASED_SUFFIXES]
         if settings is not None and settings.basis is not None:
             from talkface_lite.systems.atvg.released import ReleasedATVGnet

@@ -1,8 +1,9 @@
 """The drawn clips that the book's weights are trained and measured on."""
 
+import hashlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -12,14 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from talkface_lite.clip import Clip
+from talkface_lite.corpus.revoicing import revoice
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip, write_corpus
-from talkface_lite.data.features import Features, save_features
+from talkface_lite.data.features import Features, read_clips, save_features
 from talkface_lite.data.needs import Needs
 from talkface_lite.errors import InputError
 from talkface_lite.files import write_json
 from talkface_lite.runtime import cores
 
 TEXT_SEED = 77
+PAUSES = 0.12
+"""After how many of these words somebody pauses."""
 COMMON_WORDS = """
 the a of to and in that it is was for on are as with they at be this from have or by one had not but
 what all were when we there can an your which their said if do will each about how up out them then
@@ -52,8 +57,8 @@ class Corpus:
     still_head:
         True, False, or None: every other head.
     common_words:
-        Whether three clips in eight say words drawn from :data:`COMMON_WORDS` instead of sentences of GRID's
-        grammar.
+        Whether five clips in eight say words drawn from :data:`COMMON_WORDS`, with pauses, instead of
+        sentences of GRID's grammar.
     """
 
     clips: int
@@ -111,8 +116,86 @@ class Corpus:
         return [features for features in drawn if features is not None]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Revoiced:
+    """Real voices with drawn lips, see :mod:`talkface_lite.corpus.revoicing`.
+
+    Parameters
+    ----------
+    recordings:
+        Folder of prepared recordings with word times, in the folder of the runs.
+    licence:
+        Whose they are, for the record.
+    repeats, seed:
+        Each recording is said so often, by another face and in another room; from this seed.
+    """
+
+    recordings: str
+    licence: str
+    repeats: int
+    seed: int
+
+    def about(self) -> dict[str, Any]:
+        """What a record says of it."""
+        return asdict(self)
+
+    def path(self, folder: Path, name: str) -> Path:
+        """Where it lies: a file of features."""
+        return folder / f"{name}.safetensors"
+
+    def draw(self, folder: Path, name: str, needs: Needs, workers: int | None = None) -> Path:
+        """Draw the lips, unless they are there; one process.
+
+        Raises
+        ------
+        InputError
+            When the recordings are not there, or another corpus is there under this name.
+        """
+        path, about = self.path(folder, name), folder / f"{name}.json"
+        told = self.about() | {"needs": [needs.recipe, needs.rows]}
+        if path.exists() and about.is_file():
+            if json.loads(about.read_text()) != told:
+                raise InputError(path, "a corpus of other settings", "a new --work")
+            return path
+        source = folder.parent / self.recordings
+        if not source.is_dir():
+            raise InputError(source, "no recordings", f"{self.licence}, prepared (talkface prepare)")
+        clips, _ = divide([clip for clip in read_clips(source) if clip.words])
+        print(f"drawing lips for {len(clips)} recordings, {self.repeats} times: {name}", file=sys.stderr)
+        drawn = []
+        for index, clip in enumerate(clips * self.repeats):
+            said = revoice(clip, clip_seed(self.seed, index), still_head=index % 2 == 0)
+            drawn.append(Features.of(said, needs))
+        save_features(path, drawn, needs)
+        write_json(about, told)
+        return path
+
+
+HELD_BACK = 40
+"""Recordings of GRID's speaker s1 that nothing is fitted to or learned from."""
+
+
+def divide(clips: Sequence[Clip]) -> tuple[list[Clip], list[Clip]]:
+    """Recordings to learn from, and those held back: whose names come first by SHA-256 of `split` and name.
+
+    Raises
+    ------
+    InputError
+        When too few are left to learn from.
+    """
+
+    def order(clip: Clip) -> str:
+        name = Path(json.loads(clip.source)["recording"]).stem
+        return hashlib.sha256(f"split{name}".encode()).hexdigest()
+
+    if len(clips) <= HELD_BACK:
+        raise InputError("recordings", f"{len(clips)} with word times", f"more than {HELD_BACK}")
+    ordered = sorted(clips, key=order)
+    return ordered[HELD_BACK:], ordered[:HELD_BACK]
+
+
 def draw_all(
-    corpora: dict[str, Corpus], folder: Path, needs: Needs, workers: int | None = None
+    corpora: dict[str, Corpus | Revoiced], folder: Path, needs: Needs, workers: int | None = None
 ) -> list[Path]:
     """Draw several corpora into a folder, those that are not there."""
     return [corpus.draw(folder, name, needs, workers) for name, corpus in corpora.items()]
@@ -120,9 +203,10 @@ def draw_all(
 
 def text_of(corpus: Corpus, index: int) -> str | None:
     """What clip ``index`` says; None: a sentence of GRID's grammar."""
-    if corpus.common_words and (index % 4 == 3 or index % 8 == 2):
+    if corpus.common_words and index % 8 < 5:
         rng = np.random.default_rng([TEXT_SEED, index])
-        return " ".join(rng.choice(COMMON_WORDS.split(), size=rng.integers(5, 10)))
+        words = rng.choice(COMMON_WORDS.split(), size=rng.integers(5, 14))
+        return " ".join(word + ("," if rng.random() < PAUSES else "") for word in words)
     return corpus.text
 
 

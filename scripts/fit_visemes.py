@@ -9,11 +9,10 @@ smiling mouth counts as any other. The model is the corpus' own: dominance in ti
 lips of /p b m f v/ are not fitted, they shut; rounding is held at six tenths of what phonetics texts draw,
 since one man who hardly rounds must not speak for all. Sounds that GRID's words lack move with the others of
 their channel. What a detector makes of a mouth's movement is measured on drawn faces and taken into account
-(`SEEN`). Reaches and strengths stay within bounds in which a mouth at rest is at rest: the fitted man breathes
-in through parted lips before he speaks, and a vowel may not be told by that.
+(`SEEN`). Reaches and strengths stay within bounds in which a mouth at rest is at rest: the fitted man
+breathes in through parted lips before he speaks, and a vowel may not be told by that.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from common import Parser, run
+from corpora import divide
 from torch import Tensor
 
 from talkface_lite.clip import Clip, frame_times
@@ -33,7 +33,6 @@ from talkface_lite.data.features import read_clips
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import mouth_centred
 
-HELD_OUT = 40
 FITTED = 5
 """Channels that move points: jaw, width, rounding, upper and lower lip."""
 LIPS, ROUNDING = (0, 3, 4), 2
@@ -272,10 +271,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("data", type=Path, metavar="DATA", help="prepared recordings with word times")
     parser.add_argument("--steps", type=int, default=300)
     arguments = parser.parse_args(argv)
-    clips = sorted((clip for clip in read_clips(arguments.data) if clip.words), key=_order)
-    if len(clips) <= HELD_OUT:
-        raise InputError(arguments.data, f"{len(clips)} clips with words", f"more than {HELD_OUT}")
-    held, train = ([Said(clip) for clip in part] for part in (clips[:HELD_OUT], clips[HELD_OUT:]))
+    parts = divide([clip for clip in read_clips(arguments.data) if clip.words])
+    train, held = ([Said(clip) for clip in part] for part in parts)
     table = Table()
     print("before:", judge(table, held))
     optimizer = torch.optim.Adam(table.parameters(), lr=0.03)
@@ -288,14 +285,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         optimizer.step()
         if step % 50 == 49:
             print(f"step {step + 1} of {arguments.steps}: {float(loss.detach()):.4f} px²", flush=True)
-    print(f"{len(train)} clips, {stops[-1]} frames; on {HELD_OUT} others: {json.dumps(judge(table, held))}")
+    print(f"{len(train)} clips, {stops[-1]} frames; on {len(held)} others: {json.dumps(judge(table, held))}")
     seen = np.bincount(np.concatenate([clip.symbols.numpy() for clip in train]), minlength=len(SYMBOLS))
     _print(table, seen)
-
-
-def _order(clip: Clip) -> str:
-    name = Path(json.loads(clip.source)["recording"]).stem
-    return hashlib.sha256(f"split{name}".encode()).hexdigest()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from corpora import Corpus
+from corpora import Corpus, Revoiced
 
 from talkface_lite.data.needs import DataSettings
 from talkface_lite.errors import InputError
@@ -129,9 +129,12 @@ class Comparison:
 
 # ---- what is drawn
 
-CORPORA: dict[str, Corpus] = {
+CORPORA: dict[str, Corpus | Revoiced] = {
     # AT-net
     "said": Corpus(clips=4000, seed=1000, still_head=None, common_words=True, paint=False),
+    "said-by-s1": Revoiced(
+        recordings="grid_s1", licence="GRID's speaker s1, CC BY 4.0", repeats=12, seed=9000
+    ),
     "said-test-still": Corpus(clips=150, seed=2000, split="test", still_head=True, paint=False),
     "said-test-moving": Corpus(clips=150, seed=2000, split="test", paint=False),
     # VG-net
@@ -146,15 +149,20 @@ CORPORA: dict[str, Corpus] = {
 # ---- ATVGnet
 
 AT_NET = Stage(
-    config={"loss": "mouth"},
+    config={"loss": "mouth", "centred": True},
     training=TrainingSettings(
-        steps=2500, learning_rate=1.5e-3, betas=(0.9, 0.999), schedule="cosine", log_every=100
+        steps=2500,
+        learning_rate=1.5e-3,
+        betas=(0.9, 0.999),
+        schedule="cosine",
+        precision="bf16",
+        log_every=100,
     ),
-    data=DataSettings(mfcc_shift=0.4, closed_examples=0.5),
+    data=DataSettings(window=32, mfcc_shift=0.4, rest_examples=1.0, detector=1.0),
 )
 AT_NET_RECIPE = Recipe(
     stages={"only": AT_NET},
-    train=("said",),
+    train=("said", "said-by-s1"),
     held_out={"still": "said-test-still", "moving": "said-test-moving"},
     ships="only",
 )
@@ -270,8 +278,10 @@ def comparison_of(system: str, part: str) -> Comparison:
 # ---- the same with tiny numbers, for a test of the whole chain
 
 
-def tiny_corpus(corpus: Corpus) -> Corpus:
-    """Few clips of one word."""
+def tiny_corpus(corpus: Corpus | Revoiced) -> Corpus:
+    """Few clips of one word; in the place of real voices, drawn ones."""
+    if isinstance(corpus, Revoiced):
+        corpus = Corpus(clips=4, seed=corpus.seed, still_head=None, paint=False)
     return replace(corpus, clips=4 if corpus.mixed else 1, text="no")
 
 

@@ -11,7 +11,7 @@ ORDINARY = 1.3
 """Median of how much people move the mouth. The visemes' numbers are those of one quiet speaker."""
 SPREAD = 0.25
 """Standard deviation of its logarithm: from mumblers to actors."""
-CHANNEL_MEDIAN = np.array([1, 1.25, 1.2, 1, 1, 1, 1])
+CHANNEL_MEDIAN = np.array([1, 1.5, 1.2, 1, 1, 1, 1])
 """The same for each channel: a fit by least squares makes the least of what it predicts least, the width."""
 LEAST, MOST = 0.55, 2.0
 CHANNEL_SPREAD = np.array([0.12, 0.25, 0.45, 0.2, 0.2, 0, 0])

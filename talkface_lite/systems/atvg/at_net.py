@@ -53,9 +53,9 @@ class ATNetPartConfig:
     mouth_weight:
         Weight of the added term of ``"mouth"``.
     centred:
-        Ours: coefficients say how far a face is from the example with its lips together (:func:`lips_together`)
-        and not from the mean face. The basis describes how faces move. What is a person's own, cast into it,
-        passes for a movement: a long face for an open mouth.
+        Ours: coefficients say how far a face is from the example with its lips together
+        (:func:`lips_together`), and not from the mean face. The basis describes how faces move. What is a
+        person's own, cast into it, passes for a movement: a long face for an open mouth.
     """
 
     at_net: ATNetConfig = field(default_factory=ATNetConfig)
@@ -309,7 +309,7 @@ _FOLLOWS = {
 
 
 def lips_together(landmarks: Array) -> Array:
-    """The same faces ``(..., 68, 2)`` with their lips together: what hangs on the jaw is raised. Any units."""
+    """The same faces ``(..., 68, 2)`` with lips together: what hangs on the jaw is raised. Any units."""
     share = np.zeros((N_POINTS, 2), np.float32)
     for point, follows in _FOLLOWS.items():
         share[point, 1] = follows

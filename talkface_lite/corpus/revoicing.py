@@ -1,0 +1,84 @@
+"""Real voices for drawn lips: a recording whose words are known in time, said by someone who does not exist.
+
+Nothing of the speaker's face is looked at, only the sound and the times of the words. The lips are drawn to
+the phonemes, as for every other clip.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.signal import resample_poly
+
+from talkface_lite.clip import SAMPLE_RATE, SAMPLES_PER_FRAME, Clip, Interval
+from talkface_lite.corpus.acoustics import NOISES, Microphone, Room, add_noise, add_room
+from talkface_lite.corpus.alignment import place_phonemes
+from talkface_lite.corpus.face import Motion, face_points
+from talkface_lite.corpus.identity import Identity
+from talkface_lite.corpus.manner import Manner
+from talkface_lite.corpus.visemes import articulation
+from talkface_lite.corpus.voice import RATE_STEP
+from talkface_lite.speech import fit_to_frames
+
+N_IDENTITIES = 1_000_000
+
+
+def revoice(recording: Clip, seed: int, *, still_head: bool = False) -> Clip:
+    """Let a drawn face say what was recorded; no pictures.
+
+    Parameters
+    ----------
+    recording:
+        With words in time, such as GRID's. Only its sound and its words are used.
+    seed:
+        Of who says it, and of what happens to the voice: seven times in ten it is played faster or slower, as
+        another throat at another pace would have it; rooms, noise and microphones as in the corpus.
+    still_head:
+        As for :func:`talkface_lite.corpus.synthesis.draw_clip`.
+
+    Raises
+    ------
+    InputError
+        When the recording has no words, or espeak divides them otherwise.
+    """
+    rng = np.random.default_rng([seed, 0x5E1F])
+    words, phonemes = recording.words, place_phonemes(recording.words)
+    speech, faster = recording.speech.astype(np.float64), 1.0
+    if rng.random() < 0.7:
+        wanted = float(np.clip(np.exp(rng.normal(0, 0.08)), 0.82, 1.22))
+        rate = RATE_STEP * round(wanted * SAMPLE_RATE / RATE_STEP)
+        faster = rate / SAMPLE_RATE
+        speech = resample_poly(speech, SAMPLE_RATE // RATE_STEP, rate // RATE_STEP)
+    words, phonemes = (
+        tuple(Interval(one.label, one.start / faster, one.end / faster) for one in intervals)
+        for intervals in (words, phonemes)
+    )
+    speech = fit_to_frames(_elsewhere(speech, rng).clip(-1, 1).astype(np.float32))
+    n_frames = len(speech) // SAMPLES_PER_FRAME
+    identity = Identity.draw(int(rng.integers(N_IDENTITIES)))
+    manner = Manner.draw(identity, seed)
+    geometry = face_points(
+        identity,
+        articulation(phonemes, n_frames, strength=manner.strength, rest=manner.rest),
+        Motion.draw(seed, n_frames, still=still_head),
+    )
+    return replace(
+        recording,
+        frames=None,
+        landmarks=geometry.landmarks,
+        speech=speech,
+        words=words,
+        phonemes=phonemes,
+        identity=identity.name,
+        source=f"revoiced={seed} voice={recording.identity or 'real'} rest={manner.at_rest}",
+    )
+
+
+def _elsewhere(speech: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """In another room, in noise, by another microphone, each most times."""
+    if rng.random() < 0.4:
+        room = Room(decay=rng.uniform(0.1, 0.45), direct_to_reverberant=rng.uniform(4, 14))
+        speech = add_room(speech, room, rng)
+    if rng.random() < 0.6:
+        kind = NOISES[int(rng.choice(len(NOISES), p=(0.5, 0.25, 0.15, 0.1)))]
+        speech = add_noise(speech, rng.uniform(5, 45), rng, kind)
+    return Microphone.draw(rng).record(speech) if rng.random() < 0.7 else speech

@@ -126,13 +126,13 @@ class Revoiced:
         Folder of prepared recordings with word times, in the folder of the runs.
     licence:
         Whose they are, for the record.
-    repeats, seed:
-        Each recording is said so often, by another face and in another room; from this seed.
+    clips, seed:
+        So many, from this seed: the recordings in turns, each time by another face and in another room.
     """
 
     recordings: str
     licence: str
-    repeats: int
+    clips: int
     seed: int
 
     def about(self) -> dict[str, Any]:
@@ -161,11 +161,11 @@ class Revoiced:
         if not source.is_dir():
             raise InputError(source, "no recordings", f"{self.licence}, prepared (talkface prepare)")
         clips, _ = divide([clip for clip in read_clips(source) if clip.words])
-        print(f"drawing lips for {len(clips)} recordings, {self.repeats} times: {name}", file=sys.stderr)
+        print(f"drawing lips for {len(clips)} recordings, {self.clips} times: {name}", file=sys.stderr)
         drawn = []
-        for index, clip in enumerate(clips * self.repeats):
-            said = revoice(clip, clip_seed(self.seed, index), still_head=index % 2 == 0)
-            drawn.append(Features.of(said, needs))
+        for index in range(self.clips):
+            seed, still = clip_seed(self.seed, index), index % 2 == 0
+            drawn.append(Features.of(revoice(clips[index % len(clips)], seed, still_head=still), needs))
         save_features(path, drawn, needs)
         write_json(about, told)
         return path

@@ -172,7 +172,7 @@ class Dataset:
         """Windows as :meth:`batches` gives them; ``generators``, one a window, are for what varies them."""
         batch = self.batch(places)
         for i, rng in enumerate(generators):
-            mirror_at_random(batch, i, rng, self.settings)
+            vary_points(batch, i, rng, self.settings)
         return batch
 
     def batches(
@@ -252,10 +252,17 @@ class Dataset:
             yield self.batch(places[first : first + batch_size])
 
 
-def mirror_at_random(batch: Batch, i: int, rng: np.random.Generator, settings: DataSettings) -> None:
-    """Mirror window ``i`` of a batch one time in two, in place, where the settings ask for it."""
-    if not settings.mirrored or rng.random() >= 0.5:
-        return
+def vary_points(batch: Batch, i: int, rng: np.random.Generator, settings: DataSettings) -> None:
+    """Window ``i`` of a batch, in place: mirrored one time in two, and its landmarks missed by a little."""
+    if settings.mirrored and rng.random() < 0.5:
+        _mirror(batch, i)
+    if settings.landmark_noise:
+        for points in (batch.landmarks, batch.example):
+            missed = settings.landmark_noise * rng.standard_normal(points[i].shape)
+            points[i] += torch.from_numpy(missed.astype(np.float32))
+
+
+def _mirror(batch: Batch, i: int) -> None:
     for pictures in (batch.photograph, batch.previous, batch.pictures):
         if pictures is not None:
             pictures[i] = pictures[i].flip(-2)

@@ -76,6 +76,9 @@ class DataSettings:
         the windows keep the camera they were taken with.
     mirrored:
         Ours: mirror half of the training windows, left for right.
+    landmark_noise:
+        Ours: standard deviation of what a detector misses a point by, pixels; each coordinate of the example
+        and of each frame by itself. Drawn landmarks are exact, those of photographs are not.
     streaming:
         "always" streams MFCC and landmarks from disk like the pictures, through a buffer of clips. "never"
         holds them in memory. "auto" streams what would take more than 2 GiB.
@@ -89,6 +92,7 @@ class DataSettings:
     closed_examples: float = 0.0
     camera: float = 0.0
     mirrored: bool = False
+    landmark_noise: float = 0.0
     streaming: Literal["auto", "always", "never"] = "auto"
     workers: int = 0
 
@@ -101,6 +105,8 @@ class DataSettings:
             raise InputError("closed_examples", self.closed_examples, "0 to 1")
         if not 0 <= self.camera <= 2:
             raise InputError("camera", self.camera, "0 to 2")
+        if not self.landmark_noise >= 0:
+            raise InputError("landmark_noise", self.landmark_noise, "0 or more")
         if self.streaming not in ("auto", "always", "never"):
             raise InputError("streaming", repr(self.streaming), "auto, always or never")
         if self.workers < 0:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from talkface_lite.clip import Clip
 from talkface_lite.corpus.camera import Camera
-from talkface_lite.data.dataset import Dataset, Place, mirror_at_random
+from talkface_lite.data.dataset import Dataset, Place, vary_points
 from talkface_lite.data.features import Features, Folders, digest_of, files_of
 from talkface_lite.data.needs import Batch, DataSettings, Needs
 from talkface_lite.errors import InputError
@@ -152,7 +152,7 @@ def vary_pictures(batch: Batch, i: int, rng: np.random.Generator, settings: Data
             one[i] = picture
         shown = batch.mask[i, :, None, None, None]
         batch.pictures[i] = filmed[len(single) :] * shown  # padding stays black
-    mirror_at_random(batch, i, rng, settings)
+    vary_points(batch, i, rng, settings)
 
 
 def features_and_places(path: Path, needs: Needs) -> Iterator[tuple[Features, PicturePlace]]:

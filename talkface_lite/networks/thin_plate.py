@@ -56,6 +56,8 @@ JAW = slice(4, 13)
 """The points of the jaw that speech moves. Every second of them holds the plates."""
 FIXED = (31, 33, 35)
 """The base of the nose, which stays where the photograph has it."""
+REST = 0.25
+"""δ, how far a mouth moves, root mean square over its points, until half of what is painted shows, pixels."""
 _UNIT = 16.0
 _DIRECTIONS = 16
 _SIZE = tuple((s.stop - s.start) // CELL for s in WINDOW)
@@ -101,22 +103,68 @@ def displacement(example: Tensor, landmarks: Tensor) -> Moved:
 def below_the_lips(landmarks: Tensor) -> Tensor:
     """0 above the mouth, 1 below it, and from the one inner lip to the other what lies between.
 
-    The lips are lines from corner to corner, 60 to 64 and back. Beside the mouth they go on level, and the
-    passage grows wider with the distance from the corner.
+    Beside the mouth the passage goes on level, and grows wider with the distance from the corner.
 
     ``(N, 68, 2)`` → ``(N, 1, h, w)``, for each pixel of the window.
     """
     rows, columns = _axes(1, landmarks.device)  # (h,), (w,)
-    upper, lower = landmarks[:, 60:65], landmarks[:, [60, 67, 66, 65, 64]]  # (N, 5, 2)
-    middle = (upper + lower) / 2
-    knots, heights = middle[..., 0, None], torch.stack((upper[..., 1], lower[..., 1]), dim=-1)
-    steps = (knots[:, 1:] - knots[:, :-1]).clamp(min=0.5)
-    along = ((columns - knots[:, :-1]) / steps).clamp(0, 1)  # (N, 4, w): how far along each piece
-    lines = heights[:, 0, :, None] + torch.einsum("nkw,nkc->ncw", along, heights[:, 1:] - heights[:, :-1])
-    beside = torch.maximum(knots[:, 0] - columns, columns - knots[:, -1]).clamp(min=0)  # (N, w)
-    half = ((lines[:, 1] - lines[:, 0]) / 2).clamp(min=SEAM) + beside / 2
+    lines = inner_lips(landmarks)  # (N, 2, w)
+    beside = torch.maximum(landmarks[:, 60, :1] - columns, columns - landmarks[:, 64, :1]).clamp(min=0)
+    half = ((lines[:, 1] - lines[:, 0]) / 2).clamp(min=SEAM) + beside / 2  # (N, w)
     share = (rows[:, None] - lines.mean(dim=1)[:, None]) / (2 * half[:, None]) + 0.5  # (N, h, w)
     return share.clamp(0, 1)[:, None]
+
+
+def between_the_lips(landmarks: Tensor) -> Tensor:
+    """1 where the lips are apart, 0 elsewhere, the edge soft over a pixel; zeros where they touch.
+
+    ``(N, 68, 2)`` → ``(N, 1, h, w)``, for each pixel of the window.
+    """
+    rows, _ = _axes(1, landmarks.device)
+    upper, lower = inner_lips(landmarks)[..., None, :].unbind(1)  # (N, 1, w) each
+    # how much of the pixel's height lies between the lines
+    covered = torch.minimum(rows[:, None] + 0.5, lower) - torch.maximum(rows[:, None] - 0.5, upper)
+    return covered.clamp(0, 1)[:, None]
+
+
+def parted(example: Tensor, landmarks: Tensor) -> Tensor:
+    """Which share of what is seen between the lips the photograph cannot have: it is stretched there.
+
+    One minus the gap of the photograph's lips over that of the frame's, in each column; 0 where the lips are
+    no farther apart than in the photograph, and outside of them.
+
+    ``(N, 68, 2)`` twice → ``(N, 1, h, w)``, for each pixel of the window.
+    """
+    gap_p, gap_t = (
+        (lines[:, 1] - lines[:, 0]).clamp(min=0)
+        for lines in (inner_lips(landmarks, example), inner_lips(landmarks))
+    )  # (N, w) each
+    share = ((gap_t - gap_p) / gap_t.clamp(min=1e-3)).clamp(0, 1)
+    return between_the_lips(landmarks) * share[:, None, None]
+
+
+def inner_lips(landmarks: Tensor, heights_of: Tensor | None = None) -> Tensor:
+    """The upper and the lower inner lip as lines from corner to corner, and level beside them.
+
+    Parameters
+    ----------
+    landmarks:
+        ``(N, 68, 2)``.
+    heights_of:
+        Other faces, ``(N, 68, 2)``, whose heights are wanted where the same points lie in ``landmarks``.
+
+    Returns
+    -------
+    ``(N, 2, w)``: y in each column of the window.
+    """
+    _, columns = _axes(1, landmarks.device)
+    upper, lower = [60, 61, 62, 63, 64], [60, 67, 66, 65, 64]
+    knots = (landmarks[:, upper, :1] + landmarks[:, lower, :1]) / 2  # (N, 5, 1)
+    tall = landmarks if heights_of is None else heights_of
+    heights = torch.stack((tall[:, upper, 1], tall[:, lower, 1]), dim=-1)  # (N, 5, 2)
+    steps = (knots[:, 1:] - knots[:, :-1]).clamp(min=0.5)
+    along = ((columns - knots[:, :-1]) / steps).clamp(0, 1)  # (N, 4, w): how far along each piece
+    return heights[:, 0, :, None] + (heights[:, 1:] - heights[:, :-1]).mT @ along
 
 
 def control_points(example: Tensor, landmarks: Tensor) -> tuple[Tensor, Tensor]:
@@ -178,6 +226,18 @@ def _bending(a: Tensor, b: Tensor) -> Tensor:
     return squared * (squared + 1e-12).log()
 
 
+def unrest(example: Tensor, landmarks: Tensor) -> Tensor:
+    """How far the mouth has moved from the photograph, from 0 to 1: ``r² / (r² + δ²)``.
+
+    ``r`` is the root mean square over the mouth's points. Where the lips lie as the photograph has them the
+    photograph is right, and there is nothing to paint. Smooth, so nothing leaps when speech begins.
+
+    ``(N, 68, 2)`` twice → ``(N,)``.
+    """
+    squared = (landmarks - example)[:, MOUTH].square().sum(dim=-1).mean(dim=-1)
+    return squared / (squared + REST**2)
+
+
 def region(example: Tensor, landmarks: Tensor) -> Tensor:
     """Where a mouth and a chin can be, ``(N, 68, 2)`` twice → ``(N, 1, H, W)`` in [0, 1], for each cell.
 
@@ -227,19 +287,43 @@ def _directions(device: torch.device) -> tuple[Tensor, Tensor]:
     return directions, _cells(device) @ directions.T
 
 
-def warp(photo: Tensor, flow: Tensor) -> Tensor:
-    """What the window shows when the photograph is moved: ``(B, C, 128, 128)`` → ``(B·T, C, h, w)``.
+def warp(maps: Tensor, flow: Tensor) -> Tensor:
+    """What the window shows of a photograph that is moved.
 
-    Where nothing is displaced the pixel is the photograph's own, to the last bit. Beyond the edge of the
-    crop its edge goes on.
+    Where nothing is displaced a pixel is the photograph's own, to the last bit. Beyond the edge of the crop
+    its edge goes on.
+
+    Parameters
+    ----------
+    maps:
+        The photograph, or features of it, ``(B, C, side, side)``; 128 is a multiple of the side.
+    flow:
+        ``(B·T, 2, h, w)``, see :class:`Moved`. Of smaller maps each place moves by the mean over its pixels.
+
+    Returns
+    -------
+    Tensor
+        ``(B·T, C, h·side/128, w·side/128)``, float32.
     """
-    y, x = _axes(1, flow.device)
-    half = (CROP_SIZE - 1) / 2
-    grid = torch.stack(((flow[:, 0] + x) / half - 1, (flow[:, 1] + y[:, None]) / half - 1), dim=-1)
-    photo = photo.repeat_interleave(len(flow) // len(photo), dim=0)
-    moved = F.grid_sample(photo, grid.to(photo.dtype), padding_mode="border", align_corners=True)
+    side = maps.shape[-1]
+    factor = CROP_SIZE // side
+    if factor > 1:
+        flow = F.avg_pool2d(flow, factor) / factor
+    rows, columns = (slice(s.start // factor, s.stop // factor) for s in WINDOW)
+    y = torch.arange(rows.start, rows.stop, device=flow.device)[:, None]
+    x = torch.arange(columns.start, columns.stop, device=flow.device)
+    half = (side - 1) / 2
+    grid = torch.stack(((flow[:, 0] + x) / half - 1, (flow[:, 1] + y) / half - 1), dim=-1)
+    each = maps.float()[:, None].expand(-1, len(flow) // len(maps), -1, -1, -1).flatten(0, 1)
+    moved = F.grid_sample(each, grid, padding_mode="border", align_corners=True)
     still = (flow == 0).all(dim=1, keepdim=True)
-    return torch.where(still, photo[..., *WINDOW], moved)
+    return torch.where(still, each[..., rows, columns], moved)
+
+
+def in_the_crop(window: Tensor) -> Tensor:
+    """Maps of the window in a whole crop, zero around it: ``(..., h, w)`` → ``(..., 128, 128)``."""
+    (top, bottom), (left, right) = ((s.start, CROP_SIZE - s.stop) for s in WINDOW)
+    return F.pad(window, (left, right, top, bottom))
 
 
 def inner_mouth(landmarks: np.ndarray) -> np.ndarray:

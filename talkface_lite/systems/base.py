@@ -38,7 +38,7 @@ class Face(NamedTuple):
 
 
 class Painted(NamedTuple):
-    """What a network painted, and where; elsewhere its frames copy the photograph.
+    """What a network painted, and where; elsewhere its frames copy the photograph, moved perhaps.
 
     Parameters
     ----------
@@ -46,10 +46,14 @@ class Painted(NamedTuple):
         float32 ``(n, side, side, 3)`` in [-1, 1].
     alpha:
         float32 ``(n, side, side)`` in [0, 1].
+    flow:
+        float32 ``(n, side, side, 2)``, pixels of these maps: how far from each pixel, in x and y, what is
+        copied lies in the photograph. None: where it is.
     """
 
     colour: np.ndarray
     alpha: np.ndarray
+    flow: np.ndarray | None = None
 
 
 class Stretch(NamedTuple):

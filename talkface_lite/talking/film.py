@@ -65,6 +65,6 @@ def pictures(
     paster = Paster(image, matrix, side=talker.side)
     mark = Mark(*image.shape[:2]) if marked else None
     for made in stretches:
-        for colour, alpha in zip(*painted_in(made)):
-            picture = paster.paste(colour, alpha)
+        for painted in painted_in(made):
+            picture = paster.paste(*painted)
             yield mark(picture) if mark else picture

@@ -65,6 +65,9 @@ class Paster:
     Colour is carried multiplied by α. Where α is 0 the colour was never asked for and can be anything;
     enlarged alone, it would leak into its neighbours.
 
+    Where a system moves the photograph before it paints, the photograph moves here at its own resolution:
+    ``result = photo + m·(⟨α·colour⟩ + (1 - ⟨α⟩)·moved - photo)``.
+
     Parameters
     ----------
     image:
@@ -113,8 +116,9 @@ class Paster:
         # a face smaller than the map: several samples a pixel and their mean, or it would alias
         self._samples = int(np.clip(np.ceil(1 / scale - 1e-6), 1, _MOST_SAMPLES))
         self._bands = self._plan(matrix)
+        self._to_map = compose(magnify(side / CROP_SIZE), matrix)
 
-    def paste(self, colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    def paste(self, colour: np.ndarray, alpha: np.ndarray, flow: np.ndarray | None = None) -> np.ndarray:
         """The photograph with one painted face in it.
 
         Parameters
@@ -123,10 +127,13 @@ class Paster:
             float ``(side, side, 3)`` in [-1, 1]: RGB as it is painted.
         alpha:
             float ``(side, side)`` in [0, 1]: how far each pixel is painted and not copied.
+        flow:
+            float ``(side, side, 2)``: how far from each pixel, in x and y, what is copied lies in the
+            photograph, pixels of the map; None for nowhere.
 
         Returns
         -------
-        uint8 RGB ``(H, W, 3)``, a new array. Where α or the mask is 0 it is the photograph, byte for byte.
+        uint8 RGB ``(H, W, 3)``, a new array. Where the mask is 0, or α and flow, it is the photograph.
 
         Raises
         ------
@@ -134,6 +141,7 @@ class Paster:
             When a shape or a range is another.
         """
         layer = _enlarge(_premultiply(colour, alpha, self._side), self._grow)
+        flow = None if flow is None else _check_flow(flow, self._side)
         result = self._image.copy()
         # band by band, so that what is needed beside the result stays small for a face of any size
         for rows, columns, mask, warp in self._bands:
@@ -150,10 +158,40 @@ class Paster:
                 laid = cv2.resize(laid, (width, height), interpolation=cv2.INTER_AREA)
             photo = self._image[rows, columns].astype(np.float32)
             change = cv2.cvtColor(laid, cv2.COLOR_BGRA2BGR)  # drops α and leaves the order of colours alone
-            change -= _threefold(cv2.extractChannel(laid, 3)) * photo
+            moved = photo if flow is None else self._moved(photo, flow, rows, columns)
+            change -= _threefold(cv2.extractChannel(laid, 3)) * moved
+            if moved is not photo:
+                change += moved - photo
             change *= _threefold(mask)
             result[rows, columns] = cv2.add(change, photo, dtype=cv2.CV_8U)  # rounds, and stops at 0 and 255
         return result
+
+    def _moved(self, photo: np.ndarray, flow: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
+        """A band of the photograph moved by a flow, float32; itself where nothing in it moves."""
+        height, width = photo.shape[:2]
+        place = np.array([[1, 0, columns.start], [0, 1, rows.start]], np.float64)
+        way = cv2.warpAffine(
+            flow,
+            compose(self._to_map, place),
+            (width, height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        if not way.any():
+            return photo
+        way = way @ np.linalg.inv(self._to_map[:, :2]).T.astype(np.float32)  # pixels of the photograph
+        way[..., 0] += np.arange(columns.start, columns.stop, dtype=np.float32)
+        way[..., 1] += np.arange(rows.start, rows.stop, dtype=np.float32)[:, None]
+        # only the part that is looked at: OpenCV takes no larger picture than 32,767 pixels a side
+        last = np.array(self._image.shape[1::-1]) - 1
+        (left, top), (right, bottom) = (
+            np.clip(np.floor(edge).astype(int), 0, last).tolist()
+            for edge in (way.min(axis=(0, 1)), way.max(axis=(0, 1)) + 1)
+        )
+        way -= np.array([left, top], np.float32)
+        part = self._image[top : bottom + 1, left : right + 1]
+        found = cv2.remap(part, way, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return found.astype(np.float32)
 
     def _soft_mask(self, matrix: np.ndarray, feather: float) -> np.ndarray:
         height, width = self._image.shape[:2]
@@ -314,6 +352,13 @@ def _premultiply(colour: np.ndarray, alpha: np.ndarray, side: int) -> np.ndarray
     layer[..., 3] = alpha
     np.multiply((colour + 1) * 127.5, layer[..., 3:], out=layer[..., :3])
     return layer
+
+
+def _check_flow(flow: np.ndarray, side: int) -> np.ndarray:
+    flow, shape = np.asarray(flow), (side, side, 2)
+    if flow.shape != shape or not np.issubdtype(flow.dtype, np.floating) or not np.isfinite(flow).all():
+        raise InputError("flow", f"{flow.dtype} {flow.shape}", f"finite float {shape}")
+    return np.ascontiguousarray(flow, np.float32)
 
 
 def _enlarge(layer: np.ndarray, factor: int) -> np.ndarray:

@@ -198,7 +198,7 @@ def test_the_film_is_that_of_the_two_halves(parts, clip, paper_decoding):
     assert (frames != parts["vg-net"].generate(face.picture, face.landmarks, other)).any()
     photo = face.picture / 127.5 - 1
     for made in stretches:
-        colour, alpha = made.painted
+        colour, alpha, _ = made.painted
         assert colour.dtype == alpha.dtype == np.float32
         assert colour.shape == (*made.frames.shape[:3], 3)
         mixed = alpha[..., None] * colour + (1 - alpha[..., None]) * photo

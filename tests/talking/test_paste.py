@@ -150,6 +150,75 @@ def test_at_128_pixels_it_is_the_networks_own_frame(feather):
     assert np.abs(paster.paste(colour, alpha)[30:158, 20:148] - frame)[inside, inside].max() <= 1
 
 
+def dome(depth: float = 6.0) -> np.ndarray:
+    """A flow that is largest in the middle of the map and nothing at its border."""
+    y, x = (np.mgrid[:128, :128] - 63.5) / 63.5
+    height = np.clip(1 - x**2, 0, 1) * np.clip(1 - y**2, 0, 1)
+    return np.stack([0.4 * depth * height, depth * height], axis=-1).astype(np.float32)
+
+
+def test_at_128_pixels_a_flow_moves_the_photograph_under_the_paint():
+    crop, flow = picture(128, 128), dome()
+    colour, alpha = painted()
+    places = (np.mgrid[:128, :128][::-1].transpose(1, 2, 0) + flow).astype(np.float32)
+    moved = colours(cv2.remap(crop, places, None, cv2.INTER_LINEAR))
+    frame = np.rint(((alpha[..., None] * colour + (1 - alpha[..., None]) * moved) + 1) * 127.5)
+    result = Paster(crop, SEEN).paste(colour, alpha, flow)
+    assert np.abs(result - frame).max() <= 1
+    assert np.abs(result.astype(int) - Paster(crop, SEEN).paste(colour, alpha)).max() > 20
+    still = Paster(crop, SEEN).paste(colour, alpha, np.zeros_like(flow))
+    np.testing.assert_array_equal(still, Paster(crop, SEEN).paste(colour, alpha))
+
+
+@pytest.mark.parametrize(("degrees", "scale"), [(0, 3), (30, 2), (180, 1.5), (-50, 0.6)])
+def test_a_flow_moves_a_photograph_of_any_size_and_turn(degrees, scale):
+    """A dot that the flow takes from one place of the crop to another goes there in the photograph."""
+    image = np.full((420, 400, 3), 90, np.uint8)
+    matrix = turned(degrees, scale, (200, 210))
+    back = invert_transform(matrix)
+    aim = np.array([[63.0, 70.0]])
+    flow = np.broadcast_to(np.array([3.0, -8.0], np.float32), (128, 128, 2))
+    source, wanted = apply_transform(aim + flow[0, 0], back)[0], apply_transform(aim, back)[0]
+    y, x = np.mgrid[:420, :400]
+    spot = np.exp(-((x - source[0]) ** 2 + (y - source[1]) ** 2) / (2 * (2 * scale) ** 2))
+    image = (image + 150 * spot[..., None]).astype(np.uint8)
+    result = (
+        Paster(image, matrix).paste(np.zeros((128, 128, 3), np.float32), NONE, flow).astype(float)[..., 0]
+    )
+    weight = np.where(result > 120, result - 120, 0)
+    found = np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
+    assert np.abs(found - wanted).max() < 0.3 + 0.1 * scale
+    assert np.abs(source - wanted).max() > 4 * min(scale, 1)
+
+
+def test_a_moved_photograph_keeps_its_own_detail():
+    """Stripes finer than a pixel of the map come through: nothing that is only moved is enlarged."""
+    image = np.zeros((512, 512, 3), np.uint8)
+    image[:, ::2] = 200
+    paster = Paster(image, turned(0, 4, (255.5, 255.5)))
+    flow = np.zeros((128, 128, 2), np.float32)
+    flow[32:96, 32:96, 1] = 5
+    result = paster.paste(np.zeros((128, 128, 3), np.float32), NONE, flow)
+    np.testing.assert_array_equal(result, image)
+
+
+def test_where_nothing_moves_and_nothing_is_painted_it_is_the_photograph():
+    image, flow = picture(400, 400), dome()
+    flow[:64] = 0
+    result = Paster(image, turned(0, 2, (200, 200))).paste(painted()[0], NONE, flow)
+    unmoved = apply_transform(np.array([[0, 62.0]]), invert_transform(turned(0, 2, (200, 200))))[0, 1]
+    np.testing.assert_array_equal(result[: int(unmoved)], image[: int(unmoved)])
+    assert (result != image).any()
+
+
+@pytest.mark.parametrize(
+    "flow", [np.zeros((128, 128)), np.zeros((128, 128, 2), int), np.full((128, 128, 2), np.nan)]
+)
+def test_a_flow_of_another_kind_is_refused(flow):
+    with pytest.raises(InputError, match="flow"):
+        Paster(picture(), turned(0, 1, (140, 160))).paste(*painted(), flow)
+
+
 @pytest.mark.parametrize(("scale", "most"), [(0.6, 8), (1, 1), (1.5, 3), (3, 2), (7, 2)])
 def test_the_crop_pasted_over_itself_loses_little(scale, most):
     image = picture(300, 300) if scale < 2 else cv2.resize(picture(150, 150), None, fx=7, fy=7)

@@ -74,7 +74,8 @@ def make(job: tuple[argparse.Namespace, str, int]) -> dict[str, Any]:
     system = load(arguments.system, weights=trained.weights)
     for test, source in sources(arguments, comparison).items():
         clips = read_clips(source, frames=kind.needs.pictures)
-        report = evaluate(system, clips, pictures=kind.needs.pictures, frame_step=comparison.frame_step)
+        looks = {"pictures": kind.needs.pictures, "frame_step": comparison.frame_step}
+        report = evaluate(system, clips, **looks, warp=False)
         row = report["systems"][system.name][comparison.row]
         values[test] = {metric: row[metric]["median"] for metric in comparison.metrics}
     write_json(result, values)

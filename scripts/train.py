@@ -27,8 +27,9 @@ from talkface_lite.data.opening import open_dataset
 from talkface_lite.errors import InputError
 from talkface_lite.files import write_json
 from talkface_lite.flags import add_flags, chosen, flags_of
-from talkface_lite.measuring.evaluation import evaluate, table
+from talkface_lite.measuring.evaluation import evaluate
 from talkface_lite.measuring.pictures import dlib_in_crop
+from talkface_lite.measuring.tables import table
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.systems import load, part_class, system_class
 from talkface_lite.systems.part import Part, shipped_weights

@@ -261,6 +261,26 @@ def _evaluate(evaluate: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         default=1,
         help="with --pictures: SSIM and LMD of every Nth frame alone (default 1)",
     )
+    evaluate.add_argument(
+        "--example",
+        metavar="E",
+        type=_example,
+        default=0,
+        help="which frame is the photograph: a number, 'rest' for the least lip opening within the first "
+        "half second, or 'random' (default 0)",
+    )
+    evaluate.add_argument("--by-speaker", action="store_true", help="a table of each speaker, too")
+    evaluate.add_argument(
+        "--per-clip",
+        action="store_true",
+        help="with --json: the values of every clip, to compare two runs in pairs",
+    )
+    evaluate.add_argument(
+        "--against",
+        metavar="F",
+        type=Path,
+        help="what an earlier run on the same clips printed with --json --per-clip: what this one has more",
+    )
     _own_flags(evaluate, "evaluate", argv)
 
 
@@ -316,6 +336,16 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return value
+
+
+def _example(text: str) -> int | str | None:
+    if text == "random":
+        return None
+    if text == "rest":
+        return text
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected the number of a frame, rest or random")
+    return int(text)
 
 
 def _not_negative(text: str) -> int:

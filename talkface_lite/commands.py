@@ -200,11 +200,14 @@ def talk(arguments: argparse.Namespace) -> dict[str, Any]:
 def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure systems on clips; what ``talkface evaluate`` does."""
     from talkface_lite.data.features import clip_files, read_clips
-    from talkface_lite.measuring.evaluation import evaluate, shipped, table
+    from talkface_lite.measuring.evaluation import evaluate, shipped
+    from talkface_lite.measuring.pairs import compare_all, read_report
     from talkface_lite.measuring.pictures import dlib_in_crop
+    from talkface_lite.measuring.tables import tables
     from talkface_lite.systems import SYSTEMS, load
 
     clip_files(arguments.data)
+    before = read_report(arguments.against) if arguments.against is not None else None
     if arguments.system in SYSTEMS:
         one = load(
             arguments.system,
@@ -239,11 +242,16 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         read_clips(arguments.data, frames=arguments.pictures),
         pictures=arguments.pictures,
         find_points=find_points,
+        example=arguments.example,
         frame_step=arguments.frame_step,
         seed=arguments.seed,
+        by_speaker=arguments.by_speaker,
+        per_clip=arguments.per_clip or before is not None,
     )
+    if before is not None:
+        report["against"] = compare_all(report, before, seed=arguments.seed)
     if not arguments.json:
-        print(table(report))
+        print(tables(report))
     return {"data": str(arguments.data), "size": arguments.size} | report
 
 

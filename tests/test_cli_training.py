@@ -49,7 +49,7 @@ def test_corpus_train_evaluate(inputs, tmp_path, capsys, monkeypatch):
     rows = report["systems"]["atvg"]
     assert rows["from_speech"]["mouth_landmark_distance"]["median"] > 0
     assert report.keys() == {
-        "data", "size", "clips", "frames", "frame_step", "seed", "baselines", "systems",
+        "data", "size", "clips", "frames", "frame_step", "seed", "example", "real", "baselines", "systems",
     }  # fmt: skip
     assert list(report["systems"]) == ["atvg"], "with weights of one's own no variant stands beside"
     assert cli.main(["evaluate", "--data", str(corpus), "--weights", weights]) == 0
@@ -217,7 +217,7 @@ def test_evaluate_all_and_documented_keys(corpus, capsys):
     report = json.loads(capsys.readouterr().out)
     assert set(report["systems"]) >= set(SYSTEMS)
     assert "atvg no_lstm" in report["systems"]
-    assert set(report["baselines"]) == {"copy_photo", "mean_mouth"}
+    assert set(report["baselines"]) == {"copy_photo", "mean_mouth", "loudness"}
     code = cli.main(["evaluate", "--system", "all", "--data", str(corpus), "--weights", "x"])
     refused(capsys, code, "--system all")
 
@@ -236,3 +236,36 @@ def test_the_help_of_a_part_is_its_docstring(capsys):
 def test_evaluating_every_system_at_a_size_that_none_has(inputs, capsys):
     code = cli.main(["evaluate", "--system", "all", "--data", str(inputs / "clips"), "--size", "full"])
     refused(capsys, code, "--system all --size full: got none", "weights in the package")
+
+
+def test_evaluating_by_speaker_from_the_photograph_at_rest_and_against_an_earlier_run(
+    inputs, tmp_path, capsys
+):
+    evaluated = ["evaluate", "--data", str(inputs / "clips"), "--weights", str(inputs / "small.safetensors")]
+    rest = [*evaluated, "--example", "rest"]
+    assert cli.main([*rest, "--by-speaker", "--per-clip", "--json"]) == 0
+    text = capsys.readouterr().out
+    report = json.loads(text)
+    assert report["example"] == "rest"
+    assert report["speakers"][""]["clips"] == len(report["per_clip"]["clips"]) == 3
+    before = tmp_path / "before.json"
+    before.write_text(text)
+    assert cli.main([*rest, "--by-speaker", "--against", str(before)]) == 0
+    printed = capsys.readouterr().out
+    for words in ("Lips: landmarks", "Amplitude", "silence", "loudness", "speaker", "least lip opening",
+                  "atvg: from_speech, more than before"):  # fmt: skip
+        assert words in printed
+    assert cli.main([*rest, "--against", str(before), "--json"]) == 0
+    same = json.loads(capsys.readouterr().out)["against"]["atvg"]["from_speech"]["mouth_landmark_distance"]
+    assert same == {"median": 0, "low": 0, "high": 0, "more": 0, "clips": 3}
+    refused(
+        capsys, cli.main([*evaluated, "--example", "2", "--against", str(before)]), "clips or photographs"
+    )
+    refused(capsys, cli.main([*evaluated, "--against", str(tmp_path / "no.json")]), "no.json", "--per-clip")
+    for example, shown in (("random", "random"), ("3", 3)):
+        assert cli.main([*evaluated, "--example", example, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["example"] == shown
+    for example in ("smile", "-1", "1.5"):
+        with pytest.raises(SystemExit) as stop:
+            cli.main([*evaluated, f"--example={example}"])
+        refused(capsys, stop.value.code, "--example", "rest or random")

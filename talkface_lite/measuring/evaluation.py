@@ -1,41 +1,32 @@
-"""Systems and clips with known truth → one table: landmarks, pictures, and baselines that need no network."""
+"""Systems and clips with known truth → one report: landmarks, lips, pictures, beside what learned nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from talkface_lite.clip import CROP_SIZE, Clip
+from talkface_lite.clip import Clip
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import apply_transform, magnify
-from talkface_lite.measuring.landmarks import LANDMARK_METRICS, measure_landmarks
-from talkface_lite.measuring.pictures import (
-    PICTURE_METRICS,
-    FindPoints,
-    measure_pictures,
-    points_distance,
-    points_in,
-)
-from talkface_lite.metrics import bootstrap_interval
+from talkface_lite.measuring.baselines import WARPED, baselines, can_warp, warped
+from talkface_lite.measuring.clips import ClipFigures, Key, measure_clip
+from talkface_lite.measuring.landmarks import LANDMARK_METRICS
+from talkface_lite.measuring.lips import rest_frame
+from talkface_lite.measuring.pairs import summary
+from talkface_lite.measuring.pictures import PICTURE_METRICS, FindPoints
+from talkface_lite.measuring.report import per_clip_of, report_of, speakers_of
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.systems import load, system_class
-from talkface_lite.systems.base import Shown, System
+from talkface_lite.systems.base import FROM_SPEECH, Shown, System
 from talkface_lite.systems.part import shipped_weights
 
-COPY, MEAN_MOUTH = "copy_photo", "mean_mouth"
-"""The baselines: the photograph, unmoved; and for landmarks the mean face of the training corpus."""
+__all__ = ["METRICS", "REST", "evaluate", "shipped", "summary"]
 
-TITLES: Mapping[str, str] = {
-    "mouth_landmark_distance": "mouth distance, px",
-    "landmark_distance": "68 points, px",
-    "lip_opening_correlation": "lip opening, r",
-    "psnr": "PSNR, dB",
-    "ssim": "SSIM",
-    "mouth_psnr": "mouth box, dB",
-    "mouth_gain": "over the copy, dB",
-    "lmd": "LMD, px",
-}
-"""The columns of :func:`table`, those of them that were measured."""
+METRICS: tuple[str, ...] = (*LANDMARK_METRICS, *PICTURE_METRICS)
+"""The figures of a whole face that a row can have; those of its lips are in
+:mod:`talkface_lite.measuring.lips`."""
+
+REST = "rest"
+"""The photograph that :func:`~talkface_lite.measuring.lips.rest_frame` chooses."""
 
 
 def evaluate(
@@ -44,9 +35,12 @@ def evaluate(
     *,
     pictures: bool = False,
     find_points: FindPoints | None = None,
-    example: int | None = 0,
+    example: int | str | None = 0,
     frame_step: int = 1,
     seed: int = 0,
+    warp: bool = True,
+    by_speaker: bool = False,
+    per_clip: bool = False,
 ) -> dict[str, Any]:
     """Let systems say what each clip says, from one frame of it, and compare with what the clip shows.
 
@@ -62,61 +56,93 @@ def evaluate(
     find_points:
         A detector; with it, ``lmd`` is the distance of the mouth points it sees in a film from those that it
         sees in the clip, each mouth centred, and ``missed`` the share of frames where it sees no face in one
-        of them.
+        of them. Figures of the lips that it sees in film and clip alike begin with ``seen_``, but for
+        ``lmd_over_copy``.
     example:
-        Which frame of each clip is the photograph; None draws one at random.
+        Which frame of each clip is the photograph; ``"rest"`` is the one with the least lip opening within
+        the first half second, None draws one at random.
     frame_step:
-        SSIM and LMD look at every such frame.
+        SSIM and detector look at every such frame. Above 1, no figure that is ``seen_`` says anything of
+        movements from frame to frame.
     seed:
         Of that draw, of what a system draws at random, and of the bootstrap.
+    warp:
+        Whether, with pictures, the unlearned warp stands beside.
+    by_speaker, per_clip:
+        Whether to add ``speakers``, ``per_clip``.
 
     Returns
     -------
     dict
-        ``clips``, ``frames``, ``frame_step``, ``seed``; ``baselines`` with the rows ``copy_photo`` and
-        ``mean_mouth``; ``systems``, and in it for each system its rows, as
-        :meth:`~talkface_lite.systems.base.System.rows` names them:
-        ``from_speech`` is the system as it is used. A row has, for each figure that was measured
+        ``clips``, ``frames``, ``frame_step``, ``seed``, ``example``; ``real``, the lips of the clips
+        themselves; ``baselines`` with the rows ``copy_photo``, ``mean_mouth``, ``loudness`` and, with
+        pictures, ``warp_with_truth`` (see :mod:`talkface_lite.measuring.baselines`); ``systems``, and in it
+        for each system its rows, as :meth:`~talkface_lite.systems.base.System.rows` names them:
+        ``from_speech`` is the system as it is used, and ``warped``, with pictures, the photograph warped to
+        its landmarks.
+
+        A row has, for each figure that was measured
         (:data:`~talkface_lite.measuring.landmarks.LANDMARK_METRICS`,
-        :data:`~talkface_lite.measuring.pictures.PICTURE_METRICS`), the ``median`` over clips and its 95 %
-        bootstrap interval ``low``, ``high``, None where no clip has a finite value. In the rows of systems,
-        beside them, ``mouth_gain``: PSNR of the mouth box over the copy's, clip by clip; and
-        ``share_of_mean_mouth``: the median mouth distance over the mean mouth's.
+        :data:`~talkface_lite.measuring.pictures.PICTURE_METRICS`,
+        :data:`~talkface_lite.measuring.lips.LIP_FIGURES`,
+        :data:`~talkface_lite.measuring.lips.AMPLITUDES`, :data:`~talkface_lite.measuring.lips.MOVEMENTS` and
+        :data:`~talkface_lite.measuring.lips.BACK`), the ``median`` over clips and its 95 % bootstrap interval
+        ``low``, ``high``, None where no clip has a finite value. A ratio (``_over_copy``, ``_over_still``,
+        ``_over_real``) is taken clip by clip, so that its interval is one of pairs. So is ``mouth_gain``:
+        PSNR of the mouth box over the copy's; and ``gain_over_warp``, over that of the unlearned warp to the
+        same landmarks. Plain numbers are ``share_of_mean_mouth``, the median mouth distance over the mean
+        mouth's; and shares of clips: ``share_above_warp``, ``share_back_at_rest``, and
+        ``share_of_onsets_within_real``, whose jump is no larger than the real ones' 95th percentile,
+        ``onset_jump_p95`` of ``real``.
+
+        ``speakers`` holds such a report of each identity's clips; ``per_clip`` the values of each clip, in
+        rows of the same names, and which clips these are: see
+        :func:`talkface_lite.measuring.pairs.compare_reports`.
 
     Raises
     ------
     InputError
-        When there is no clip, or a clip has no pictures where they are asked for.
+        When there is no clip, a clip has no pictures where they are asked for, or the example is no frame.
     """
     named = {systems.name: systems} if isinstance(systems, System) else dict(systems)
+    if isinstance(example, str) and example != REST:
+        raise InputError("example", repr(example), f"the number of a frame, {REST!r} or None")
     rng = np.random.default_rng(seed)
-    values: dict[tuple[str, str], dict[str, list[float]]] = {}
-    n_clips = n_frames = 0
     basis = ShapePCA.pretrained()
     mean_face = basis.decode(np.zeros(len(basis.components), np.float32))
+    measured: list[ClipFigures] = []
     for clip in clips:
         if pictures and clip.frames is None:
-            raise InputError(f"clip {n_clips}", "no pictures", "clips with pictures")
-        shown = int(rng.integers(len(clip))) if example is None else min(example, len(clip) - 1)
-        rows = {("", name): row for name, row in _baselines(clip, shown, mean_face, pictures).items()}
+            raise InputError(f"clip {len(measured)}", "no pictures", "clips with pictures")
+        shown = _photograph(clip, example, rng)
+        warping = pictures and warp and can_warp(clip)
+        rows: dict[Key, Shown] = {
+            ("", name): row for name, row in baselines(clip, shown, mean_face, pictures, warping).items()
+        }
         for name, system in named.items():
-            own = np.random.default_rng([seed, n_clips])
-            rows |= {(name, row): it for row, it in system.rows(clip, shown, own, pictures=pictures).items()}
-        seen = points_in(clip.frames[::frame_step], find_points) if pictures else []
-        for key, row in rows.items():
-            for metric, value in _measure(row, clip, seen, find_points, frame_step).items():
-                values.setdefault(key, {}).setdefault(metric, []).append(value)
-        n_clips, n_frames = n_clips + 1, n_frames + len(clip)
-    if not n_clips:
+            own = np.random.default_rng([seed, len(measured)])
+            its = dict(system.rows(clip, shown, own, pictures=pictures))
+            said = its[FROM_SPEECH].landmarks if FROM_SPEECH in its else None
+            if warping and said is not None:
+                its[WARPED] = Shown(None, warped(clip, shown, said))
+            rows |= {(name, row): it for row, it in its.items()}
+        looks = {"find_points": find_points if pictures else None, "frame_step": frame_step}
+        measured.append(measure_clip(clip, shown, rows, **looks))
+    if not measured:
         raise InputError("clips", "none", "at least one clip")
-    _add_gains(values)
-    found = {"clips": n_clips, "frames": n_frames, "frame_step": frame_step, "seed": seed}
-    report: dict[str, Any] = found | {"baselines": {}, "systems": {name: {} for name in named}}
-    for (system, name), metrics in values.items():
-        row = {metric: summary(np.array(got), np.random.default_rng(seed)) for metric, got in metrics.items()}
-        (report["systems"][system] if system else report["baselines"])[name] = row
-    _add_shares(report)
+    report = report_of(measured, list(named), seed)
+    report |= {"frame_step": frame_step, "seed": seed, "example": "random" if example is None else example}
+    if by_speaker:
+        report["speakers"] = speakers_of(measured, list(named), seed)
+    if per_clip:
+        report["per_clip"] = per_clip_of(measured, list(named))
     return report
+
+
+def _photograph(clip: Clip, example: int | str | None, rng: np.random.Generator) -> int:
+    if example is None:
+        return int(rng.integers(len(clip)))
+    return rest_frame(clip.landmarks) if example == REST else min(int(example), len(clip) - 1)
 
 
 def shipped(
@@ -136,83 +162,3 @@ def shipped(
                 key = f"{name} {variant}" if variant else name
                 found[key] = load(name, size, variant=variant, settings=settings)
     return found
-
-
-def _baselines(clip: Clip, shown: int, mean_face: np.ndarray, pictures: bool) -> dict[str, Shown]:
-    copied = Shown(
-        np.broadcast_to(clip.landmarks[shown], clip.landmarks.shape),
-        np.broadcast_to(clip.frames[shown], clip.frames.shape) if pictures else None,
-    )
-    return {MEAN_MOUTH: Shown(np.broadcast_to(mean_face, clip.landmarks.shape)), COPY: copied}
-
-
-def _measure(
-    row: Shown, clip: Clip, seen: list, find_points: FindPoints | None, frame_step: int
-) -> dict[str, float]:
-    found: dict[str, float] = {}
-    if row.landmarks is not None:
-        found |= measure_landmarks(row.landmarks, clip.landmarks)
-    if row.frames is not None:
-        places = apply_transform(clip.landmarks, magnify(clip.frames.shape[2] / CROP_SIZE))
-        found |= measure_pictures(row.frames, clip.frames, places, frame_step=frame_step)
-        if find_points is not None:
-            found |= points_distance(points_in(row.frames[::frame_step], find_points), seen)
-    return found
-
-
-def _add_gains(values: Mapping[tuple[str, str], dict[str, list[float]]]) -> None:
-    copied = np.array(values["", COPY].get("mouth_psnr", []))
-    for (system, _), metrics in values.items():
-        if system and "mouth_psnr" in metrics:
-            with np.errstate(invalid="ignore"):  # both infinite
-                metrics["mouth_gain"] = list(np.array(metrics["mouth_psnr"]) - copied)
-
-
-def _add_shares(report: Mapping[str, Any]) -> None:
-    distance = "mouth_landmark_distance"
-    mean_mouth = report["baselines"][MEAN_MOUTH][distance]["median"]
-    for rows in report["systems"].values():
-        for row in rows.values():
-            median = row[distance]["median"] if distance in row else None
-            if median is not None and mean_mouth:  # None: a network that gives no numbers any more
-                row["share_of_mean_mouth"] = round(median / mean_mouth, 4)
-
-
-def summary(values: np.ndarray, rng: np.random.Generator) -> dict[str, float | None]:
-    """Median over clips and its 95 % bootstrap interval, four decimals; None where there is no value.
-
-    Infinite values, the PSNR of equal pictures, are none: they have no interval.
-    """
-    values = np.where(np.isfinite(values), values, np.nan)
-    kept = values[~np.isnan(values)]
-    median = float(np.median(kept)) if len(kept) else float("nan")
-    low, high = bootstrap_interval(values, rng)
-    pairs = (("median", median), ("low", low), ("high", high))
-    return {name: None if np.isnan(value) else round(value, 4) for name, value in pairs}
-
-
-def table(report: Mapping[str, Any]) -> str:
-    """The report of :func:`evaluate` for people: one row a system's row or baseline, one column a figure."""
-    rows = dict(report["baselines"])
-    for system, its in report["systems"].items():
-        rows |= {f"{system}: {name}": row for name, row in its.items()}
-    columns = [metric for metric in TITLES if any(metric in row for row in rows.values())]
-    width = max(map(len, rows)) + 2
-    cells = {"": [TITLES[metric] for metric in columns]}
-    for name, row in rows.items():
-        cells[name] = [_cell(row[metric]) if metric in row else "-" for metric in columns]
-    widths = [max(24, *(len(cell) + 2 for cell in column)) for column in zip(*cells.values())]
-    lines = [f"{report['clips']} clips, {report['frames']} frames; median over clips [95 % interval]"]
-    for name, its in cells.items():
-        lines.append(f"{name:{width}}" + "".join(f"{cell:>{n}}" for cell, n in zip(its, widths)))
-    return "\n".join(lines)
-
-
-def _cell(value: Mapping[str, float | None]) -> str:
-    if value["median"] is None:
-        return "-"
-    return f"{value['median']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
-
-
-METRICS: tuple[str, ...] = (*LANDMARK_METRICS, *PICTURE_METRICS)
-"""All figures that a row can have."""

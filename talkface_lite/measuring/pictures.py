@@ -4,11 +4,12 @@ PSNR and SSIM are those of :mod:`talkface_lite.metrics`: float64, a stated range
 row of its own, because most of a talking face does not move and a copy of the photograph has it right.
 """
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from talkface_lite.clip import CROP_SIZE
+from talkface_lite.clip import CROP_SIZE, N_POINTS
 from talkface_lite.landmarks import MOUTH, apply_transform, invert_transform, magnify
 from talkface_lite.metrics import mouth_landmark_distance, psnr, ssim
 
@@ -87,6 +88,28 @@ def dlib_in_crop() -> FindPoints:
 def points_in(frames: np.ndarray, find_points: FindPoints | None) -> list[np.ndarray | None]:
     """What a detector sees in each frame; nothing without one."""
     return [] if find_points is None else [find_points(frame) for frame in frames]
+
+
+def remembering(find_points: FindPoints) -> FindPoints:
+    """The same detector, which looks at each picture once: a photograph held still costs one look."""
+    known: dict[bytes, np.ndarray | None] = {}
+
+    def find(picture: np.ndarray) -> np.ndarray | None:
+        key = hashlib.blake2b(np.ascontiguousarray(picture), digest_size=16).digest()
+        if key not in known:
+            known[key] = find_points(picture)
+        return known[key]
+
+    return find
+
+
+def as_array(points: Sequence[np.ndarray | None]) -> np.ndarray:
+    """float64 ``(T, 68, 2)``, NaN in frames where the detector saw no face."""
+    array = np.full((len(points), N_POINTS, 2), np.nan)
+    for frame, its in zip(array, points):
+        if its is not None:
+            frame[:] = its
+    return array
 
 
 def points_distance(film: list[np.ndarray | None], truth: list[np.ndarray | None]) -> dict[str, float]:

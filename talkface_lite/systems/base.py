@@ -21,6 +21,10 @@ from talkface_lite.systems.part import (
     whose,
 )
 
+FROM_SPEECH, WITH_TRUTH = "from_speech", "with_truth"
+"""Rows of an evaluation that mean the same in every system: the system as it is used; and, of one that paints
+landmarks, its pictures of the true ones."""
+
 
 class Face(NamedTuple):
     """Who is to speak.
@@ -186,11 +190,12 @@ class System(ABC):
 
         Returns
         -------
-        Rows by name. ``from_speech`` is the system as it is used; further rows say where it loses.
+        Rows by name. ``from_speech`` is the system as it is used; further rows say where it loses:
+        ``with_truth``, where there is one, its pictures of the true landmarks.
         """
         film = list(self.checked_film(self.face_of(clip, shown), clip.speech, rng))
         frames = _joined(film, "frames") if pictures else None
-        return {"from_speech": Shown(_joined(film, "landmarks"), frames)}
+        return {FROM_SPEECH: Shown(_joined(film, "landmarks"), frames)}
 
     def face_of(self, clip: Clip, shown: int) -> Face:
         """A frame of a clip as a photograph; without pictures a grey one.

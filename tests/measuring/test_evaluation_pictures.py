@@ -4,13 +4,14 @@ import json
 
 import numpy as np
 import pytest
+from made_lips import lip_keys
 from toy_systems import Lamp, Oracle, SmallLamp
 
 from talkface_lite.clip import Clip
 from talkface_lite.errors import InputError
 from talkface_lite.faces import detection
 from talkface_lite.landmarks import MOUTH
-from talkface_lite.measuring.evaluation import evaluate, table
+from talkface_lite.measuring.evaluation import evaluate
 from talkface_lite.measuring.landmarks import LANDMARK_METRICS
 from talkface_lite.measuring.pictures import (
     MOUTH_MARGIN,
@@ -19,11 +20,13 @@ from talkface_lite.measuring.pictures import (
     measure_pictures,
     mouth_box,
 )
+from talkface_lite.measuring.tables import table
 from talkface_lite.metrics import ssim
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.systems.base import Shown
 
 N_FRAMES = 6
+LIPS = lip_keys()
 FACE = ShapePCA.pretrained().decode(np.zeros(6, np.float32)).astype(np.float32)
 
 
@@ -161,14 +164,23 @@ def test_the_report_of_pictures_has_these_keys_and_no_others(clips):
     measured = {"psnr", "ssim", "mouth_psnr"}
     for detector, seen in ((None, set()), (find, {"lmd", "missed"})):
         report = evaluate(Oracle(answer), clips, pictures=True, find_points=detector)
-        assert set(report["baselines"]["copy_photo"]) == {*LANDMARK_METRICS, *measured, *seen}
-        assert set(report["baselines"]["mean_mouth"]) == set(LANDMARK_METRICS)
+        assert set(report["baselines"]["copy_photo"]) - LIPS == {*LANDMARK_METRICS, *measured, *seen}
+        assert set(report["baselines"]["mean_mouth"]) - LIPS == set(LANDMARK_METRICS)
+        assert set(report["baselines"]["warp_with_truth"]) - LIPS == {*measured, "mouth_gain", *seen}
+        opened = set(report["baselines"]["loudness"]) - LIPS
+        assert opened == {*LANDMARK_METRICS, *measured, "mouth_gain", *seen}
         rows = report["systems"]["oracle"]
-        assert list(rows) == ["from_speech", "best_possible", "with_truth"]
+        assert list(rows) == ["from_speech", "best_possible", "with_truth", "warped"]
         landmarks = {*LANDMARK_METRICS, "share_of_mean_mouth"}
-        assert set(rows["from_speech"]) == {*landmarks, *measured, "mouth_gain", *seen}
-        assert set(rows["best_possible"]) == landmarks
-        assert set(rows["with_truth"]) == {*measured, "mouth_gain", *seen}
+        over = {"mouth_gain", "gain_over_warp", "share_above_warp"}
+        assert set(rows["from_speech"]) - LIPS == {*landmarks, *measured, *over, *seen}
+        assert set(rows["best_possible"]) - LIPS == landmarks
+        assert set(rows["with_truth"]) - LIPS == {*measured, *over, *seen}
+        assert set(rows["warped"]) - LIPS == {*measured, "mouth_gain", *seen}
+        for row in (report["real"], report["baselines"]["copy_photo"], rows["with_truth"], rows["warped"]):
+            assert any(name.startswith("seen_") for name in row) == bool(seen)
+        for row in (report["baselines"]["mean_mouth"], rows["best_possible"]):
+            assert not any(name.startswith("seen_") for name in row), "landmarks that nobody filmed"
         for line in table(report).splitlines()[1:]:
             assert line.rstrip(), "a row without a figure"
         titles = table(report).splitlines()[1]
@@ -242,14 +254,14 @@ def test_the_step_between_frames_is_passed_on(clips):
         film[1::2] += np.uint8(40)  # frames that a step of 4 does not look at
         return {"from_speech": Shown(None, film)}
 
-    report = evaluate(Oracle(answer), clips[:1], pictures=True, frame_step=4, find_points=find)
+    report = evaluate(Oracle(answer), clips[:1], pictures=True, frame_step=4, find_points=find, warp=False)
     row = row_of(report)
     assert report["frame_step"] == 4
     assert row["ssim"]["median"] == 1
     assert row["psnr"]["median"] == pytest.approx(10 * np.log10(255**2 / 800), abs=1e-3)
-    # the clip's frames 0 and 4, and those of the two films
+    # the clip's frames 0 and 4: those of the two films are the same pictures, and known
     frames = clips[0].frames
-    assert len(seen) == 3 * 2
+    assert len(seen) == 2
     np.testing.assert_array_equal(seen[0], frames[0])
     np.testing.assert_array_equal(seen[1], frames[4])
     every = evaluate(Oracle(answer), clips[:1], pictures=True)
@@ -276,7 +288,7 @@ def test_lmd_is_between_what_the_detector_sees_in_both(clips):
     assert row["lmd"]["median"] == pytest.approx((1.9 + 19 * 0.1) / 20, abs=1e-4)
     assert row["missed"]["median"] == pytest.approx(1 / N_FRAMES, abs=1e-4)
     assert report["baselines"]["copy_photo"]["lmd"]["median"] == 0
-    assert set(row) == {*PICTURE_METRICS, "mouth_gain", "missed"}
+    assert set(row) - LIPS == {*PICTURE_METRICS, "mouth_gain", "missed"}
     blind = evaluate(painter(), dark, pictures=True, find_points=lambda picture: None)
     assert row_of(blind)["lmd"]["median"] is None
     assert row_of(blind)["missed"]["median"] == 1

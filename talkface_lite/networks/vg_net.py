@@ -329,6 +329,9 @@ class VGNet(nn.Module):
         no photograph with closed lips can show. ``i′_p`` of Eq. 7 moves along. The last layers are shown the
         moved photograph and where the frame's lips are apart.
 
+        Colours are told as differences to the moved photograph, so that its light and its lips are in them:
+        a network that has seen drawings alone does not know how dark a mouth is in someone's kitchen.
+
         Between lips that part there is nothing that could be moved, so there α is 1, or as near to it as the
         photograph's own gap is small; elsewhere the network says. Left free it soon finds that next to
         nothing is wrong with the photograph, and learns no mouth.
@@ -361,6 +364,7 @@ class VGNet(nn.Module):
         guides = torch.cat((moved, between_the_lips(points), new), dim=1).to(features.dtype)  # (B·T, 5, h, w)
         features = self.refine(torch.cat((features, guides), dim=1))  # (B·T, d4, h, w)
         colour, alpha = at_once(features, self.colour, self.alpha)  # → (B·T, 3 and 1, h, w)
+        colour = (moved + colour).clamp(-1, 1)
         alpha = (new + (1 - new) * alpha) * region * unrest(example, points)[:, None, None, None]
         painted = moved + alpha * (colour - moved)  # (B·T, 3, h, w)
 

@@ -47,7 +47,7 @@ class ATVGnet(System):
     name: ClassVar[str] = "atvg"
     parts: ClassVar[tuple[type[Part], ...]] = (ATNetPart, VGNetPart)
     variants: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = MappingProxyType(
-        {"no_lstm": {"at-net": {"recurrent": False}}}
+        {"no_lstm": {"at-net": {"recurrent": False}}, "paper": {"vg-net": {"warp": False}}}
     )
     settings_class: ClassVar[type] = ATVGnetSettings
 

@@ -1,8 +1,7 @@
 """A photograph moved to other landmarks without a network: thin plates between 68 points (ours).
 
-Bookstein: Principal Warps, IEEE Transactions on Pattern Analysis and Machine Intelligence 11(6), 1989. A thin
-plate that is held at some points and bends as little as it can gives a smooth displacement of every place
-between them:
+{cite}`bookstein1989warps`: a thin plate that is held at some points and bends as little as it can gives a
+smooth displacement of every place between them:
 
 ``d(y) = c + A y + Σ_k w_k U(|y - q_k|)``, ``U(r) = r² log r²``, with ``d(q_k) = p_k - q_k``
 

@@ -20,7 +20,8 @@ from talkface_lite.landmarks import (
     warp_crop,
 )
 from talkface_lite.systems.base import Painted, Stretch
-from talkface_lite.talking.paste import Mark, Paster
+from talkface_lite.talking.mark import Mark
+from talkface_lite.talking.paste import Paster
 
 INK = (16, 18, 24)
 PANEL = (27, 30, 39)

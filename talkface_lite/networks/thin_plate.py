@@ -119,27 +119,31 @@ def between_the_lips(landmarks: Tensor) -> Tensor:
 
     ``(N, 68, 2)`` → ``(N, 1, h, w)``, for each pixel of the window.
     """
-    rows, _ = _axes(1, landmarks.device)
-    upper, lower = inner_lips(landmarks)[..., None, :].unbind(1)  # (N, 1, w) each
-    # how much of the pixel's height lies between the lines
-    covered = torch.minimum(rows[:, None] + 0.5, lower) - torch.maximum(rows[:, None] - 0.5, upper)
+    return _covered(*inner_lips(landmarks).unbind(1))
+
+
+def _covered(upper: Tensor, lower: Tensor) -> Tensor:
+    """Which share of each pixel's height lies between two lines, ``(N, w)`` each → ``(N, 1, h, w)``."""
+    rows = _axes(1, upper.device)[0][:, None]
+    covered = torch.minimum(rows + 0.5, lower[:, None]) - torch.maximum(rows - 0.5, upper[:, None])
     return covered.clamp(0, 1)[:, None]
 
 
-def parted(example: Tensor, landmarks: Tensor) -> Tensor:
-    """Which share of what is seen between the lips the photograph cannot have: it is stretched there.
+def unlike_gap(example: Tensor, landmarks: Tensor) -> Tensor:
+    """Which share of what is seen between the lips the moved photograph cannot have right.
 
-    One minus the gap of the photograph's lips over that of the frame's, in each column; 0 where the lips are
-    no farther apart than in the photograph, and outside of them.
+    In each column ``1 - min / max`` of the gaps of photograph and frame. Where lips part, the inside of the
+    photograph's mouth is stretched, or there is none; where they close, it is squeezed into the line where
+    they meet, and that line and a pixel around it are taken for what is between them.
 
-    ``(N, 68, 2)`` twice → ``(N, 1, h, w)``, for each pixel of the window.
+    ``(N, 68, 2)`` twice → ``(N, 1, h, w)`` in [0, 1], for each pixel of the window.
     """
-    gap_p, gap_t = (
-        (lines[:, 1] - lines[:, 0]).clamp(min=0)
-        for lines in (inner_lips(landmarks, example), inner_lips(landmarks))
-    )  # (N, w) each
-    share = ((gap_t - gap_p) / gap_t.clamp(min=1e-3)).clamp(0, 1)
-    return between_the_lips(landmarks) * share[:, None, None]
+    shown, lines = inner_lips(landmarks, example), inner_lips(landmarks)  # (N, 2, w) each
+    gap_p, gap_t = ((both[:, 1] - both[:, 0]).clamp(min=0) for both in (shown, lines))  # (N, w) each
+    share = (gap_p - gap_t).abs() / torch.maximum(gap_p, gap_t).clamp(min=1e-3)
+    half = torch.maximum(gap_t, (gap_p - gap_t).clamp(max=2.0)) / 2  # (N, w)
+    middle = lines.mean(dim=1)
+    return _covered(middle - half, middle + half) * share[:, None, None]
 
 
 def inner_lips(landmarks: Tensor, heights_of: Tensor | None = None) -> Tensor:

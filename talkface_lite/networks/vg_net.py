@@ -28,7 +28,7 @@ from talkface_lite.networks.thin_plate import (
     between_the_lips,
     displacement,
     in_the_crop,
-    parted,
+    unlike_gap,
     unrest,
     warp,
 )
@@ -36,7 +36,7 @@ from talkface_lite.networks.thin_plate import (
 Recurrence = Literal["time", "batch", "off"]
 RECURRENCES: tuple[str, ...] = get_args(Recurrence)
 _GUIDES = 5
-"""Maps that the last layers see: the moved photograph, where lips are apart, where more than in it."""
+"""Maps that the last layers see: the moved photograph, where lips are apart, where not as far as in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -332,9 +332,10 @@ class VGNet(nn.Module):
         Colours are told as differences to the moved photograph, so that its light and its lips are in them:
         a network that has seen drawings alone does not know how dark a mouth is in someone's kitchen.
 
-        Between lips that part there is nothing that could be moved, so there α is 1, or as near to it as the
-        photograph's own gap is small; elsewhere the network says. Left free it soon finds that next to
-        nothing is wrong with the photograph, and learns no mouth.
+        Between lips that part there is nothing that could be moved, and where an open mouth closes there is
+        too much: there α begins at 1, or as near to it as the gaps of photograph and frame are unlike, see
+        :func:`~talkface_lite.networks.thin_plate.unlike_gap`. The network adds to that where it likes. Left
+        free it soon finds that next to nothing is wrong with the photograph, and learns no mouth.
 
         α is zero outside the region where a mouth and a chin can be, so only the window around that is
         decoded; and it is zero while the lips lie where the photograph has them, see
@@ -360,12 +361,14 @@ class VGNet(nn.Module):
         share = att[..., rows, columns]
         v1 = crnn[..., rows, columns] * share + middle * (1 - share)  # (B·T, d2, h/4, w/4)
         features = self.decode(v1)  # (B·T, d2, h/4, w/4) → (B·T, d4, h, w)
-        new = parted(example, points)  # (B·T, 1, h, w)
-        guides = torch.cat((moved, between_the_lips(points), new), dim=1).to(features.dtype)  # (B·T, 5, h, w)
+        wrong = unlike_gap(example, points)  # (B·T, 1, h, w)
+        guides = torch.cat((moved, between_the_lips(points), wrong), dim=1).to(
+            features.dtype
+        )  # → (…, 5, h, w)
         features = self.refine(torch.cat((features, guides), dim=1))  # (B·T, d4, h, w)
         colour, alpha = at_once(features, self.colour, self.alpha)  # → (B·T, 3 and 1, h, w)
         colour = (moved + colour).clamp(-1, 1)
-        alpha = (new + (1 - new) * alpha) * region * unrest(example, points)[:, None, None, None]
+        alpha = (wrong + (1 - wrong) * alpha) * region * unrest(example, points)[:, None, None, None]
         painted = moved + alpha * (colour - moved)  # (B·T, 3, h, w)
 
         frames = each_frame(seen.image, n_frames).clone()

@@ -11,7 +11,7 @@ from talkface_lite.errors import InputError
 from talkface_lite.landmarks import MOUTH, lip_opening, normalise
 from talkface_lite.networks.fast import for_inference
 from talkface_lite.networks.layers import count_parameters
-from talkface_lite.networks.thin_plate import WINDOW, displacement, parted, unrest, warp
+from talkface_lite.networks.thin_plate import WINDOW, displacement, unlike_gap, unrest, warp
 from talkface_lite.networks.vg_net import VGNet, VGNetConfig
 
 torch.set_num_threads(1)
@@ -129,8 +129,23 @@ def test_between_lips_that_part_the_network_paints_alone(scene):
     gap = (points[:, [67, 66, 65], 1] - points[:, 61:64, 1]) / 2
     half[:, 60:68] = points[:, 60:68]
     half[:, [67, 66, 65], 1] = points[:, 61:64, 1] + gap
-    share = parted(half, points)[0, 0, y - WINDOW[0].start, x - WINDOW[1].start]
+    share = unlike_gap(half, points)[0, 0, y - WINDOW[0].start, x - WINDOW[1].start]
     assert share == pytest.approx(0.5, abs=0.05)
+
+
+def test_where_an_open_mouth_closes_its_inside_is_painted_over(scene):
+    """Teeth that were between the lips are in the line where these meet; drawn over, a pixel around."""
+    photo, example, landmarks = scene
+    network = make()
+    torch.nn.init.constant_(network.alpha[0].bias, -100)
+    torch.nn.init.zeros_(network.alpha[0].weight)
+    made = film(network, photo, landmarks[:, -1], example[:, None])
+    shut = pixels(example)[0]
+    x, y = shut[[62, 66]].mean(0).round().int().tolist()
+    assert made.alpha[0, 0, 0, y - 1 : y + 2, x].max() > 0.8
+    column = made.alpha[0, 0, 0, :, x]
+    assert 1 < column.sum() < 4
+    assert not made.alpha[0, 0, 0, :, : int(shut[60, 0]) - 4].any()
 
 
 def test_changing_one_frame_moves_no_earlier_frame_and_no_other_film(scene):

@@ -163,7 +163,7 @@ AT_NET_RECIPE = Recipe(
 )
 
 VG_NET_FIRST = Stage(
-    config={"discriminator": None, "mouth_weight": 4.0},
+    config={"discriminator": None, "mouth_weight": 4.0, "warp": False},
     training=TrainingSettings(
         steps=2600,
         batch_size=8,

@@ -111,6 +111,8 @@ class System(ABC):
     """In the order in which they are trained. All that have weights are loaded."""
     variants: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = MappingProxyType({})
     """Other ways to build it that have weights of their own: variant → part → settings."""
+    shipped: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
+    """Settings, other than a part's defaults, that its weights without a variant have: part → settings."""
     settings_class: ClassVar[type] = NoSettings
     """A frozen dataclass of what can be chosen when it talks: flags of ``talk`` and ``evaluate``."""
     required: ClassVar[int] = 1
@@ -243,7 +245,7 @@ class System(ABC):
     @classmethod
     def build(cls, size: str = "lite", *, variant: str = "") -> Self:
         """With fresh weights: to count, to time, to try."""
-        changes = cls._changes(variant)
+        changes = {**cls.shipped, **cls._changes(variant)}
         return cls({part.name: part.of_size(size, **changes.get(part.name, {})) for part in cls.parts})
 
     @classmethod

@@ -49,6 +49,7 @@ class ATVGnet(System):
     variants: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = MappingProxyType(
         {"no_lstm": {"at-net": {"recurrent": False}}, "paper": {"vg-net": {"warp": False}}}
     )
+    shipped: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({"vg-net": {"warp": True}})
     settings_class: ClassVar[type] = ATVGnetSettings
 
     @property

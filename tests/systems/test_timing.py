@@ -78,9 +78,8 @@ def test_operations_of_vg_net_counted_by_hand(filming):
     frame += 9 * (l1 * a1 * 64 + a1 * a2 * 256 + a2 * 1024)
     frame += 9 * (l1 * a1 + i5 * c.fused) * 64  # the halves of Eqs. 6 and 5 that know only the photograph
     pixels = 56 * 112
-    frame += (
-        9 * (d2 * d3 * pixels / 16 + d3 * d4 * pixels / 4 + (d4 + 5) * d4 * pixels) + 49 * d4 * 4 * pixels
-    )
+    frame += 9 * (d2 * d3 * pixels / 16 + d3 * d4 * pixels / 4 + (d4 + 5) * d4 * pixels)
+    frame += 64 * d4 * 4 * pixels  # 7×7 from block to block of 2×2 pixels
     frame += 2 * 2 * 36 * pixels / 4  # two plates of 33 points, a cell each four pixels
     once = 49 * 3 * i1 * 128**2 + 9 * (i1 * i2 * 64**2 + i2 * i3 * 32**2 + i3 * i4 * 16**2 + i4 * i5 * 64)
     once += shape + 9 * l1 * l2 * 64

@@ -79,6 +79,10 @@ class DataSettings:
     landmark_noise:
         Ours: standard deviation of what a detector misses a point by, pixels; each coordinate of the example
         and of each frame by itself. Drawn landmarks are exact, those of photographs are not.
+    mouth_light:
+        Ours, 0 to 1: light in the mouth. Of each window, photograph and pictures alike, what is seen between
+        the lips goes towards the colour of the lips, by a random share up to this. Drawn mouths are darker
+        inside than those of a film, where the picture is small and its colours have run.
     streaming:
         "always" streams MFCC and landmarks from disk like the pictures, through a buffer of clips. "never"
         holds them in memory. "auto" streams what would take more than 2 GiB.
@@ -93,6 +97,7 @@ class DataSettings:
     camera: float = 0.0
     mirrored: bool = False
     landmark_noise: float = 0.0
+    mouth_light: float = 0.0
     streaming: Literal["auto", "always", "never"] = "auto"
     workers: int = 0
 
@@ -107,6 +112,8 @@ class DataSettings:
             raise InputError("camera", self.camera, "0 to 2")
         if not self.landmark_noise >= 0:
             raise InputError("landmark_noise", self.landmark_noise, "0 or more")
+        if not 0 <= self.mouth_light <= 1:
+            raise InputError("mouth_light", self.mouth_light, "0 to 1")
         if self.streaming not in ("auto", "always", "never"):
             raise InputError("streaming", repr(self.streaming), "auto, always or never")
         if self.workers < 0:

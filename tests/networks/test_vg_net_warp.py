@@ -72,6 +72,38 @@ def test_a_frame_is_paint_on_the_moved_photograph(scene):
     assert (moved - photo[:, None]).abs().max() > 0.1
 
 
+def test_without_paint_it_is_the_moved_photograph(scene):
+    """Colours are differences to it: of a head that says nothing none is left, whatever α is."""
+    photo, example, landmarks = scene
+    network = make()
+    torch.nn.init.zeros_(network.colour[0].weight)
+    torch.nn.init.zeros_(network.colour[0].bias)
+    made = film(network, *scene)
+    flow = displacement(pixels(example).repeat_interleave(6, dim=0), pixels(landmarks).flatten(0, 1)).flow
+    moved = warp(photo, flow).unflatten(0, (2, 6))
+    torch.testing.assert_close(made.frames[..., *WINDOW], moved, atol=1e-6, rtol=0)
+    assert made.alpha.max() > 0.5
+    torch.nn.init.constant_(network.colour[0].bias, 0.2)
+    lighter = film(network, *scene).colour[..., *WINDOW]
+    torch.testing.assert_close(lighter, (moved + torch.tensor(0.2).tanh()).clamp(max=1), atol=1e-6, rtol=0)
+
+
+def test_the_photographs_features_move_along(scene):
+    """Eq. 7 with i′_p moved by the same flow, and the window of the memory alone."""
+    network, seen = make(), []
+    network.decode.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    memory = []
+    network.decode_middle.register_forward_hook(lambda *step: memory.append(step[2]))
+    made, look = film(network, *scene), network.look(*scene[:2])
+    rows, columns = (slice(s.start // 4, s.stop // 4) for s in WINDOW)
+    att = made.attention.flatten(0, 1)[..., rows, columns]
+    middle = warp(look.middle, made.flow.flatten(0, 1)[..., *WINDOW])
+    expected = memory[0][..., rows, columns] * att + middle * (1 - att)
+    torch.testing.assert_close(seen[0], expected, atol=1e-5, rtol=0)
+    still = look.middle.repeat_interleave(6, dim=0)[..., rows, columns]
+    assert (middle - still).abs().max() > 0.05
+
+
 def test_where_the_lips_lie_as_in_the_photograph_the_film_is_the_photograph(scene):
     photo, example, landmarks = scene
     made = film(make(), photo, example, example[:, None].expand(-1, 3, -1))

@@ -321,9 +321,11 @@ def test_paint_in_a_corner_is_laid_as_if_all_of_the_map_had_been(scale):
     colour, flow = colours(picture(128, 128)), np.roll(dome(), 30, axis=0)
     flow *= np.clip(flow[..., 1:] / 6 - 0.5, 0, 1)
     alpha = flow[..., 1] / 6
-    everywhere = np.maximum(alpha, 1e-7)
-    for how in (None, flow):
-        part, whole = (paster.paste(colour, a, how).astype(int) for a in (alpha, everywhere))
+    dot = np.zeros_like(alpha)
+    dot[60:64, 50:54] = 1
+    for a, how in ((alpha, None), (alpha, flow), (dot, None)):
+        everywhere = np.maximum(a, 1e-7)
+        part, whole = (paster.paste(colour, one, how).astype(int) for one in (a, everywhere))
         assert np.abs(part - whole).max() <= 2, "OpenCV knows 32 places between two pixels"
         assert np.abs(part - whole).mean() < 0.05
         assert (part != image).any()

@@ -27,6 +27,7 @@ Everything is in pixels of the 128 × 128 crop, float32, batched over frames.
 from functools import lru_cache
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -253,8 +254,8 @@ def region(example: Tensor, landmarks: Tensor) -> Tensor:
     reach = (both @ directions.T).amax(dim=1)  # (N, D): how far face and mouth reach in each direction
     inside = (reach[:, None] - along).amin(dim=-1)  # (N, H·W): pixels from the nearest edge, inward
     outer = ((inside + MARGIN + FADE) / FADE).clamp(0, 1)
-    nose = torch.maximum(example[:, 31:36, 1].amax(-1), landmarks[:, 31:36, 1].amax(-1))  # (N,)
-    lip = torch.minimum(example[:, 48:60, 1].amin(-1), landmarks[:, 48:60, 1].amin(-1))
+    both = torch.stack((example, landmarks))[..., 1]  # (2, N, 68)
+    nose, lip = both[..., 31:36].amax(dim=(0, 2)), both[..., 48:60].amin(dim=(0, 2))  # (N,) each
     fade = (0.8 * (lip - nose)).clamp(1.0, NOSE_FADE)
     cells = _cells(landmarks.device)
     below = ((cells[None, :, 1] - nose[:, None]) / fade[:, None]).clamp(0, 1)
@@ -341,8 +342,6 @@ def inner_mouth(landmarks: np.ndarray) -> np.ndarray:
     -------
     float32 ``(T, 128, 128)`` in [0, 1]; zeros where the lips touch.
     """
-    import cv2
-
     fine, shift = 4, 4
     masks = np.zeros((len(landmarks), CROP_SIZE, CROP_SIZE), np.float32)
     for mask, points in zip(masks, np.asarray(landmarks, np.float64)):
@@ -380,16 +379,13 @@ def unlearned_warp(photo: np.ndarray, example: np.ndarray, landmarks: np.ndarray
     InputError
         When the photograph is not a crop or landmarks are not 68 points.
     """
-    size = (CROP_SIZE, CROP_SIZE, 3)
+    size, face = (CROP_SIZE, CROP_SIZE, 3), (N_POINTS, 2)
     if photo.dtype != np.uint8 or photo.shape != size:
         raise InputError("photo", f"{photo.dtype} {photo.shape}", f"uint8 {size}")
-    if example.shape != (N_POINTS, 2) or landmarks.shape[1:] != (N_POINTS, 2):
-        raise InputError(
-            "landmarks", f"{example.shape}, {landmarks.shape}", f"({N_POINTS}, 2), (T, {N_POINTS}, 2)"
-        )
+    if example.shape != face or landmarks.shape[1:] != face:
+        raise InputError("landmarks", f"{example.shape}, {landmarks.shape}", f"{face}, (T, {N_POINTS}, 2)")
     image = torch.tensor(photo).movedim(-1, 0)[None].float()
-    points = torch.from_numpy(np.asarray(landmarks, np.float32))
-    own = torch.from_numpy(np.asarray(example, np.float32))[None]
+    own, points = (torch.from_numpy(np.asarray(p, np.float32)) for p in (example[None], landmarks))
     film = np.empty((len(points), *size), np.uint8)
     shown = inner_mouth(example[None])
     for start in range(0, len(points), 50):

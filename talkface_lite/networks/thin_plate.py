@@ -24,8 +24,9 @@ Three choices are ours:
 Everything is in pixels of the 128 × 128 crop, float32, batched over frames.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -61,6 +62,11 @@ REST = 0.25
 _UNIT = 16.0
 _DIRECTIONS = 16
 _SIZE = tuple((s.stop - s.start) // CELL for s in WINDOW)
+
+
+def _once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Computed once for all; never as tensors of inference mode, which nothing that learns may see later."""
+    return lru_cache(torch.inference_mode(mode=False)(function))
 
 
 class Moved(NamedTuple):
@@ -214,7 +220,7 @@ def thin_plates(held: Tensor, moves: Tensor, places: Tensor) -> Tensor:
     return _bending(places, held) @ weights[:, :, :k] + at @ weights[:, :, k:]
 
 
-@lru_cache
+@_once
 def _holds(k: int, device: torch.device) -> Tensor:
     """Which unknowns each of the two plates has, 1 or 0, ``(2, k + 3)``."""
     holds = torch.ones(2, k + 3)
@@ -269,21 +275,21 @@ def _smooth(t: Tensor) -> Tensor:
     return t * t * (3 - 2 * t)
 
 
-@lru_cache
+@_once
 def _axes(cell: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Middles of the window's cells of so many pixels: y of each row and x of each column."""
     rows, columns = (torch.arange(s.start, s.stop, cell, device=device) + (cell - 1) / 2 for s in WINDOW)
     return rows, columns
 
 
-@lru_cache
+@_once
 def _cells(device: torch.device) -> Tensor:
     """Middles of the cells that plates are computed for, ``(H·W, 2)``, pixels."""
     y, x = torch.meshgrid(*_axes(CELL, device), indexing="ij")
     return torch.stack((x, y), dim=-1).view(-1, 2)
 
 
-@lru_cache
+@_once
 def _directions(device: torch.device) -> tuple[Tensor, Tensor]:
     """Unit vectors from side to side by way of below, ``(D, 2)``, and the cells along each, ``(H·W, D)``."""
     angle = torch.linspace(-0.25, np.pi + 0.25, _DIRECTIONS, device=device)
@@ -333,14 +339,7 @@ def in_the_crop(window: Tensor) -> Tensor:
 def inner_mouth(landmarks: np.ndarray) -> np.ndarray:
     """Between the inner lips: the polygon of points 60 to 67, its edge soft over a pixel.
 
-    Parameters
-    ----------
-    landmarks:
-        ``(T, 68, 2)``, pixels of the crop.
-
-    Returns
-    -------
-    float32 ``(T, 128, 128)`` in [0, 1]; zeros where the lips touch.
+    ``(T, 68, 2)``, pixels of the crop → float32 ``(T, 128, 128)`` in [0, 1]; zeros where the lips touch.
     """
     fine, shift = 4, 4
     masks = np.zeros((len(landmarks), CROP_SIZE, CROP_SIZE), np.float32)

@@ -9,6 +9,7 @@ from small_networks import SMALL_VG_NET
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import MOUTH, lip_opening, normalise
+from talkface_lite.networks import thin_plate
 from talkface_lite.networks.fast import for_inference
 from talkface_lite.networks.layers import count_parameters
 from talkface_lite.networks.thin_plate import WINDOW, displacement, unlike_gap, unrest, warp
@@ -227,6 +228,17 @@ def test_every_parameter_learns_and_points_get_a_gradient(scene):
     still = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert still == []
     assert landmarks.grad.abs().sum() > 0
+
+
+def test_what_is_computed_once_for_films_serves_training_too(scene):
+    """Tensors that inference mode makes cannot be saved for a gradient."""
+    for once in (thin_plate._axes, thin_plate._cells, thin_plate._directions, thin_plate._holds):
+        once.cache_clear()
+    with torch.inference_mode():
+        make()(*scene)
+    landmarks = scene[2][:, 3:].clone().requires_grad_()
+    make().train()(*scene[:2], landmarks)[0].frames.sum().backward()
+    assert landmarks.grad.isfinite().all()
 
 
 def test_under_autocast_the_photograph_keeps_its_levels(scene):

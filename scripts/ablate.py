@@ -28,6 +28,7 @@ from talkface_lite.files import write_json
 from talkface_lite.measuring.ablation import Ablation, shipped_ablation
 from talkface_lite.measuring.evaluation import evaluate
 from talkface_lite.systems import load, part_class
+from talkface_lite.systems.base import System
 from talkface_lite.training import train
 
 TOLD = ("clips", "seed", "split", "still_head")
@@ -36,7 +37,7 @@ TOLD = ("clips", "seed", "split", "still_head")
 
 def comparison_for(arguments: argparse.Namespace) -> Comparison:
     """What is compared, with tiny numbers where these are asked for."""
-    comparison = comparison_of(arguments.system, arguments.part)
+    comparison = comparison_of(arguments.system, arguments.part, arguments.of)
     return tiny_comparison(comparison) if arguments.tiny else comparison
 
 
@@ -51,7 +52,8 @@ def corpora(arguments: argparse.Namespace, names: Sequence[str]) -> list[Path]:
 
 def folder(arguments: argparse.Namespace, variant: str, seed: int) -> Path:
     """Where a run leaves its weights and its result."""
-    runs = arguments.work / f"{arguments.system}_{arguments.part}_ablation"
+    what = filter(None, (arguments.system, arguments.part, arguments.of, "ablation"))
+    runs = arguments.work / "_".join(what)
     return runs / f"{variant}-{seed}".replace(" ", "_")
 
 
@@ -64,22 +66,35 @@ def make(job: tuple[argparse.Namespace, str, int]) -> dict[str, Any]:
     if result.is_file():
         return json.loads(result.read_text())
     comparison, kind = comparison_for(arguments), part_class(arguments.system, arguments.part)
+    values = {"variant": variant, "seed": seed}
+    if variant in comparison.baselines:
+        values |= measured(arguments, comparison, {}, comparison.baselines[variant])
+        write_json(result, values)
+        return values
     stage = comparison.variants[variant].seeded(seed)
     data = open_dataset(corpora(arguments, comparison.train), kind.needs, stage.data)
     torch.manual_seed(seed)
     trained = train(stage.part(kind), data, out, stage.training, resume=True, progress=False)
-    values = {"variant": variant, "seed": seed}
     values |= {name: value for name, value in trained.losses.items() if name == "alpha"}
     values["seconds"] = trained.record["seconds"]
     system = load(arguments.system, weights=trained.weights)
-    for test, source in sources(arguments, comparison).items():
-        clips = read_clips(source, frames=kind.needs.pictures)
-        looks = {"pictures": kind.needs.pictures, "frame_step": comparison.frame_step}
-        report = evaluate(system, clips, **looks, warp=False)
-        row = report["systems"][system.name][comparison.row]
-        values[test] = {metric: row[metric]["median"] for metric in comparison.metrics}
+    values |= measured(arguments, comparison, {system.name: system}, comparison.row)
     write_json(result, values)
     return values
+
+
+def measured(
+    arguments: argparse.Namespace, comparison: Comparison, systems: dict[str, System], row: str
+) -> dict[str, Any]:
+    """One row of the evaluation on each set of clips: of the system, or where there is none a baseline."""
+    found, pictures = {}, part_class(arguments.system, arguments.part).needs.pictures
+    for test, source in sources(arguments, comparison).items():
+        clips = read_clips(source, frames=pictures)
+        looks = {"pictures": pictures, "frame_step": comparison.frame_step}
+        report = evaluate(systems, clips, **looks, warp=not systems)
+        (rows,) = report["systems"].values() if systems else (report["baselines"],)
+        found[test] = {metric: rows[row][metric]["median"] for metric in comparison.metrics}
+    return found
 
 
 def sources(arguments: argparse.Namespace, comparison: Comparison) -> dict[str, Path]:
@@ -95,12 +110,12 @@ def table_of(
     """Everything that the package holds of an ablation."""
     base, stage = next(iter(comparison.variants.items()))
     record = json.loads((folder(arguments, base, comparison.seeds[0]) / "record.json").read_text())
-    told = {}
+    told, of = {}, f" --of {arguments.of}" if arguments.of else ""
     for key, names in (("train", comparison.train), ("test", comparison.tests.values())):
         drawn = {name: {word: CORPORA[name].about()[word] for word in TOLD} for name in names}
         told[key] = drawn if len(drawn) > 1 else next(iter(drawn.values()))
     return {
-        "command": f"python scripts/ablate.py {arguments.system} {arguments.part} --work RUNS",
+        "command": f"python scripts/ablate.py {arguments.system} {arguments.part}{of} --work RUNS",
         **told,
         "steps": stage.training.steps,
         "frames_a_step": record["window"] * stage.training.batch_size,
@@ -123,6 +138,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = Parser(prog="ablate.py", description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("system", metavar="SYSTEM")
     parser.add_argument("part", metavar="PART")
+    parser.add_argument("--of", default="", metavar="WHAT", help="another comparison of it, such as warp")
     parser.add_argument("--work", type=Path, required=True, metavar="RUNS", help="clips and runs go here")
     parser.add_argument("--workers", type=int, default=2, help="runs at a time (default 2)")
     parser.add_argument("--ship", action="store_true", help="write the table and the sheet of pictures")
@@ -139,7 +155,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError("--workers", arguments.workers, "at least 1")
     corpora(arguments, comparison.train)
     sources(arguments, comparison)
-    jobs = [(arguments, variant, seed) for seed in comparison.seeds for variant in comparison.variants]
+    compared = [*comparison.variants, *comparison.baselines]
+    jobs = [(arguments, variant, seed) for seed in comparison.seeds for variant in compared]
     if arguments.workers == 1:
         results = [make(job) for job in jobs]
     else:
@@ -148,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             results = list(pool.map(make, jobs))
     table = table_of(arguments, comparison, results)
     base = next(iter(comparison.variants))
-    names = {name: name for name in comparison.variants}
+    names = {name: name for name in compared}
     print(Ablation(table, results).table(names, base, comparison.metrics, test=next(iter(comparison.tests))))
     if arguments.ship:
         print(write_json(arguments.into / shipped_ablation(comparison.name).name, table))

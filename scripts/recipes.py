@@ -108,6 +108,8 @@ class Comparison:
         Of the evaluation, see :meth:`talkface_lite.systems.base.System.rows`.
     metrics:
         Figure → digits of the table that is printed.
+    baselines:
+        Name in the results → a baseline of the evaluation, measured beside the variants and not trained.
     seeds:
         One training each.
     sheet:
@@ -122,6 +124,7 @@ class Comparison:
     recorded: tuple[str, ...] = ()
     row: str = "from_speech"
     metrics: Mapping[str, int]
+    baselines: Mapping[str, str] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0, 1, 2)
     frame_step: int = 1
     sheet: tuple[str, tuple[str, ...]] | None = None
@@ -168,7 +171,7 @@ AT_NET_RECIPE = Recipe(
 )
 
 VG_NET_FIRST = Stage(
-    config={"discriminator": None, "mouth_weight": 4.0},
+    config={"discriminator": None, "mouth_weight": 4.0, "warp": False},
     training=TrainingSettings(
         steps=2600,
         batch_size=8,
@@ -191,6 +194,20 @@ VG_NET_SECOND = replace(
 )
 """The paper's 16 frames and the regression discriminator. The film is no better for it: the first ships."""
 
+VG_NET_RECIPE = Recipe(
+    stages={"first": VG_NET_FIRST, "second": VG_NET_SECOND},
+    train=("train-a", "train-b", "train-c", "train-d"),
+    held_out={"still": "test-still", "moving": "test-moving"},
+    ships="first",
+    beside={"discriminator": "second"},
+    frame_step=5,
+)
+"""The paper's network."""
+VG_NET_WARP = replace(
+    VG_NET_FIRST.changed(warp=True), data=replace(VG_NET_FIRST.data, landmark_noise=0.3, mouth_light=0.25)
+)
+"""Ours: paints on the moved photograph."""
+
 ABLATED = Stage(
     config={
         "image": (16, 16, 32, 48, 64),
@@ -205,6 +222,8 @@ ABLATED = Stage(
     data=DataSettings(window=8, closed_examples=0.3, mirrored=True),
 )
 """VG-net at half of `lite`'s widths with the paper's pixel loss and nothing else."""
+PAINTED = ABLATED.changed(data={"camera": 1.0, "landmark_noise": 0.3, "mouth_light": 0.25}, mouth_weight=4.0)
+"""The same as VG-net is trained to ship."""
 JUDGE = RegressionDiscriminatorConfig(
     image=(8, 16, 32, 32), features=32, landmark=(32, 32), hidden=32, layers=2, unused_decoder=False
 )
@@ -214,19 +233,13 @@ JUDGE = RegressionDiscriminatorConfig(
 RECIPES: dict[tuple[str, str, str], Recipe] = {
     ("atvg", "at-net", ""): AT_NET_RECIPE,
     ("atvg", "at-net", "no_lstm"): replace(AT_NET_RECIPE, stages={"only": AT_NET.changed(recurrent=False)}),
-    ("atvg", "vg-net", ""): Recipe(
-        stages={"first": VG_NET_FIRST, "second": VG_NET_SECOND},
-        train=("train-a", "train-b", "train-c", "train-d"),
-        held_out={"still": "test-still", "moving": "test-moving"},
-        ships="first",
-        beside={"discriminator": "second"},
-        frame_step=5,
-    ),
+    ("atvg", "vg-net", ""): replace(VG_NET_RECIPE, stages={"only": VG_NET_WARP}, ships="only", beside={}),
+    ("atvg", "vg-net", "paper"): VG_NET_RECIPE,
 }
 """System, part and variant → recipe, in the order in which they are trained."""
 
-ABLATIONS: dict[tuple[str, str], Comparison] = {
-    ("atvg", "vg-net"): Comparison(
+ABLATIONS: dict[tuple[str, str, str], Comparison] = {
+    ("atvg", "vg-net", ""): Comparison(
         name="vg_net",
         variants={
             "dynamic": ABLATED,
@@ -247,7 +260,19 @@ ABLATIONS: dict[tuple[str, str], Comparison] = {
         frame_step=5,
         sheet=("painters", ("dynamic", "mouth weight", "colour weight", "discriminator", "no attention")),
     ),
+    ("atvg", "vg-net", "warp"): Comparison(
+        name="vg_net_warp",
+        variants={"paper": PAINTED, "warp, then paint": PAINTED.changed(warp=True)},
+        train=("train-a",),
+        tests={"test-still": "test-still"},
+        recorded=("grid_s1", "grid"),
+        row="with_truth",
+        metrics={"psnr": 2, "ssim": 4, "mouth_gain": 2},
+        baselines={"warp alone": "warp_with_truth"},
+        frame_step=5,
+    ),
 }
+"""System, part and what is asked → comparison; "" asks what the paper's own pieces are worth."""
 
 
 def recipe_of(system: str, part: str, variant: str = "") -> Recipe:
@@ -267,12 +292,13 @@ def recipe_of(system: str, part: str, variant: str = "") -> Recipe:
     return RECIPES[system, name, variant]
 
 
-def comparison_of(system: str, part: str) -> Comparison:
-    """What the ablation of a part compares; raises as :func:`recipe_of`."""
+def comparison_of(system: str, part: str, what: str = "") -> Comparison:
+    """What an ablation of a part compares; raises as :func:`recipe_of`."""
     name = part_class(system, part).name
-    if (system, name) not in ABLATIONS:
-        raise InputError(f"ablation of {name} of {system}", "none", "a row in ABLATIONS")
-    return ABLATIONS[system, name]
+    if (system, name, what) not in ABLATIONS:
+        told = f"ablation {what} of {name} of {system}".replace("  ", " ")
+        raise InputError(told, "none", "a row in ABLATIONS")
+    return ABLATIONS[system, name, what]
 
 
 # ---- the same with tiny numbers, for a test of the whole chain

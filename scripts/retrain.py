@@ -104,15 +104,25 @@ def steps(work: Path, *, tiny: bool = False, recordings: Path | None = None) -> 
             makes=(made, made.with_suffix(".json")),
             recorded=_of_record(made.name),
         )
-    for (system, part), comparison in ABLATIONS.items():
+    for (system, part, what), comparison in ABLATIONS.items():
         sheet = static / f"{part}-{comparison.sheet[0]}.jpg" if comparison.sheet else None
         table = ablations / shipped_ablation(comparison.name).name
         places = (*to("--into", ablations), *to("--pictures", static))
         alone = ("--workers", "1") if tiny else ()
         yield Step(
-            name=f"{system} {part} ablation",
+            name=" ".join(filter(None, (system, part, what, "ablation"))),
             script="scripts/ablate.py",
-            words=(system, part, "--work", str(work), "--ship", *places, *alone, *more),
+            words=(
+                system,
+                part,
+                *(("--of", what) if what else ()),
+                "--work",
+                str(work),
+                "--ship",
+                *places,
+                *alone,
+                *more,
+            ),
             makes=(table, *filter(None, [sheet])),
             recorded=_of_ablation(comparison.name),
         )
@@ -162,7 +172,7 @@ def _of_ablation(name: str) -> float | None:
     path = shipped_ablation(name)
     if not path.is_file():
         return None
-    return sum(run["seconds"] for run in json.loads(path.read_text())["results"]) / 2
+    return sum(run.get("seconds", 0) for run in json.loads(path.read_text())["results"]) / 2
 
 
 class Log:

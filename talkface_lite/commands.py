@@ -178,7 +178,7 @@ def talk(arguments: argparse.Namespace) -> dict[str, Any]:
     from talkface_lite.media import read_speech, write_video
     from talkface_lite.speech import fit_to_frames
     from talkface_lite.talking.film import pictures
-    from talkface_lite.talking.paste import provenance
+    from talkface_lite.talking.mark import provenance
     from talkface_lite.talking.talker import Portrait, Talker
 
     if arguments.out.suffix.lower() != ".mp4":

@@ -37,8 +37,8 @@ def test_the_whole_chain_runs_and_leaves_all_that_ships(chain):
     work, told = chain
     found = list(retrain.steps(work, tiny=True, recordings=work / "recordings"))
     assert [step.name for step in found] == [
-        "shape basis", "atvg at-net", "atvg at-net no_lstm", "atvg vg-net", "atvg vg-net ablation",
-        "front picture", "identities", "real speech",
+        "shape basis", "atvg at-net", "atvg at-net no_lstm", "atvg vg-net", "atvg vg-net paper",
+        "atvg vg-net ablation", "atvg vg-net warp ablation", "front picture", "identities", "real speech",
     ]  # fmt: skip
     names = {path.relative_to(work / "package").as_posix() for step in found for path in step.makes}
     there = {path.relative_to(work / "package").as_posix() for path in (work / "package").rglob("*.*")}
@@ -58,10 +58,14 @@ def test_what_the_chain_ships_can_be_used(chain):
     )
     assert system.at_net.config.loss == "mouth"
     assert system.vg_net.config.mouth_weight == 4.0
-    assert system.vg_net.discriminator is not None
+    assert system.vg_net.config.vg_net.warp
+    assert system.vg_net.discriminator is None
+    paper = part_class("atvg", "vg-net").load(weights / "atvg_vg_net_lite_paper.safetensors")
+    assert not paper.config.vg_net.warp
+    assert paper.discriminator is not None
     no_lstm = part_class("atvg", "at-net").load(weights / "atvg_at_net_lite_no_lstm.safetensors")
     assert not no_lstm.config.at_net.recurrent
-    record = json.loads((weights / "atvg_vg_net_lite.json").read_text())
+    record = json.loads((weights / "atvg_vg_net_lite_paper.json").read_text())
     assert record["step"] == record["discriminator"]["step"] == 2
     assert record["discriminator"]["start_from"] != ""
     assert record["drawn"]["train"]["train-d"]["seed"] == 4003
@@ -69,6 +73,14 @@ def test_what_the_chain_ships_can_be_used(chain):
     row = record["metrics"]["moving"]["systems"]["atvg"]["with_truth"]
     assert {"psnr", "ssim", "mouth_gain"} <= row.keys()
     assert set(record["all_seconds"]) == {"first", "second", "measuring"}
+
+
+def test_what_an_ablation_measures_beside_its_variants_is_not_trained(chain):
+    held = Ablation.read(chain[0] / "package" / "ablations" / "vg_net_warp.json")
+    assert {run["variant"] for run in held.results} == {"paper", "warp, then paint", "warp alone"}
+    for run in held.results:
+        assert ("seconds" in run) == (run["variant"] != "warp alone")
+    assert len(set(held.values("warp alone", "mouth_gain"))) == 1, "no seed has a hand in it"
 
 
 def test_the_ablation_of_the_chain_can_be_read(chain):
@@ -133,10 +145,10 @@ def test_a_step_that_fails_is_not_done_and_its_time_counts(tmp_path):
 def test_the_list_says_what_is_recorded(capsys, tmp_path):
     retrain.main(["--work", str(tmp_path / "runs"), "--list"])
     lines = capsys.readouterr().out.splitlines()
-    (row,) = [line for line in lines if line.startswith("atvg vg-net  ")]
-    seconds = recorded(("atvg", "vg-net", ""))
+    (row,) = [line for line in lines if line.startswith("atvg vg-net paper  ")]
+    seconds = recorded(("atvg", "vg-net", "paper"))
     known = seconds.get("all_seconds") or {"a": seconds["seconds"], "b": seconds["discriminator"]["seconds"]}
-    assert row.split()[2:5] == ["no", "-", retrain.clock(sum(known.values()))]
+    assert row.split()[3:6] == ["no", "-", retrain.clock(sum(known.values()))]
     assert not (tmp_path / "runs").exists()
 
 

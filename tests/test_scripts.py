@@ -147,7 +147,7 @@ def test_every_weights_file_of_the_package_has_a_recipe_and_every_recipe_its_fil
     ],
 )
 def test_a_record_of_another_run_is_noticed(where, value, said):
-    names = ("atvg", "vg-net", "")
+    names = ("atvg", "vg-net", "paper")
     record = copy.deepcopy(recorded(names))
     place = record
     for key in where[:-1]:
@@ -157,9 +157,9 @@ def test_a_record_of_another_run_is_noticed(where, value, said):
 
 
 def test_the_table_of_ablations_is_what_the_package_holds():
-    for (system, part), comparison in recipes.ABLATIONS.items():
+    for (system, part, _), comparison in recipes.ABLATIONS.items():
         held = Ablation.shipped(comparison.name)
-        assert {run["variant"] for run in held.results} == set(comparison.variants)
+        assert {run["variant"] for run in held.results} == {*comparison.variants, *comparison.baselines}
         assert held.seeds == comparison.seeds
         assert held.about["steps"] == {s.training.steps for s in comparison.variants.values()}.pop()
         (window,) = {s.data.window_of(part_class(system, part).needs) for s in comparison.variants.values()}
@@ -172,7 +172,7 @@ def test_the_table_of_ablations_is_what_the_package_holds():
 
 
 def test_each_variant_changes_one_thing_of_the_base():
-    for (system, part), comparison in recipes.ABLATIONS.items():
+    for (system, part, _), comparison in recipes.ABLATIONS.items():
         kind = part_class(system, part)
         told = [(plain(s.config_of(kind)), plain(s.data)) for s in comparison.variants.values()]
         base = told[0]

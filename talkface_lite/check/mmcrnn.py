@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from talkface_lite.check import Verdict, Wrong, verify
-from talkface_lite.networks.vg_net import RECURRENCES, ConvGRU
+from talkface_lite.networks.conv_gru import ConvGRU
+from talkface_lite.networks.vg_net import RECURRENCES
 
 
 def exercise_1(answer: Callable | None) -> Verdict:

@@ -27,8 +27,9 @@ from talkface_lite.data.features import (
 )
 from talkface_lite.data.loading import InTurns, loaded
 from talkface_lite.data.needs import Batch, DataSettings, Needs
+from talkface_lite.data.points import vary_points
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import MOUTH, lip_opening, mirror
+from talkface_lite.landmarks import lip_opening
 
 Place = tuple[int, int, int]
 """A window: number of the clip, first frame, frame of the example."""
@@ -172,8 +173,7 @@ class Dataset:
         """Windows as :meth:`batches` gives them; ``generators``, one a window, are for what varies them."""
         batch = self.batch(places)
         for i, rng in enumerate(generators):
-            mirror_at_random(batch, i, rng, self.settings)
-            see_otherwise(batch, i, rng, self.settings)
+            vary_points(batch, i, rng, self.settings)
         return batch
 
     def batches(
@@ -253,62 +253,3 @@ class Dataset:
         ]
         for first in range(0, len(places), batch_size):
             yield self.batch(places[first : first + batch_size])
-
-
-def mirror_at_random(batch: Batch, i: int, rng: np.random.Generator, settings: DataSettings) -> None:
-    """Mirror window ``i`` of a batch one time in two, in place, where the settings ask for it."""
-    if not settings.mirrored or rng.random() >= 0.5:
-        return
-    for pictures in (batch.photograph, batch.previous, batch.pictures):
-        if pictures is not None:
-            pictures[i] = pictures[i].flip(-2)
-    for points in (batch.landmarks, batch.example):
-        points[i] = torch.from_numpy(mirror(points[i].numpy()).copy())
-
-
-OPENING_SEEN, WIDTH_SEEN, POINT_SEEN = 0.9, 0.8, 0.35
-"""What detectors differ by in one face, pixels of the crop: the opening of closed lips (half normal), the
-width of the mouth, and each coordinate (normal), standard deviations."""
-POINT_TREMBLES = 0.2
-"""What one detector differs by from frame to frame, pixels."""
-
-
-def see_otherwise(batch: Batch, i: int, rng: np.random.Generator, settings: DataSettings) -> None:
-    """Window ``i`` of a batch, in place, as another face detector would see it."""
-    if not settings.detector:
-        return
-    offset = rng.normal(0, POINT_SEEN, (20, 2))
-    offset[UPPER_INNER, 1] -= (opening := abs(rng.normal(0, OPENING_SEEN)) / 2)
-    offset[LOWER_INNER, 1] += opening
-    offset[:, 0] += rng.normal(0, WIDTH_SEEN) / 2 * ACROSS
-    trembles = rng.normal(0, POINT_TREMBLES, (20, 2))
-    strength = settings.detector
-    batch.landmarks[i, :, MOUTH] += torch.tensor(strength * offset, dtype=torch.float32)
-    batch.example[i, MOUTH] += torch.tensor(strength * (offset + trembles), dtype=torch.float32)
-
-
-UPPER_INNER, LOWER_INNER = [13, 14, 15], [17, 18, 19]
-ACROSS = np.array(
-    [
-        -1,
-        -0.65,
-        -0.27,
-        0,
-        0.27,
-        0.65,
-        1,
-        0.65,
-        0.29,
-        0,
-        -0.29,
-        -0.65,
-        -0.87,
-        -0.29,
-        0,
-        0.29,
-        0.87,
-        0.29,
-        0,
-        -0.29,
-    ]
-)

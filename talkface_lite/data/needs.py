@@ -83,6 +83,17 @@ class DataSettings:
         the windows keep the camera they were taken with.
     mirrored:
         Ours: mirror half of the training windows, left for right.
+    landmark_noise:
+        Ours: standard deviation of what a detector misses a point by, pixels; each coordinate of the example
+        and of each frame by itself. Drawn landmarks are exact, those of photographs are not.
+    lip_gap:
+        Ours: lips that touch are read as apart, as detectors do on people (1 to 3 pixels on small pictures),
+        in each window by a random number of pixels up to this, example and frames alike. Of lips that are
+        apart it adds the less the farther they are, and nothing from twice this on.
+    mouth_light:
+        Ours, 0 to 1: light in the mouth. Of each window, photograph and pictures alike, what is seen between
+        the lips goes towards the colour of the lips, by a random share up to this. Drawn mouths are darker
+        inside than those of a film, where the picture is small and its colours have run.
     streaming:
         "always" streams MFCC and landmarks from disk like the pictures, through a buffer of clips. "never"
         holds them in memory. "auto" streams what would take more than 2 GiB.
@@ -98,6 +109,9 @@ class DataSettings:
     detector: float = 0.0
     camera: float = 0.0
     mirrored: bool = False
+    landmark_noise: float = 0.0
+    lip_gap: float = 0.0
+    mouth_light: float = 0.0
     streaming: Literal["auto", "always", "never"] = "auto"
     workers: int = 0
 
@@ -114,6 +128,11 @@ class DataSettings:
             raise InputError("detector", self.detector, "0 to 2")
         if not 0 <= self.camera <= 2:
             raise InputError("camera", self.camera, "0 to 2")
+        for name in ("landmark_noise", "lip_gap"):
+            if not getattr(self, name) >= 0:
+                raise InputError(name, getattr(self, name), "0 or more")
+        if not 0 <= self.mouth_light <= 1:
+            raise InputError("mouth_light", self.mouth_light, "0 to 1")
         if self.streaming not in ("auto", "always", "never"):
             raise InputError("streaming", repr(self.streaming), "auto, always or never")
         if self.workers < 0:

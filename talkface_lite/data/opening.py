@@ -49,11 +49,12 @@ def open_dataset(
     ------
     InputError
         When the folder is missing, holds no clip, a clip is broken, or has not what is needed; and for a
-        camera where there are no pictures to film.
+        camera, or light in the mouth, where there are no pictures to film.
     """
     needs, settings = needs or Needs(), settings or DataSettings()
-    if settings.camera and not needs.pictures:
-        raise InputError("camera", settings.camera, "0, where no pictures are looked at")
+    for name in ("camera", "mouth_light"):
+        if (strength := getattr(settings, name)) and not needs.pictures:
+            raise InputError(name, strength, "0, where no pictures are looked at")
     if settings.streaming == "always" or (settings.streaming == "auto" and _too_large(source, needs)):
         return StreamedDataset(source, needs, settings)
     if not needs.pictures:

@@ -10,16 +10,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+import cv2
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
-from talkface_lite.clip import Clip
+from talkface_lite.clip import CROP_SIZE, Clip
 from talkface_lite.corpus.camera import Camera
-from talkface_lite.data.dataset import Dataset, Place, mirror_at_random
+from talkface_lite.data.dataset import Dataset, Place
 from talkface_lite.data.features import Features, Folders, digest_of, files_of
 from talkface_lite.data.needs import Batch, DataSettings, Needs
+from talkface_lite.data.points import vary_points
 from talkface_lite.errors import InputError
+from talkface_lite.landmarks import GROUPS, apply_transform, magnify
 from talkface_lite.shards import SUFFIX as SHARD_SUFFIX
 from talkface_lite.shards import picture_places, read_shard
 
@@ -144,6 +147,8 @@ class PictureDataset(Dataset):
 
 def vary_pictures(batch: Batch, i: int, rng: np.random.Generator, settings: DataSettings) -> None:
     """Window ``i`` of a batch, in place: through a camera of its own, and mirrored, each one time in two."""
+    if settings.mouth_light:
+        light_mouth(batch, i, rng.uniform(0, settings.mouth_light))
     single = [batch.photograph] + ([] if batch.previous is None else [batch.previous])
     if settings.camera and rng.random() < 0.5:
         filmed = torch.cat([*(one[i : i + 1] for one in single), batch.pictures[i]]).numpy()
@@ -152,7 +157,38 @@ def vary_pictures(batch: Batch, i: int, rng: np.random.Generator, settings: Data
             one[i] = picture
         shown = batch.mask[i, :, None, None, None]
         batch.pictures[i] = filmed[len(single) :] * shown  # padding stays black
-    mirror_at_random(batch, i, rng, settings)
+    vary_points(batch, i, rng, settings)
+
+
+def light_mouth(batch: Batch, i: int, share: float) -> None:
+    """Window ``i`` of a batch, in place: what is between the lips goes by a share towards the lips' colour.
+
+    Raises
+    ------
+    InputError
+        When the batch has the picture before the window, whose landmarks nobody knows.
+    """
+    if batch.previous is not None:
+        raise InputError("mouth_light", share, "0 where the picture before the window is wanted")
+    photo = batch.photograph[i].numpy()
+    size, example = photo.shape[:2], batch.example[i].numpy()
+    ring, inside = (_polygon(example[GROUPS[lips]], size) for lips in ("outer_lips", "inner_lips"))
+    lips = np.clip(ring - inside, 0, 1)[..., None]
+    colour = (lips * photo).sum(axis=(0, 1)) / max(lips.sum(), 1e-6)
+    pictures = [(batch.photograph[i], batch.example[i]), *zip(batch.pictures[i], batch.landmarks[i])]
+    for picture, points in pictures[: 1 + int(batch.mask[i].sum())]:
+        shown = picture.numpy()
+        mask = share * _polygon(points.numpy()[GROUPS["inner_lips"]], size)[..., None]
+        shown[:] = np.rint(shown + mask * (colour - shown))
+
+
+def _polygon(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Within a closed line (pixels of the 128×128 crop): float32 of a picture's size, its edge soft."""
+    fine, shift, (height, width) = 4, 4, size
+    canvas = np.zeros((fine * height, fine * width), np.uint8)
+    places = apply_transform(points, magnify(fine * height / CROP_SIZE))
+    cv2.fillPoly(canvas, [np.rint(places * 2**shift).astype(np.int32)], 255, cv2.LINE_8, shift)
+    return cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 
 def features_and_places(path: Path, needs: Needs) -> Iterator[tuple[Features, PicturePlace]]:

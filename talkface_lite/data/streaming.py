@@ -17,11 +17,12 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from talkface_lite.clip import Clip
-from talkface_lite.data.dataset import Dataset, mirror_at_random
+from talkface_lite.data.dataset import Dataset
 from talkface_lite.data.features import Features, Folders, files_of
 from talkface_lite.data.loading import StreamError
 from talkface_lite.data.needs import Batch, DataSettings, Needs
 from talkface_lite.data.pictures import vary_pictures
+from talkface_lite.data.points import vary_points
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import lip_opening
 from talkface_lite.shards import SUFFIX as SHARD_SUFFIX
@@ -178,7 +179,7 @@ class ClipStream(IterableDataset):
             shift = self.settings.mfcc_shift * self.mfcc_std * rng.standard_normal(len(self.mfcc_std))
             batch.mfcc.add_(torch.tensor(shift, dtype=torch.float32))
         if held.pictures is None:
-            mirror_at_random(batch, 0, rng, self.settings)
+            vary_points(batch, 0, rng, self.settings)
             return batch
         found = held.pictures[start : start + self.window]
         pictures = np.zeros((1, self.window, *found.shape[1:]), np.uint8)

@@ -157,7 +157,8 @@ def shipped(
             changed = kind.variants.get(variant, {})
             needed = [
                 shipped_weights(name, part.name, size, variant if part.name in changed else "")
-                for part in kind.parts[: kind.required]
+                for number, part in enumerate(kind.parts)
+                if number < kind.required or part.name in changed
             ]
             if all(path.is_file() for path in needed):
                 key = f"{name} {variant}" if variant else name

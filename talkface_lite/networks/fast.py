@@ -116,7 +116,7 @@ class WideBlocks(nn.Module):
     Parameters
     ----------
     blocks:
-        :class:`~talkface_lite.networks.vg_net.ResidualBlock`, without normalisations.
+        :class:`~talkface_lite.networks.layers.ResidualBlock`, without normalisations.
     tile:
         See :data:`~talkface_lite.networks.winograd.TILES`.
     """

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from talkface_lite.networks.winograd import WideConv2d
+
 
 def conv_block(
     n_in: int, n_out: int, *, kernel_size: int = 3, stride: int = 1, padding: int = 1, batch_norm: bool = True
@@ -103,6 +105,37 @@ class Dropout(nn.Dropout):
             return super().forward(x)
         kept = torch.rand_like(x, dtype=torch.float32) >= self.p
         return x * kept / (1 - self.p)
+
+
+class ResidualBlock(nn.Module):
+    """``x + BN(conv(dropout(ReLU(BN(conv(x))))))``, 3×3, without a nonlinearity after the sum."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            WideConv2d(width, width, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            Dropout(dropout),
+            WideConv2d(width, width, bias=False),
+            nn.BatchNorm2d(width),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, width, H, W)`` → the same."""
+        return x + self.layers(x)
+
+
+class Everywhere(nn.Module):
+    """In the place of an attention that is left out: a share of 1 at each place, none of the photograph's."""
+
+    def __init__(self, scale: int = 1) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, C, H, W)`` → ones, ``(N, 1, scale·H, scale·W)``."""
+        return x.new_ones(len(x), 1, self.scale * x.shape[2], self.scale * x.shape[3])
 
 
 def linear_relu(widths: Sequence[int]) -> nn.Sequential:

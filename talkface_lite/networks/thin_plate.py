@@ -1,8 +1,7 @@
 """A photograph moved to other landmarks without a network: thin plates between 68 points (ours).
 
-Bookstein: Principal Warps, IEEE Transactions on Pattern Analysis and Machine Intelligence 11(6), 1989. A thin
-plate that is held at some points and bends as little as it can gives a smooth displacement of every place
-between them:
+{cite}`bookstein1989warps`: a thin plate that is held at some points and bends as little as it can gives a
+smooth displacement of every place between them:
 
 ``d(y) = c + A y + Σ_k w_k U(|y - q_k|)``, ``U(r) = r² log r²``, with ``d(q_k) = p_k - q_k``
 
@@ -25,9 +24,11 @@ Three choices are ours:
 Everything is in pixels of the 128 × 128 crop, float32, batched over frames.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -56,9 +57,16 @@ JAW = slice(4, 13)
 """The points of the jaw that speech moves. Every second of them holds the plates."""
 FIXED = (31, 33, 35)
 """The base of the nose, which stays where the photograph has it."""
+REST = 0.25
+"""δ, how far a mouth moves, root mean square over its points, until half of what is painted shows, pixels."""
 _UNIT = 16.0
 _DIRECTIONS = 16
 _SIZE = tuple((s.stop - s.start) // CELL for s in WINDOW)
+
+
+def _once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Computed once for all; never as tensors of inference mode, which nothing that learns may see later."""
+    return lru_cache(torch.inference_mode(mode=False)(function))
 
 
 class Moved(NamedTuple):
@@ -101,22 +109,72 @@ def displacement(example: Tensor, landmarks: Tensor) -> Moved:
 def below_the_lips(landmarks: Tensor) -> Tensor:
     """0 above the mouth, 1 below it, and from the one inner lip to the other what lies between.
 
-    The lips are lines from corner to corner, 60 to 64 and back. Beside the mouth they go on level, and the
-    passage grows wider with the distance from the corner.
+    Beside the mouth the passage goes on level, and grows wider with the distance from the corner.
 
     ``(N, 68, 2)`` → ``(N, 1, h, w)``, for each pixel of the window.
     """
     rows, columns = _axes(1, landmarks.device)  # (h,), (w,)
-    upper, lower = landmarks[:, 60:65], landmarks[:, [60, 67, 66, 65, 64]]  # (N, 5, 2)
-    middle = (upper + lower) / 2
-    knots, heights = middle[..., 0, None], torch.stack((upper[..., 1], lower[..., 1]), dim=-1)
-    steps = (knots[:, 1:] - knots[:, :-1]).clamp(min=0.5)
-    along = ((columns - knots[:, :-1]) / steps).clamp(0, 1)  # (N, 4, w): how far along each piece
-    lines = heights[:, 0, :, None] + torch.einsum("nkw,nkc->ncw", along, heights[:, 1:] - heights[:, :-1])
-    beside = torch.maximum(knots[:, 0] - columns, columns - knots[:, -1]).clamp(min=0)  # (N, w)
-    half = ((lines[:, 1] - lines[:, 0]) / 2).clamp(min=SEAM) + beside / 2
+    lines = inner_lips(landmarks)  # (N, 2, w)
+    beside = torch.maximum(landmarks[:, 60, :1] - columns, columns - landmarks[:, 64, :1]).clamp(min=0)
+    half = ((lines[:, 1] - lines[:, 0]) / 2).clamp(min=SEAM) + beside / 2  # (N, w)
     share = (rows[:, None] - lines.mean(dim=1)[:, None]) / (2 * half[:, None]) + 0.5  # (N, h, w)
     return share.clamp(0, 1)[:, None]
+
+
+def between_the_lips(landmarks: Tensor) -> Tensor:
+    """1 where the lips are apart, 0 elsewhere, the edge soft over a pixel; zeros where they touch.
+
+    ``(N, 68, 2)`` → ``(N, 1, h, w)``, for each pixel of the window.
+    """
+    return _covered(*inner_lips(landmarks).unbind(1))
+
+
+def _covered(upper: Tensor, lower: Tensor) -> Tensor:
+    """Which share of each pixel's height lies between two lines, ``(N, w)`` each → ``(N, 1, h, w)``."""
+    rows = _axes(1, upper.device)[0][:, None]
+    covered = torch.minimum(rows + 0.5, lower[:, None]) - torch.maximum(rows - 0.5, upper[:, None])
+    return covered.clamp(0, 1)[:, None]
+
+
+def unlike_gap(example: Tensor, landmarks: Tensor) -> Tensor:
+    """Which share of what is seen between the lips the moved photograph cannot have right.
+
+    In each column ``1 - min / max`` of the gaps of photograph and frame. Where lips part, the inside of the
+    photograph's mouth is stretched, or there is none; where they close, it is squeezed into the line where
+    they meet, and that line and a pixel around it are taken for what is between them.
+
+    ``(N, 68, 2)`` twice → ``(N, 1, h, w)`` in [0, 1], for each pixel of the window.
+    """
+    shown, lines = inner_lips(landmarks, example), inner_lips(landmarks)  # (N, 2, w) each
+    gap_p, gap_t = ((both[:, 1] - both[:, 0]).clamp(min=0) for both in (shown, lines))  # (N, w) each
+    share = (gap_p - gap_t).abs() / torch.maximum(gap_p, gap_t).clamp(min=1e-3)
+    half = torch.maximum(gap_t, (gap_p - gap_t).clamp(max=2.0)) / 2  # (N, w)
+    middle = lines.mean(dim=1)
+    return _covered(middle - half, middle + half) * share[:, None, None]
+
+
+def inner_lips(landmarks: Tensor, heights_of: Tensor | None = None) -> Tensor:
+    """The upper and the lower inner lip as lines from corner to corner, and level beside them.
+
+    Parameters
+    ----------
+    landmarks:
+        ``(N, 68, 2)``.
+    heights_of:
+        Other faces, ``(N, 68, 2)``, whose heights are wanted where the same points lie in ``landmarks``.
+
+    Returns
+    -------
+    ``(N, 2, w)``: y in each column of the window.
+    """
+    _, columns = _axes(1, landmarks.device)
+    upper, lower = [60, 61, 62, 63, 64], [60, 67, 66, 65, 64]
+    knots = (landmarks[:, upper, :1] + landmarks[:, lower, :1]) / 2  # (N, 5, 1)
+    tall = landmarks if heights_of is None else heights_of
+    heights = torch.stack((tall[:, upper, 1], tall[:, lower, 1]), dim=-1)  # (N, 5, 2)
+    steps = (knots[:, 1:] - knots[:, :-1]).clamp(min=0.5)
+    along = ((columns - knots[:, :-1]) / steps).clamp(0, 1)  # (N, 4, w): how far along each piece
+    return heights[:, 0, :, None] + (heights[:, 1:] - heights[:, :-1]).mT @ along
 
 
 def control_points(example: Tensor, landmarks: Tensor) -> tuple[Tensor, Tensor]:
@@ -162,7 +220,7 @@ def thin_plates(held: Tensor, moves: Tensor, places: Tensor) -> Tensor:
     return _bending(places, held) @ weights[:, :, :k] + at @ weights[:, :, k:]
 
 
-@lru_cache
+@_once
 def _holds(k: int, device: torch.device) -> Tensor:
     """Which unknowns each of the two plates has, 1 or 0, ``(2, k + 3)``."""
     holds = torch.ones(2, k + 3)
@@ -178,6 +236,18 @@ def _bending(a: Tensor, b: Tensor) -> Tensor:
     return squared * (squared + 1e-12).log()
 
 
+def unrest(example: Tensor, landmarks: Tensor) -> Tensor:
+    """How far the mouth has moved from the photograph, from 0 to 1: ``r² / (r² + δ²)``.
+
+    ``r`` is the root mean square over the mouth's points. Where the lips lie as the photograph has them the
+    photograph is right, and there is nothing to paint. Smooth, so nothing leaps when speech begins.
+
+    ``(N, 68, 2)`` twice → ``(N,)``.
+    """
+    squared = (landmarks - example)[:, MOUTH].square().sum(dim=-1).mean(dim=-1)
+    return squared / (squared + REST**2)
+
+
 def region(example: Tensor, landmarks: Tensor) -> Tensor:
     """Where a mouth and a chin can be, ``(N, 68, 2)`` twice → ``(N, 1, H, W)`` in [0, 1], for each cell.
 
@@ -190,8 +260,8 @@ def region(example: Tensor, landmarks: Tensor) -> Tensor:
     reach = (both @ directions.T).amax(dim=1)  # (N, D): how far face and mouth reach in each direction
     inside = (reach[:, None] - along).amin(dim=-1)  # (N, H·W): pixels from the nearest edge, inward
     outer = ((inside + MARGIN + FADE) / FADE).clamp(0, 1)
-    nose = torch.maximum(example[:, 31:36, 1].amax(-1), landmarks[:, 31:36, 1].amax(-1))  # (N,)
-    lip = torch.minimum(example[:, 48:60, 1].amin(-1), landmarks[:, 48:60, 1].amin(-1))
+    both = torch.stack((example, landmarks))[..., 1]  # (2, N, 68)
+    nose, lip = both[..., 31:36].amax(dim=(0, 2)), both[..., 48:60].amin(dim=(0, 2))  # (N,) each
     fade = (0.8 * (lip - nose)).clamp(1.0, NOSE_FADE)
     cells = _cells(landmarks.device)
     below = ((cells[None, :, 1] - nose[:, None]) / fade[:, None]).clamp(0, 1)
@@ -205,21 +275,21 @@ def _smooth(t: Tensor) -> Tensor:
     return t * t * (3 - 2 * t)
 
 
-@lru_cache
+@_once
 def _axes(cell: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Middles of the window's cells of so many pixels: y of each row and x of each column."""
     rows, columns = (torch.arange(s.start, s.stop, cell, device=device) + (cell - 1) / 2 for s in WINDOW)
     return rows, columns
 
 
-@lru_cache
+@_once
 def _cells(device: torch.device) -> Tensor:
     """Middles of the cells that plates are computed for, ``(H·W, 2)``, pixels."""
     y, x = torch.meshgrid(*_axes(CELL, device), indexing="ij")
     return torch.stack((x, y), dim=-1).view(-1, 2)
 
 
-@lru_cache
+@_once
 def _directions(device: torch.device) -> tuple[Tensor, Tensor]:
     """Unit vectors from side to side by way of below, ``(D, 2)``, and the cells along each, ``(H·W, D)``."""
     angle = torch.linspace(-0.25, np.pi + 0.25, _DIRECTIONS, device=device)
@@ -227,35 +297,50 @@ def _directions(device: torch.device) -> tuple[Tensor, Tensor]:
     return directions, _cells(device) @ directions.T
 
 
-def warp(photo: Tensor, flow: Tensor) -> Tensor:
-    """What the window shows when the photograph is moved: ``(B, C, 128, 128)`` → ``(B·T, C, h, w)``.
+def warp(maps: Tensor, flow: Tensor) -> Tensor:
+    """What the window shows of a photograph that is moved.
 
-    Where nothing is displaced the pixel is the photograph's own, to the last bit. Beyond the edge of the
-    crop its edge goes on.
+    Where nothing is displaced a pixel is the photograph's own, to the last bit. Beyond the edge of the crop
+    its edge goes on.
+
+    Parameters
+    ----------
+    maps:
+        The photograph, or features of it, ``(B, C, side, side)``; 128 is a multiple of the side.
+    flow:
+        ``(B·T, 2, h, w)``, see :class:`Moved`. Of smaller maps each place moves by the mean over its pixels.
+
+    Returns
+    -------
+    Tensor
+        ``(B·T, C, h·side/128, w·side/128)``, float32.
     """
-    y, x = _axes(1, flow.device)
-    half = (CROP_SIZE - 1) / 2
-    grid = torch.stack(((flow[:, 0] + x) / half - 1, (flow[:, 1] + y[:, None]) / half - 1), dim=-1)
-    photo = photo.repeat_interleave(len(flow) // len(photo), dim=0)
-    moved = F.grid_sample(photo, grid.to(photo.dtype), padding_mode="border", align_corners=True)
+    side = maps.shape[-1]
+    factor = CROP_SIZE // side
+    if factor > 1:
+        flow = F.avg_pool2d(flow, factor) / factor
+    rows, columns = (slice(s.start // factor, s.stop // factor) for s in WINDOW)
+    y = torch.arange(rows.start, rows.stop, device=flow.device)[:, None]
+    x = torch.arange(columns.start, columns.stop, device=flow.device)
+    half = (side - 1) / 2
+    grid = torch.stack(((flow[:, 0] + x) / half - 1, (flow[:, 1] + y) / half - 1), dim=-1)
+    each = maps.float()[:, None].expand(-1, len(flow) // len(maps), -1, -1, -1).flatten(0, 1)
+    moved = F.grid_sample(each, grid, padding_mode="border", align_corners=True)
     still = (flow == 0).all(dim=1, keepdim=True)
-    return torch.where(still, photo[..., *WINDOW], moved)
+    return torch.where(still, each[..., rows, columns], moved)
+
+
+def in_the_crop(window: Tensor) -> Tensor:
+    """Maps of the window in a whole crop, zero around it: ``(..., h, w)`` → ``(..., 128, 128)``."""
+    (top, bottom), (left, right) = ((s.start, CROP_SIZE - s.stop) for s in WINDOW)
+    return F.pad(window, (left, right, top, bottom))
 
 
 def inner_mouth(landmarks: np.ndarray) -> np.ndarray:
     """Between the inner lips: the polygon of points 60 to 67, its edge soft over a pixel.
 
-    Parameters
-    ----------
-    landmarks:
-        ``(T, 68, 2)``, pixels of the crop.
-
-    Returns
-    -------
-    float32 ``(T, 128, 128)`` in [0, 1]; zeros where the lips touch.
+    ``(T, 68, 2)``, pixels of the crop → float32 ``(T, 128, 128)`` in [0, 1]; zeros where the lips touch.
     """
-    import cv2
-
     fine, shift = 4, 4
     masks = np.zeros((len(landmarks), CROP_SIZE, CROP_SIZE), np.float32)
     for mask, points in zip(masks, np.asarray(landmarks, np.float64)):
@@ -293,16 +378,13 @@ def unlearned_warp(photo: np.ndarray, example: np.ndarray, landmarks: np.ndarray
     InputError
         When the photograph is not a crop or landmarks are not 68 points.
     """
-    size = (CROP_SIZE, CROP_SIZE, 3)
+    size, face = (CROP_SIZE, CROP_SIZE, 3), (N_POINTS, 2)
     if photo.dtype != np.uint8 or photo.shape != size:
         raise InputError("photo", f"{photo.dtype} {photo.shape}", f"uint8 {size}")
-    if example.shape != (N_POINTS, 2) or landmarks.shape[1:] != (N_POINTS, 2):
-        raise InputError(
-            "landmarks", f"{example.shape}, {landmarks.shape}", f"({N_POINTS}, 2), (T, {N_POINTS}, 2)"
-        )
+    if example.shape != face or landmarks.shape[1:] != face:
+        raise InputError("landmarks", f"{example.shape}, {landmarks.shape}", f"{face}, (T, {N_POINTS}, 2)")
     image = torch.tensor(photo).movedim(-1, 0)[None].float()
-    points = torch.from_numpy(np.asarray(landmarks, np.float32))
-    own = torch.from_numpy(np.asarray(example, np.float32))[None]
+    own, points = (torch.from_numpy(np.asarray(p, np.float32)) for p in (example[None], landmarks))
     film = np.empty((len(points), *size), np.uint8)
     shown = inner_mouth(example[None])
     for start in range(0, len(points), 50):

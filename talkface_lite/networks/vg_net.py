@@ -12,11 +12,31 @@ import torch
 from torch import Tensor, nn
 
 from talkface_lite.errors import InputError
-from talkface_lite.networks.layers import ConvOfStack, Dropout, at_once, conv_block, each_frame, up_block
-from talkface_lite.networks.winograd import WideConv2d
+from talkface_lite.landmarks import denormalise
+from talkface_lite.networks.conv_gru import ConvGRU
+from talkface_lite.networks.layers import (
+    ConvOfStack,
+    Everywhere,
+    ResidualBlock,
+    at_once,
+    conv_block,
+    each_frame,
+    up_block,
+)
+from talkface_lite.networks.thin_plate import (
+    WINDOW,
+    between_the_lips,
+    displacement,
+    in_the_crop,
+    unlike_gap,
+    unrest,
+    warp,
+)
 
 Recurrence = Literal["time", "batch", "off"]
 RECURRENCES: tuple[str, ...] = get_args(Recurrence)
+_GUIDES = 5
+"""Maps that the last layers see: the moved photograph, where lips are apart, where not as far as in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +71,9 @@ class VGNetConfig:
         False leaves Eq. 6 out: ``v′_t`` is the CRNN's output alone.
     pixel_attention:
         False leaves α out: every pixel is painted, none copied from the photograph.
+    warp:
+        Ours: the photograph is moved to the landmarks first, by thin plates, and VG-net paints on that. See
+        :meth:`VGNet.paint_on_moved`.
     """
 
     image: tuple[int, int, int, int, int] = (64, 64, 128, 256, 512)
@@ -64,8 +87,11 @@ class VGNetConfig:
     recurrence: Recurrence = "time"
     landmark_attention: bool = True
     pixel_attention: bool = True
+    warp: bool = False
 
     def __post_init__(self) -> None:
+        if self.warp and not self.pixel_attention:
+            raise InputError("pixel_attention", "off, with a warp", "on: nobody would see what is moved")
         if self.recurrence not in RECURRENCES:
             raise InputError("recurrence", repr(self.recurrence), " or ".join(RECURRENCES))
         if self.decoder[1] != self.image[2]:
@@ -80,7 +106,7 @@ class VGNetConfig:
 
     @classmethod
     def lite(cls, **changes: object) -> Self:
-        """The same structure for a laptop: 2.7 M parameters."""
+        """The same structure for a laptop: 2.7 M parameters, with a warp 1.7 M."""
         widths = {
             "image": (16, 32, 64, 96, 128),
             "landmark": (64, 128),
@@ -90,6 +116,8 @@ class VGNetConfig:
             "decoder": (96, 64, 32, 16),
             "dropout": 0.0,
         }
+        if changes.get("warp"):
+            widths["blocks"] = 3
         return cls(**(widths | changes))
 
     @classmethod
@@ -107,19 +135,23 @@ class Frames(NamedTuple):
     Parameters
     ----------
     frames:
-        ``(B, T, 3, 128, 128)`` in [-1, 1]: ``α·colour + (1 - α)·photo``.
+        ``(B, T, 3, 128, 128)`` in [-1, 1]: ``α·colour + (1 - α)·photo``, the photograph moved by ``flow``.
     alpha:
         ``(B, T, 1, 128, 128)`` in [0, 1]: how far each pixel is painted and not copied.
     colour:
         ``(B, T, 3, 128, 128)`` in [-1, 1]: what is painted.
     attention:
         ``(B, T, 1, 32, 32)`` in [0, 1]: Eq. 6, where the memory speaks and not the photograph.
+    flow:
+        ``(B, T, 2, 128, 128)``, pixels: how far from each pixel, in x and y, it is found in the photograph.
+        Zeros in the paper's way.
     """
 
     frames: Tensor
     alpha: Tensor
     colour: Tensor
     attention: Tensor
+    flow: Tensor
 
 
 class Photograph(NamedTuple):
@@ -135,77 +167,8 @@ class Photograph(NamedTuple):
     """``f_lmark(p_p)`` of Eq. 6, (B, landmark[0], 8, 8)."""
     deep_shape: Tensor
     """``f_lmark(p_p)`` of Eq. 5, (B, landmark[1], 8, 8)."""
-
-
-class ConvGRU(nn.Module):
-    """A gated recurrent unit whose products are 3×3 convolutions of dilation 2.
-
-    ``r, z = σ(W x + U h)``, ``n = tanh(W_n x + r ⊙ U_n h)``, ``h′ = (1 - z) ⊙ n + z ⊙ h``. The input's
-    convolutions are done for all steps at once; only those of the memory walk through time.
-
-    Parameters
-    ----------
-    n_in, n_memory:
-        Channels of the input and of the memory.
-    """
-
-    def __init__(self, n_in: int, n_memory: int) -> None:
-        super().__init__()
-        self.from_input = nn.Conv2d(n_in, 3 * n_memory, kernel_size=3, padding=2, dilation=2)
-        self.from_memory = nn.Conv2d(n_memory, 3 * n_memory, kernel_size=3, padding=2, dilation=2)
-
-    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Input ``(B, T, n_in, H, W)``, state ``(B, n_memory, H, W)`` → memory of each step, the last one."""
-        n_batch, n_steps = x.shape[:2]
-        inputs = self.from_input(x.flatten(0, 1))  # (B, T, n_in, H, W) → (B·T, 3·n_memory, H, W)
-        inputs = inputs.unflatten(0, (n_batch, n_steps))
-        if state is None:
-            state = inputs.new_zeros(n_batch, inputs.shape[2] // 3, *inputs.shape[3:])
-        memory = []
-        for t in range(n_steps):
-            state = self.step(inputs[:, t], state)  # (B, 3·n_memory, H, W) → (B, n_memory, H, W)
-            memory.append(state.movedim(1, -1))
-        return torch.stack(memory, dim=1).movedim(-1, 2), state  # (B, T, n_memory, H, W), channels last
-
-    def step(self, inputs: Tensor, state: Tensor) -> Tensor:
-        """One step: ``W x`` ``(B, 3·n_memory, H, W)``, the memory ``h`` → ``h′``, ``(B, n_memory, H, W)``."""
-        reset_x, update_x, new_x = inputs.chunk(3, dim=1)  # (B, 3·n_memory, H, W) → 3 of (B, n_memory, H, W)
-        reset_h, update_h, new_h = self.from_memory(state).chunk(3, dim=1)  # (B, n_memory, H, W) → 3 of these
-        r = torch.sigmoid(reset_x + reset_h)
-        z = torch.sigmoid(update_x + update_h)
-        n = torch.tanh(new_x + r * new_h)
-        return (1 - z) * n + z * state  # (B, n_memory, H, W)
-
-
-class ResidualBlock(nn.Module):
-    """``x + BN(conv(dropout(ReLU(BN(conv(x))))))``, 3×3, without a nonlinearity after the sum."""
-
-    def __init__(self, width: int, dropout: float) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            WideConv2d(width, width, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-            Dropout(dropout),
-            WideConv2d(width, width, bias=False),
-            nn.BatchNorm2d(width),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, width, H, W)`` → the same."""
-        return x + self.layers(x)
-
-
-class Everywhere(nn.Module):
-    """In the place of an attention that is left out: a share of 1 at each place, none of the photograph's."""
-
-    def __init__(self, scale: int = 1) -> None:
-        super().__init__()
-        self.scale = scale
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(N, C, H, W)`` → ones, ``(N, 1, scale·H, scale·W)``."""
-        return x.new_ones(len(x), 1, self.scale * x.shape[2], self.scale * x.shape[3])
+    points: Tensor
+    """``p_p``, (B, 68, 2), pixels of the crop."""
 
 
 class VGNet(nn.Module):
@@ -272,6 +235,8 @@ class VGNet(nn.Module):
             up_block(d1, d2),  # 16 → 32
         )
         self.decode = nn.Sequential(up_block(d2, d3), up_block(d3, d4))  # 32 → 128
+        if config.warp:
+            self.refine = conv_block(d4 + _GUIDES, d4)
         self.colour = nn.Sequential(nn.Conv2d(d4, 3, kernel_size=7, padding=3), nn.Tanh())
         self.alpha = Everywhere()
         if config.pixel_attention:
@@ -303,7 +268,9 @@ class VGNet(nn.Module):
         """
         middle = self.f_img_middle(photo)  # (B, 3, 128, 128) → (B, i3, 32, 32)
         deep = self.f_img(middle)  # (B, i3, 32, 32) → (B, i5, 8, 8)
-        return Photograph(photo, middle, deep, *self.read(example))
+        return Photograph(
+            photo, middle, deep, *self.read(example), denormalise(example).unflatten(-1, (68, 2))
+        )
 
     def forward(
         self,
@@ -330,8 +297,9 @@ class VGNet(nn.Module):
         """
         seen = photo if isinstance(photo, Photograph) else self.look(photo, example)
         n_batch, n_frames = landmarks.shape[:2]
-        per_photo = (seen.middle, seen.shape, seen.deep_shape)
-        middle, shape_p, deep_p = (each_frame(part, n_frames) for part in per_photo)  # (B, ...) → (B·T, ...)
+        shape_p, deep_p = (
+            each_frame(part, n_frames) for part in (seen.shape, seen.deep_shape)
+        )  # → (B·T, ...)
         shape_t, deep_t = self.read(landmarks.flatten(0, 1))  # (B·T, 136) → (B·T, l1 and l2, 8, 8)
 
         # Eq. 5; the photograph's part has no time
@@ -340,14 +308,73 @@ class VGNet(nn.Module):
         crnn = self.decode_middle(memory.flatten(0, 1))  # (B·T, memory, 8, 8) → (B·T, d2, 32, 32)
         # Eq. 6
         att = self.attention(torch.cat((shape_t, shape_p), dim=1))  # (B·T, l1 + l1, 8, 8) → (B·T, 1, 32, 32)
+        if self.config.warp:
+            return self.paint_on_moved(seen, landmarks, crnn, att), state
         # Eq. 7
+        middle = each_frame(seen.middle, n_frames)  # (B, d2, 32, 32) → (B·T, d2, 32, 32)
         v1 = crnn * att + middle * (1 - att)  # (B·T, d2, 32, 32)
 
         features = self.decode(v1)  # (B·T, d2, 32, 32) → (B·T, d4, 128, 128)
         heads = at_once(features, self.colour, self.alpha)  # → (B·T, 3 and 1, 128, 128)
         colour, alpha, att = (m.unflatten(0, (n_batch, n_frames)) for m in (*heads, att.float()))
         frames = alpha * colour + (1 - alpha) * seen.image[:, None]  # (B, T, 3, 128, 128)
-        return Frames(frames, alpha, colour, att), state
+        unmoved = frames.new_zeros(1).expand(n_batch, n_frames, 2, *frames.shape[3:])
+        return Frames(frames, alpha, colour, att, unmoved), state
+
+    def paint_on_moved(self, seen: Photograph, landmarks: Tensor, crnn: Tensor, att: Tensor) -> Frames:
+        """Eq. 7 and what follows it, on a photograph that has been moved to the landmarks (ours).
+
+        A face that is painted over another leaves it behind: a ghost of the old lip, a chin that stays. So
+        lips and chin are moved as they are, by :mod:`~talkface_lite.networks.thin_plate`, and painted is what
+        no photograph with closed lips can show. ``i′_p`` of Eq. 7 moves along. The last layers are shown the
+        moved photograph and where the frame's lips are apart.
+
+        Colours are told as differences to the moved photograph, so that its light and its lips are in them:
+        a network that has seen drawings alone does not know how dark a mouth is in someone's kitchen.
+
+        Between lips that part there is nothing that could be moved, and where an open mouth closes there is
+        too much: there α begins at 1, or as near to it as the gaps of photograph and frame are unlike, see
+        :func:`~talkface_lite.networks.thin_plate.unlike_gap`. The network adds to that where it likes. Left
+        free it soon finds that next to nothing is wrong with the photograph, and learns no mouth.
+
+        α is zero outside the region where a mouth and a chin can be, so only the window around that is
+        decoded; and it is zero while the lips lie where the photograph has them, see
+        :func:`~talkface_lite.networks.thin_plate.unrest`: in silence the film is the photograph.
+
+        Parameters
+        ----------
+        seen:
+            The photograph.
+        landmarks:
+            ``p_t``, ``(B, T, 136)``.
+        crnn, att:
+            ``(B·T, d2, 32, 32)`` and Eq. 6, ``(B·T, 1, 32, 32)``.
+        """
+        n_batch, n_frames = landmarks.shape[:2]
+        points = denormalise(landmarks.float()).view(-1, 68, 2)  # (B, T, 136) → (B·T, 68, 2)
+        example = each_frame(seen.points, n_frames)
+        flow, region = displacement(example, points)  # (B·T, 2 and 1, h, w)
+        moved = warp(seen.image, flow)  # (B, 3, 128, 128) → (B·T, 3, h, w)
+        middle = warp(seen.middle, flow).to(crnn.dtype)  # (B, d2, 32, 32) → (B·T, d2, h/4, w/4)
+
+        rows, columns = (slice(s.start // 4, s.stop // 4) for s in WINDOW)
+        share = att[..., rows, columns]
+        v1 = crnn[..., rows, columns] * share + middle * (1 - share)  # (B·T, d2, h/4, w/4)
+        features = self.decode(v1)  # (B·T, d2, h/4, w/4) → (B·T, d4, h, w)
+        wrong = unlike_gap(example, points)  # (B·T, 1, h, w)
+        guides = torch.cat((moved, between_the_lips(points), wrong), dim=1).to(
+            features.dtype
+        )  # → (…, 5, h, w)
+        features = self.refine(torch.cat((features, guides), dim=1))  # (B·T, d4, h, w)
+        colour, alpha = at_once(features, self.colour, self.alpha)  # → (B·T, 3 and 1, h, w)
+        colour = (moved + colour).clamp(-1, 1)
+        alpha = (wrong + (1 - wrong) * alpha) * region * unrest(example, points)[:, None, None, None]
+        painted = moved + alpha * (colour - moved)  # (B·T, 3, h, w)
+
+        frames = each_frame(seen.image, n_frames).clone()
+        frames[..., *WINDOW] = painted
+        whole = (frames, in_the_crop(alpha), in_the_crop(colour), att.float(), in_the_crop(flow))
+        return Frames(*(maps.unflatten(0, (n_batch, n_frames)) for maps in whole))
 
     def remember(self, fused: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """The conv-GRU along the axis of the configuration, ``(B, T, fused, 8, 8)`` → memory, last state."""

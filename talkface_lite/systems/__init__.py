@@ -133,7 +133,7 @@ def describe(names: Sequence[str], sizes: Sequence[str] = SIZES) -> dict[str, An
         for size in sizes:
             networks, weights = {}, []
             for variant in ("", *system.variants):
-                changes = system.variants.get(variant, {})
+                changes = system.variants[variant] if variant else system.shipped
                 for part in system.parts:
                     if variant and part.name not in changes:
                         continue

@@ -42,7 +42,7 @@ class Face(NamedTuple):
 
 
 class Painted(NamedTuple):
-    """What a network painted, and where; elsewhere its frames copy the photograph.
+    """What a network painted, and where; elsewhere its frames copy the photograph, moved perhaps.
 
     Parameters
     ----------
@@ -50,10 +50,14 @@ class Painted(NamedTuple):
         float32 ``(n, side, side, 3)`` in [-1, 1].
     alpha:
         float32 ``(n, side, side)`` in [0, 1].
+    flow:
+        float32 ``(n, side, side, 2)``, pixels of these maps: how far from each pixel, in x and y, what is
+        copied lies in the photograph. None: where it is.
     """
 
     colour: np.ndarray
     alpha: np.ndarray
+    flow: np.ndarray | None = None
 
 
 class Stretch(NamedTuple):
@@ -107,6 +111,8 @@ class System(ABC):
     """In the order in which they are trained. All that have weights are loaded."""
     variants: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = MappingProxyType({})
     """Other ways to build it that have weights of their own: variant → part → settings."""
+    shipped: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
+    """Settings, other than a part's defaults, that its weights without a variant have: part → settings."""
     settings_class: ClassVar[type] = NoSettings
     """A frozen dataclass of what can be chosen when it talks: flags of ``talk`` and ``evaluate``."""
     required: ClassVar[int] = 1
@@ -242,7 +248,7 @@ class System(ABC):
     @classmethod
     def build(cls, size: str = "lite", *, variant: str = "") -> Self:
         """With fresh weights: to count, to time, to try."""
-        changes = cls._changes(variant)
+        changes = {**cls.shipped, **cls._changes(variant)}
         return cls({part.name: part.of_size(size, **changes.get(part.name, {})) for part in cls.parts})
 
     @classmethod

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from talkface_lite.errors import InputError
-from talkface_lite.talking.paste import Mark, Paster, crop_canvas
+from talkface_lite.talking.mark import Mark
+from talkface_lite.talking.paste import Paster, crop_canvas
 from talkface_lite.talking.scene import painted_in, talking_scene
 from talkface_lite.talking.talker import Portrait, Talker
 
@@ -66,6 +67,6 @@ def pictures(
     paster = Paster(image, matrix, side=talker.side)
     mark = Mark(*image.shape[:2]) if marked else None
     for made in stretches:
-        for colour, alpha in zip(*painted_in(made)):
-            picture = paster.paste(colour, alpha)
+        for painted in painted_in(made):
+            picture = paster.paste(*painted)
             yield mark(picture) if mark else picture

@@ -1,16 +1,14 @@
-"""The generated face, put back into the photograph it came from; and what says that it is generated.
+"""The generated face, put back into the photograph it came from.
 
 ``frame = α·colour + (1 - α)·photo`` holds at any resolution. So nothing is enlarged but
 what was painted: ``α·colour`` and ``α`` are laid over the photograph's own pixels, and what is copied keeps
 all of the photograph's detail.
 """
 
-import sys
-from pathlib import Path
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from talkface_lite.clip import CROP_SIZE
 from talkface_lite.errors import InputError
@@ -19,9 +17,6 @@ from talkface_lite.landmarks import apply_transform, compose, invert_transform, 
 FEATHER = 8.0
 """Width of the soft border, pixels of the crop. The chin under a closed mouth lies about this far above the
 crop's lower edge, so the face itself is painted in full."""
-
-MARK = "generated"
-"""What stands in the corner of every film."""
 
 _BAND_ROWS = 64
 _FINEST = 4
@@ -65,6 +60,9 @@ class Paster:
     Colour is carried multiplied by α. Where α is 0 the colour was never asked for and can be anything;
     enlarged alone, it would leak into its neighbours.
 
+    Where a system moves the photograph before it paints, the photograph moves here at its own resolution:
+    ``result = photo + m·(⟨α·colour⟩ + (1 - ⟨α⟩)·moved - photo)``.
+
     Parameters
     ----------
     image:
@@ -94,7 +92,7 @@ class Paster:
     def __init__(
         self, image: np.ndarray, matrix: np.ndarray, *, side: int = CROP_SIZE, feather: float = FEATHER
     ) -> None:
-        image, matrix = _check_picture(image), np.asarray(matrix, np.float64)
+        image, matrix = check_picture(image), np.asarray(matrix, np.float64)
         if (
             matrix.shape != (2, 3)
             or not np.isfinite(matrix).all()
@@ -112,9 +110,11 @@ class Paster:
         self._grow = int(np.clip(np.ceil(scale - 1e-6), 1, _FINEST))
         # a face smaller than the map: several samples a pixel and their mean, or it would alias
         self._samples = int(np.clip(np.ceil(1 / scale - 1e-6), 1, _MOST_SAMPLES))
-        self._bands = self._plan(matrix)
+        self._to_map = compose(magnify(side / CROP_SIZE), matrix)
+        grid = np.mgrid[:_BAND_ROWS, : self.mask.shape[1]][::-1]
+        self._grid = np.ascontiguousarray(grid.transpose(1, 2, 0), np.float32)
 
-    def paste(self, colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    def paste(self, colour: np.ndarray, alpha: np.ndarray, flow: np.ndarray | None = None) -> np.ndarray:
         """The photograph with one painted face in it.
 
         Parameters
@@ -123,37 +123,104 @@ class Paster:
             float ``(side, side, 3)`` in [-1, 1]: RGB as it is painted.
         alpha:
             float ``(side, side)`` in [0, 1]: how far each pixel is painted and not copied.
+        flow:
+            float ``(side, side, 2)``: how far from each pixel, in x and y, what is copied lies in the
+            photograph, pixels of the map; None for nowhere.
 
         Returns
         -------
-        uint8 RGB ``(H, W, 3)``, a new array. Where α or the mask is 0 it is the photograph, byte for byte.
+        uint8 RGB ``(H, W, 3)``, a new array. Where the mask is 0, or α and flow, it is the photograph.
 
         Raises
         ------
         InputError
             When a shape or a range is another.
         """
-        layer = _enlarge(_premultiply(colour, alpha, self._side), self._grow)
-        result = self._image.copy()
+        layer, result = _premultiply(colour, alpha, self._side), self._image.copy()
+        touched = (layer[..., 3] > 0).view(np.uint8)
+        if flow is not None:
+            touched |= _moves(flow, self._side)
+            flow = cv2.transform(np.asarray(flow, np.float32), np.linalg.inv(self._to_map[:, :2]))
+        left, top, right, bottom = self._box(touched)
+        if left == right:
+            return result
+        layer = _enlarge(layer[top:bottom, left:right], self._grow)
+        shift = np.array([[1, 0, -left], [0, 1, -top]], np.float64)
+        to_layer = compose(magnify(self._grow), compose(shift, self._to_map))
         # band by band, so that what is needed beside the result stays small for a face of any size
-        for rows, columns, mask, warp in self._bands:
-            height, width = mask.shape
-            size = (width * self._samples, height * self._samples)
-            laid = cv2.warpAffine(
-                layer,
-                warp,
-                size,
-                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                borderMode=cv2.BORDER_REPLICATE,
-            )
-            if self._samples > 1:
-                laid = cv2.resize(laid, (width, height), interpolation=cv2.INTER_AREA)
-            photo = self._image[rows, columns].astype(np.float32)
+        for place, mask in self._bands(left, top, right, bottom):
+            laid = self._laid(layer, to_layer, place)
+            photo = self._image[place].astype(np.float32)
             change = cv2.cvtColor(laid, cv2.COLOR_BGRA2BGR)  # drops α and leaves the order of colours alone
-            change -= _threefold(cv2.extractChannel(laid, 3)) * photo
+            laid_alpha = cv2.extractChannel(laid, 3)
+            change -= _threefold(laid_alpha) * photo
+            if flow is not None:  # photo + (α·colour - α·photo) + (1 - α)·(moved - photo)
+                moved = self._moved(flow, place)
+                moved -= photo
+                moved *= _threefold(1 - laid_alpha)
+                change += moved
             change *= _threefold(mask)
-            result[rows, columns] = cv2.add(change, photo, dtype=cv2.CV_8U)  # rounds, and stops at 0 and 255
+            result[place] = cv2.add(change, photo, dtype=cv2.CV_8U)  # rounds, and stops at 0 and 255
         return result
+
+    def _box(self, touched: np.ndarray) -> tuple[int, int, int, int]:
+        """Columns and rows of the map that hold all that is touched, and what a cubic needs around it."""
+        left, top, width, height = cv2.boundingRect(touched)
+        ends = np.array([left, top, left + width, top + height]) + (np.array([-3, -3, 3, 3]) if width else 0)
+        return tuple(ends.clip(0, self._side).tolist())
+
+    def _bands(
+        self, left: int, top: int, right: int, bottom: int
+    ) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
+        """Places of the photograph that a box of the map reaches, a few rows at a time, and their mask."""
+        ends = np.array([(x, y) for x in (left - 1, right) for y in (top - 1, bottom)], np.float64)
+        ends = apply_transform(ends, invert_transform(self._to_map))
+        begin, end = np.floor(ends.min(axis=0)).astype(int), np.ceil(ends.max(axis=0)).astype(int) + 1
+        first, last = max(self.columns.start, int(begin[0])), min(self.columns.stop, int(end[0]))
+        above, below = max(self.rows.start, int(begin[1])), min(self.rows.stop, int(end[1]))
+        for start in range(above, below, _BAND_ROWS):
+            rows = slice(start, min(start + _BAND_ROWS, below))
+            mask = self.mask[rows.start - self.rows.start : rows.stop - self.rows.start]
+            seen = np.flatnonzero(mask[:, first - self.columns.start : last - self.columns.start].any(axis=0))
+            if len(seen):
+                columns = slice(first + int(seen[0]), first + int(seen[-1]) + 1)
+                offset = self.columns.start
+                yield (rows, columns), mask[:, columns.start - offset : columns.stop - offset]
+
+    def _laid(self, layer: np.ndarray, to_layer: np.ndarray, place: tuple[slice, slice]) -> np.ndarray:
+        """An enlarged map at the photograph's pixels; several samples a pixel where it shrinks."""
+        height, width = (part.stop - part.start for part in place)
+        corner = np.array([[1, 0, place[1].start], [0, 1, place[0].start]], np.float64)
+        laid = cv2.warpAffine(
+            layer,
+            compose(to_layer, compose(corner, magnify(1 / self._samples))),
+            (width * self._samples, height * self._samples),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        if self._samples > 1:
+            laid = cv2.resize(laid, (width, height), interpolation=cv2.INTER_AREA)
+        return laid
+
+    def _moved(self, flow: np.ndarray, place: tuple[slice, slice]) -> np.ndarray:
+        """What the photograph shows at a place when it is moved, float32; the flow in its own pixels."""
+        rows, columns = place
+        corner = np.array([[1, 0, columns.start], [0, 1, rows.start]], np.float64)
+        where = cv2.warpAffine(
+            flow,
+            compose(self._to_map, corner),
+            (columns.stop - columns.start, rows.stop - rows.start),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        # only the part that is looked at: OpenCV takes no larger picture than 32,767 pixels a side
+        reach = int(cv2.norm(flow, cv2.NORM_INF)) + 2
+        above, before = max(rows.start - reach, 0), max(columns.start - reach, 0)
+        where += self._grid[: where.shape[0], : where.shape[1]]
+        where += np.array([columns.start - before, rows.start - above], np.float32)
+        part = self._image[above : rows.stop + reach, before : columns.stop + reach]
+        found = cv2.remap(part, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return found.astype(np.float32)
 
     def _soft_mask(self, matrix: np.ndarray, feather: float) -> np.ndarray:
         height, width = self._image.shape[:2]
@@ -173,109 +240,15 @@ class Paster:
                     mask *= t * t * (3 - 2 * t)
         return mask
 
-    def _plan(self, matrix: np.ndarray) -> list[tuple[slice, slice, np.ndarray, np.ndarray]]:
-        """Of each band: where it lies in the photograph, its mask, its samples' way into the enlarged map."""
-        to_layer = compose(magnify(self._grow * self._side / CROP_SIZE), matrix)
-        bands = []
-        for start in range(0, len(self.mask), _BAND_ROWS):
-            mask = self.mask[start : start + _BAND_ROWS]
-            touched = np.flatnonzero(mask.any(axis=0))
-            if len(touched) == 0:
-                continue
-            left, right = int(touched[0]), int(touched[-1]) + 1
-            top, first = self.rows.start + start, self.columns.start + left
-            place = np.array([[1, 0, first], [0, 1, top]], np.float64)
-            warp = compose(to_layer, compose(place, magnify(1 / self._samples)))
-            rows = slice(top, top + len(mask))
-            bands.append((rows, slice(first, first + right - left), mask[:, left:right], warp))
-        return bands
 
-
-class Mark:
-    """A small text in the lower right corner that says what a picture is.
-
-    Light letters on a dark shade, both half transparent, so that they read on any ground.
-
-    Parameters
-    ----------
-    height, width:
-        Of the pictures, pixels.
-    text:
-        One line. Its letters are 1/22 of the picture's height, less where it is too narrow, but 9 pixels at
-        least; of a text that still does not fit, the beginning stays.
-
-    Attributes
-    ----------
-    rows, columns:
-        Slices: the corner. Nothing outside it changes.
+def check_picture(image: np.ndarray) -> np.ndarray:
+    """The picture as an array.
 
     Raises
     ------
     InputError
-        When there is no text or no picture.
+        When it is not uint8 RGB ``(H, W, 3)``.
     """
-
-    def __init__(self, height: int, width: int, text: str = MARK) -> None:
-        if height < 1 or width < 1:
-            raise InputError("picture", f"{width}x{height} pixels", "at least 1x1")
-        if not text.strip() or not text.isprintable():
-            raise InputError("text", repr(text), "one line of letters")
-        letters, shade = _lettering(text, height, width)
-        letters, shade = letters[:height, :width], shade[:height, :width]
-        rows, columns = letters.shape
-        self.height, self.width = height, width
-        self.rows, self.columns = slice(height - rows, height), slice(width - columns, width)
-        dark, light = 0.7 * shade[..., None], 0.85 * letters[..., None]
-        self._keep = np.repeat((1 - dark) * (1 - light), 3, axis=2)
-        self._add = np.repeat(245 * light, 3, axis=2)
-
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        """A marked copy of a uint8 RGB picture ``(height, width, 3)``."""
-        image = _check_picture(image)
-        if image.shape[:2] != (self.height, self.width):
-            raise InputError("image", f"shape {image.shape}", f"shape ({self.height}, {self.width}, 3)")
-        marked = image.copy()
-        corner = image[self.rows, self.columns] * self._keep + self._add
-        marked[self.rows, self.columns] = np.rint(corner).astype(np.uint8)
-        return marked
-
-
-def mark(image: np.ndarray, text: str = MARK) -> np.ndarray:
-    """A copy of one uint8 RGB picture ``(H, W, 3)`` with :class:`Mark` in its corner."""
-    return Mark(*_check_picture(image).shape[:2], text)(image)
-
-
-def provenance(system: str, photo: str) -> dict[str, str]:
-    """What a film says about itself, for ``write_video``'s ``metadata``.
-
-    MP4 as ffmpeg writes it keeps these keys, and drops others (``software``, ``publisher``, ``license``)
-    without a word. ``keywords`` holds IPTC's name for a picture that is partly generated.
-
-    Parameters
-    ----------
-    system:
-        Name of the system that generated it.
-    photo:
-        Name or file of the photograph; of a file only its name is told, never the folder.
-    """
-    photo, system = _one_line(Path(photo).name), _one_line(system)
-    # by way of sys.modules: the package's front door is above this floor
-    version = sys.modules["talkface_lite"].__version__
-    statement = f"generated by talkface_lite {version}, system {system}; not a recording"
-    return {
-        "title": f"{photo} (generated)",
-        "artist": f"talkface_lite {version}",
-        "comment": statement,
-        "description": f"{statement}. Made from one photograph ({photo}) and sound.",
-        "keywords": "generated, compositeWithTrainedAlgorithmicMedia",
-    }
-
-
-def _one_line(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-def _check_picture(image: np.ndarray) -> np.ndarray:
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise InputError("image", f"{image.dtype} {image.shape}", "a uint8 RGB picture (H, W, 3)")
@@ -316,6 +289,15 @@ def _premultiply(colour: np.ndarray, alpha: np.ndarray, side: int) -> np.ndarray
     return layer
 
 
+def _moves(flow: np.ndarray, side: int) -> np.ndarray:
+    """uint8 ``(side, side)``: where a flow is not zero."""
+    flow, shape = np.asarray(flow), (side, side, 2)
+    if flow.shape != shape or not np.issubdtype(flow.dtype, np.floating) or not np.isfinite(flow).all():
+        raise InputError("flow", f"{flow.dtype} {flow.shape}", f"finite float {shape}")
+    moved = flow != 0
+    return (moved[..., 0] | moved[..., 1]).view(np.uint8)
+
+
 def _enlarge(layer: np.ndarray, factor: int) -> np.ndarray:
     """A map ``(H, W, C)`` at ``factor`` times the size: cubic, and nowhere brighter or darker than around it.
 
@@ -329,24 +311,3 @@ def _enlarge(layer: np.ndarray, factor: int) -> np.ndarray:
     lowest = cv2.resize(cv2.erode(layer, around), size, interpolation=cv2.INTER_NEAREST)
     highest = cv2.resize(cv2.dilate(layer, around), size, interpolation=cv2.INTER_NEAREST)
     return cv2.min(cv2.max(grown, lowest, dst=grown), highest, dst=grown)
-
-
-def _lettering(text: str, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Letters and the shade around them, float32 in [0, 1] and of one shape, with a margin."""
-    size = max(9, round(height / 22))
-    font = ImageFont.load_default(size)
-    if font.getlength(text) > 0.8 * width:
-        size = max(9, int(size * 0.8 * width / font.getlength(text)))
-        font = ImageFont.load_default(size)
-    margin, stroke = max(3, round(0.5 * size)), max(1, round(size / 12))
-    left, top, right, bottom = font.getbbox(text, stroke_width=stroke)
-    canvas = (int(right - left) + 2 * margin, int(bottom - top) + 2 * margin)
-    place = (margin - left, margin - top)
-    planes = []
-    for thick in (0, stroke):
-        plane = Image.new("L", canvas)
-        ImageDraw.Draw(plane).text(place, text, fill=255, font=font, stroke_width=thick)
-        planes.append(np.asarray(plane, np.float32) / 255)
-    letters, shade = planes
-    soft = cv2.GaussianBlur(shade, (0, 0), size / 8, borderType=cv2.BORDER_CONSTANT)
-    return letters, np.clip(np.maximum(shade, 1.5 * soft), 0, 1)

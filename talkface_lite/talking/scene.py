@@ -1,7 +1,7 @@
 """The film that shows how it is made: the photograph that talks, its landmarks, the sound."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
+from itertools import pairwise, repeat
 from types import MappingProxyType
 
 import cv2
@@ -19,8 +19,9 @@ from talkface_lite.landmarks import (
     smooth_curve,
     warp_crop,
 )
-from talkface_lite.systems.base import Stretch
-from talkface_lite.talking.paste import Mark, Paster
+from talkface_lite.systems.base import Painted, Stretch
+from talkface_lite.talking.mark import Mark
+from talkface_lite.talking.paste import Paster
 
 INK = (16, 18, 24)
 PANEL = (27, 30, 39)
@@ -96,9 +97,9 @@ def talking_scene(
     left, right = slice(gap, gap + panel), slice(2 * gap + panel, 2 * gap + 2 * panel)
     n_frames, shown = len(speech) // SAMPLES_PER_FRAME, 0
     for made in stretches:
-        for t, (colour, alpha) in enumerate(zip(*painted_in(made))):
+        for t, painted in enumerate(painted_in(made)):
             shown += 1
-            talking = paster.paste(colour, alpha)
+            talking = paster.paste(*painted)
             canvas[gap : gap + panel, left] = mark(talking) if mark else talking
             if made.landmarks is None:
                 beside = cv2.resize(made.frames[t], (panel, panel), interpolation=cv2.INTER_CUBIC)
@@ -109,8 +110,10 @@ def talking_scene(
             yield canvas.copy()
 
 
-def painted_in(made: Stretch) -> tuple[np.ndarray, np.ndarray]:
-    """Colour and α of some frames; where the system does not tell them apart, everything is painted.
+def painted_in(made: Stretch) -> Iterator[Painted]:
+    """Colour, α and flow of one frame after the other, each without its first axis.
+
+    Where the system does not tell them apart, everything is painted.
 
     Raises
     ------
@@ -119,10 +122,12 @@ def painted_in(made: Stretch) -> tuple[np.ndarray, np.ndarray]:
     """
     if made.frames is None:
         raise InputError("weights that paint", "none", "weights of every part of the system")
-    if made.painted is not None:
-        return made.painted.colour, made.painted.alpha
-    colour = made.frames.astype(np.float32) / 127.5 - 1
-    return colour, np.ones(made.frames.shape[:3], np.float32)
+    painted = made.painted
+    if painted is None:
+        colour = made.frames.astype(np.float32) / 127.5 - 1
+        painted = Painted(colour, np.ones(made.frames.shape[:3], np.float32))
+    flows = repeat(None) if painted.flow is None else painted.flow
+    return map(Painted, painted.colour, painted.alpha, flows)
 
 
 def waveform(speech: np.ndarray, width: int, height: int) -> np.ndarray:

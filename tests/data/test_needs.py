@@ -284,3 +284,56 @@ def test_processes_share_a_streamed_epoch(folder):
     later = next(iter(streamed.batches(2, seed=0, first_step=12, rank=1, ranks=2)))  # 48 windows: epoch 2
     stream = ClipStream(folder, batch_size=2, seed=0, window=5, first_epoch=2, rank=1, ranks=2)
     assert torch.equal(later.landmarks, next(iter(stream)).landmarks)
+
+
+@pytest.mark.parametrize("streaming", ["never", "always"])
+def test_landmarks_are_missed_by_as_much_as_asked(folder, streaming):
+    """Each coordinate by itself, of the example and of each frame."""
+    needs, settings = Needs(window=5), DataSettings(landmark_noise=0.5, streaming=streaming)
+    truth = np.concatenate([clip.landmarks for clip in read_clips(folder)])
+    noisy = open_dataset(folder, needs, settings)
+    missed = {"landmarks": [], "example": []}
+    for batch in islice(noisy.batches(4, seed=0), 6):
+        for name, faces in (("landmarks", batch.landmarks[batch.mask]), ("example", batch.example)):
+            off = faces.numpy()[:, None] - truth  # (N, frames, 68, 2)
+            nearest = np.abs(off).mean((2, 3)).argmin(axis=1)
+            missed[name].append(off[np.arange(len(off)), nearest])
+    for found in missed.values():
+        off = np.concatenate(found)
+        assert off.std() == pytest.approx(0.5, rel=0.05)
+        assert abs(off.mean()) < 0.03
+        assert off.mean(axis=(1, 2)).std() < 0.1, "not the whole face together"
+    again = open_dataset(folder, needs, settings)
+    assert torch.equal(next(noisy.batches(4, seed=0)).landmarks, next(again.batches(4, seed=0)).landmarks)
+
+
+def test_without_noise_the_windows_are_the_same_and_less_than_none_is_refused(folder):
+    plain, noisy = (open_dataset(folder, Needs(), DataSettings(landmark_noise=n)) for n in (0.0, 0.5))
+    for a, b in islice(zip(plain.batches(4, seed=0), noisy.batches(4, seed=0)), 3):
+        assert torch.equal(a.mfcc, b.mfcc)
+        assert torch.equal(a.mask, b.mask)
+    with pytest.raises(InputError, match="landmark_noise: got -1, expected 0 or more"):
+        DataSettings(landmark_noise=-1)
+
+
+def test_lips_that_touch_are_read_apart(folder):
+    """By one number of pixels in a window, example and frames; of wide mouths by nothing."""
+    needs = Needs(window=5)
+    plain, read = (open_dataset(folder, needs, DataSettings(lip_gap=n)) for n in (0.0, 2.0))
+    seen = []
+    for a, b in islice(zip(plain.batches(4, seed=0), read.batches(4, seed=0)), 6):
+        for before, after in ((a.landmarks, b.landmarks), (a.example[:, None], b.example[:, None])):
+            gaps = [p[..., [67, 66, 65], 1] - p[..., [61, 62, 63], 1] for p in (before, after)]
+            more = gaps[1] - gaps[0]
+            assert more.min() >= -1e-4
+            assert more.max() <= 2
+            assert more[gaps[0] >= 4].abs().max() < 1e-4
+            middles = [p[..., [67, 66, 65], :] + p[..., [61, 62, 63], :] for p in (before, after)]
+            torch.testing.assert_close(*middles)
+            rest = [i for i in range(68) if i not in (61, 62, 63, 65, 66, 67)]
+            assert torch.equal(before[..., rest, :], after[..., rest, :])
+        share = (1 - gaps[0] / 4).clamp(0, 1)  # of the examples, the last of the two
+        seen += (more[share > 0.5] / share[share > 0.5]).tolist()
+    assert 0 <= min(seen) < 0.7 < 1.3 < max(seen) <= 2
+    with pytest.raises(InputError, match="lip_gap: got -1, expected 0 or more"):
+        DataSettings(lip_gap=-1)

@@ -13,6 +13,8 @@ from talkface_lite.clip import Clip
 from talkface_lite.corpus.synthesis import draw_clip
 from talkface_lite.data import pictures
 from talkface_lite.data.dataset import Dataset, Features
+from talkface_lite.data.needs import DataSettings, Needs
+from talkface_lite.data.opening import open_dataset
 from talkface_lite.data.pictures import PictureDataset, PicturePlace
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import COLOURS, draw_landmarks, mirror
@@ -310,3 +312,42 @@ def test_bad_arguments(folders):
     features = Features.of(make_clip(0, 3))
     with pytest.raises(InputError, match="window"):
         PictureDataset([(features, PicturePlace(folders / "x", 0, (3, 2, 2, 3)))], window=0)
+
+
+def test_light_in_the_mouth_goes_between_the_lips_alone(tmp_path):
+    """In photograph and pictures of a window by one share, from window to window by another."""
+    clip = draw_clip(3, text="no", still_head=True)
+    clip.save(tmp_path / "a.safetensors")
+    plain, lit = (PictureDataset.from_folder(tmp_path, window=4, mouth_light=n) for n in (0.0, 0.8))
+    shares = []
+    for a, b in islice(zip(plain.batches(4, seed=0), lit.batches(4, seed=0)), 3):
+        assert torch.equal(a.landmarks, b.landmarks)
+        for i in range(4):
+            found = []
+            faces = [(a.photograph[i], b.photograph[i], a.example[i])]
+            faces += list(zip(a.pictures[i], b.pictures[i], a.landmarks[i]))[: int(a.mask[i].sum())]
+            for before, after, points in faces:
+                inside = pictures._polygon(points[60:68].numpy(), (128, 128))
+                off = after.numpy().astype(int) - before.numpy()
+                assert not off[inside == 0].any()
+                if (inside == 1).sum() > 20:
+                    # what was far from the lips' colour went farther: contrast falls by the share
+                    spread = [one.numpy()[inside == 1].astype(float).std(axis=0) for one in (before, after)]
+                    found.append(1 - float((spread[1] / spread[0])[0]))
+            if found:
+                assert np.ptp(found) < 0.05
+                shares.append(np.mean(found))
+    assert len(shares) > 3
+    assert 0 <= min(shares) < 0.3 < max(shares) <= 0.82
+    assert np.ptp(shares) > 0.2
+
+
+def test_light_in_the_mouth_wants_landmarks_of_every_picture(folders):
+    needs = Needs(pictures=True, previous=True)
+    dataset = PictureDataset.from_folder(folders / "files", needs=needs, window=WINDOW, mouth_light=0.5)
+    with pytest.raises(InputError, match="0 where the picture before the window is wanted"):
+        next(dataset.batches(2, seed=0))
+    with pytest.raises(InputError, match=r"mouth_light: got 0\.5, expected 0, where no pictures"):
+        open_dataset(folders / "files", Needs(), DataSettings(mouth_light=0.5))
+    with pytest.raises(InputError, match="mouth_light: got 2, expected 0 to 1"):
+        PictureDataset.from_folder(folders / "files", mouth_light=2)

@@ -256,8 +256,9 @@ def test_columns_stay_apart_where_a_network_knows_nothing_yet(clips):
 def test_the_systems_that_the_package_has_weights_of():
     settings = ATVGnetSettings(paper_decoding=True)
     found = shipped(["atvg"], settings=settings, variants=True)
-    assert list(found) == ["atvg", "atvg no_lstm"]
-    assert [one.at_net.config.at_net.recurrent for one in found.values()] == [True, False]
+    assert list(found) == ["atvg", "atvg no_lstm", "atvg paper"]
+    assert [one.at_net.config.at_net.recurrent for one in found.values()] == [True, False, True]
+    assert [one.vg_net.config.vg_net.warp for one in found.values()] == [True, True, False]
     assert all(one.settings is settings for one in found.values())
     assert list(shipped(["atvg"])) == ["atvg"]
     assert shipped(["atvg"], "full") == {}
@@ -282,7 +283,8 @@ def test_the_mouth_is_its_20_points():
 
 def test_a_variant_without_weights_is_not_among_those_shipped(monkeypatch):
     kind = system_class("atvg")
-    monkeypatch.setattr(kind, "variants", {**kind.variants, "untrained": {"at-net": {"recurrent": False}}})
-    assert list(shipped(["atvg"], variants=True)) == ["atvg", "atvg no_lstm"]
+    untrained = {"a": {"at-net": {"recurrent": False}}, "b": {"vg-net": {"memory": 48}}}
+    monkeypatch.setattr(kind, "variants", {**kind.variants, **untrained})
+    assert list(shipped(["atvg"], variants=True)) == ["atvg", "atvg no_lstm", "atvg paper"]
     assert list(shipped(["atvg"])) == ["atvg"]
     assert shipped(["atvg"], "full") == {}

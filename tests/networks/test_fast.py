@@ -76,6 +76,8 @@ def test_in_float32_the_same_output(network, inputs):
         {"blocks": 0},
         {"recurrence": "off"},
         {"recurrence": "batch"},
+        {"warp": True},
+        {"warp": True, "landmark_attention": False},
     ],
 )
 def test_every_kind_of_network(inputs, changes):
@@ -85,9 +87,10 @@ def test_every_kind_of_network(inputs, changes):
         torch.testing.assert_close(b, a, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("warp", [False, True])
 @pytest.mark.parametrize("size", ["lite", "full"])
-def test_both_sizes(size, inputs):
-    network = make(VGNetConfig.of_size(size), contrast=0.01)
+def test_both_sizes(size, warp, inputs):
+    network = make(VGNetConfig.of_size(size, warp=warp), contrast=0.01)
     photo, example, landmarks = (part[:1] for part in inputs)
     expected, _ = film(network, photo, example, landmarks)
     assert expected.colour.std() > 0.1

@@ -91,6 +91,18 @@ def test_the_points_of_the_photograph_come_to_the_points_of_the_frame(faces):
     assert (closed[0, 57] - wide[0, 57]).abs().max() > 3
 
 
+def test_smaller_maps_move_by_the_mean_over_their_pixels(faces):
+    """A map that holds the place of each of its cells tells where it was taken from."""
+    closed, points = faces
+    flow = displacement(closed, points[-3:]).flow
+    places = 4 * torch.arange(32.0) + 1.5  # middles of its cells, pixels
+    maps = torch.stack((places.expand(32, 32), places[:, None].expand(32, 32)))[None]
+    rows, columns = (slice(s.start // 4, s.stop // 4) for s in WINDOW)
+    expected = maps[..., rows, columns] + torch.nn.functional.avg_pool2d(flow, 4)
+    torch.testing.assert_close(warp(maps, flow), expected.clamp(max=125.5), atol=1e-3, rtol=0)
+    assert flow.abs().max() > 2
+
+
 def test_nothing_moves_outside_the_region(clip, faces):
     closed, points = faces
     moved = displacement(closed, points)

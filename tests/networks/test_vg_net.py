@@ -6,8 +6,9 @@ from small_networks import SMALL_VG_NET
 from torch.nn import functional as F
 
 from talkface_lite.errors import InputError
+from talkface_lite.networks.conv_gru import ConvGRU
 from talkface_lite.networks.layers import count_parameters
-from talkface_lite.networks.vg_net import ConvGRU, VGNet, VGNetConfig
+from talkface_lite.networks.vg_net import VGNet, VGNetConfig
 
 torch.set_num_threads(1)
 

@@ -158,17 +158,20 @@ def test_a_system_can_do_without_its_later_parts(files, clip):
         system.rows(clip, 0, rng(), pictures=True)
 
 
-@pytest.mark.parametrize("variant", ["", "no_lstm"])
+@pytest.mark.parametrize("variant", ["", "no_lstm", "paper"])
 def test_a_variant_changes_the_parts_that_it_names(variant):
     system = load("atvg", variant=variant)
-    assert system.at_net.config.at_net.recurrent is (variant == "")
-    expected = ATNetPart.load(shipped_weights("atvg", "at-net", "lite", variant))
+    assert system.at_net.config.at_net.recurrent is (variant != "no_lstm")
+    assert system.vg_net.config.vg_net.warp is (variant != "paper")
+    of_at_net = "no_lstm" if variant == "no_lstm" else ""
+    expected = ATNetPart.load(shipped_weights("atvg", "at-net", "lite", of_at_net))
     assert torch.equal(system.at_net.at_net.phi_lmark.weight, expected.at_net.phi_lmark.weight)
     assert system.has("vg-net")
     with torch.device("meta"):
         built = ATVGnet.build("full", variant=variant)
-    assert built.at_net.config.at_net == replace(ATNetConfig.full(), recurrent=variant == "")
-    assert built.vg_net.parameter_counts() == {"vg_net": 58_355_781, "discriminator": 21_491_473}
+    assert built.at_net.config.at_net == replace(ATNetConfig.full(), recurrent=variant != "no_lstm")
+    vg_net = 58_355_781 if variant == "paper" else 58_366_501
+    assert built.vg_net.parameter_counts() == {"vg_net": vg_net, "discriminator": 21_491_473}
 
 
 def test_to_a_device_is_to_evaluation_mode_too():
@@ -198,7 +201,7 @@ def test_the_film_is_that_of_the_two_halves(parts, clip, paper_decoding):
     assert (frames != parts["vg-net"].generate(face.picture, face.landmarks, other)).any()
     photo = face.picture / 127.5 - 1
     for made in stretches:
-        colour, alpha = made.painted
+        colour, alpha, _ = made.painted
         assert colour.dtype == alpha.dtype == np.float32
         assert colour.shape == (*made.frames.shape[:3], 3)
         mixed = alpha[..., None] * colour + (1 - alpha[..., None]) * photo
@@ -289,8 +292,10 @@ def test_describe_counts_without_building():
     assert about["atvg"]["full"]["networks"] == {
         "at_net": 30_071_750,
         "at_net_no_lstm": 27_833_862,
-        "vg_net": 58_355_781,
+        "vg_net": 58_366_501,  # the paper's, and one convolution that sees the moved photograph
         "discriminator": 21_491_473,
+        "vg_net_paper": 58_355_781,
+        "discriminator_paper": 21_491_473,
     }
     lite = about["atvg"]["lite"]["networks"]
     assert lite["at_net"] + lite["vg_net"] < 4_000_000
@@ -300,7 +305,9 @@ def test_describe_counts_without_building():
         ("at-net", ""),
         ("vg-net", ""),
         ("at-net", "no_lstm"),
+        ("vg-net", "paper"),
     }
+    assert sum(one["bytes"] for one in found if one["part"] == "vg-net") < 10e6
     for one in found:
         path = shipped_weights("atvg", one["part"], "lite", one["variant"])
         assert (one["file"], one["bytes"]) == (path.name, path.stat().st_size)

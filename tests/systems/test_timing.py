@@ -70,14 +70,17 @@ def test_vg_net_three_ways(filming):
 
 def test_operations_of_vg_net_counted_by_hand(filming):
     """Two for each weight at each place, once a film and once a frame."""
-    c = VGNetConfig.lite()
+    c = VGNetConfig.lite(warp=True)  # which ships: it decodes 56×112 pixels, and sees 5 more maps at the end
     (i1, i2, i3, i4, i5), (l1, l2), (a1, a2), (d1, d2, d3, d4) = c.image, c.landmark, c.attention, c.decoder
     shape = 136 * 64 + 9 * (1 * l1) * 64  # a weight of a transposed convolution works at each place before it
     frame = shape + 9 * (l1 * l2 * 64 + l2 * c.fused * 64 + 3 * c.memory * (c.fused + c.memory) * 64)
     frame += 9 * (2 * c.blocks * c.memory**2 * 64 + c.memory * d1 * 64 + d1 * d2 * 256)
     frame += 9 * (l1 * a1 * 64 + a1 * a2 * 256 + a2 * 1024)
     frame += 9 * (l1 * a1 + i5 * c.fused) * 64  # the halves of Eqs. 6 and 5 that know only the photograph
-    frame += 9 * (d2 * d3 * 1024 + d3 * d4 * 4096) + 49 * d4 * 4 * 128**2
+    pixels = 56 * 112
+    frame += 9 * (d2 * d3 * pixels / 16 + d3 * d4 * pixels / 4 + (d4 + 5) * d4 * pixels)
+    frame += 64 * d4 * 4 * pixels  # 7×7 from block to block of 2×2 pixels
+    frame += 2 * 2 * 36 * pixels / 4  # two plates of 33 points, a cell each four pixels
     once = 49 * 3 * i1 * 128**2 + 9 * (i1 * i2 * 64**2 + i2 * i3 * 32**2 + i3 * i4 * 16**2 + i4 * i5 * 64)
     once += shape + 9 * l1 * l2 * 64
     per_frame = filming.operations / filming.frames

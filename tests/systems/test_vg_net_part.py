@@ -157,7 +157,7 @@ def test_build_and_describe():
     assert lite.parameter_counts().keys() == {"vg_net"}
     assert (lite.config.vg_net.recurrence, lite.config.base_weight) == ("batch", 0.0)
     about = describe(["atvg"], ["full"])["atvg"]["full"]["networks"]
-    assert (about["vg_net"], about["discriminator"]) == (58_355_781, 21_491_473)
+    assert (about["vg_net_paper"], about["discriminator_paper"]) == (58_355_781, 21_491_473)
     with pytest.raises(InputError, match="system"):
         build_part("latent")
     with pytest.raises(InputError, match="lite or full"):

@@ -201,12 +201,18 @@ def test_every_view_is_marked(talker, portrait, speech, view):
 
 def test_what_is_painted_where_a_system_tells_or_does_not():
     frames = rng().integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
-    colour, alpha = painted_in(Stretch(frames))
-    np.testing.assert_allclose((colour + 1) * 127.5, frames, atol=1e-4)
+    colour, alpha, flows = zip(*painted_in(Stretch(frames)))
+    np.testing.assert_allclose((np.stack(colour) + 1) * 127.5, frames, atol=1e-4)
     assert np.abs(colour).max() <= 1
     np.testing.assert_array_equal(alpha, np.ones((2, 4, 4), np.float32))
+    assert flows == (None, None)
     told = Painted(np.zeros((2, 4, 4, 3), np.float32), np.full((2, 4, 4), 0.5, np.float32))
-    assert painted_in(Stretch(frames, None, told)) == told
+    for flow in (None, rng().normal(size=(2, 4, 4, 2))):
+        first, second = painted_in(Stretch(frames, None, told._replace(flow=flow)))
+        for n, one in enumerate((first, second)):
+            np.testing.assert_array_equal(one.colour, told.colour[n])
+            np.testing.assert_array_equal(one.alpha, told.alpha[n])
+            assert one.flow is None if flow is None else (one.flow == flow[n]).all()
     with pytest.raises(InputError, match="weights that paint"):
         painted_in(Stretch(None, np.zeros((2, 68, 2), np.float32)))
 

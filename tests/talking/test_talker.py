@@ -111,7 +111,7 @@ def test_a_film_in_stretches_is_the_clip(filming, portrait, speech):
     np.testing.assert_array_equal(np.concatenate([made.frames for made in stretches]), clip.frames)
     np.testing.assert_array_equal(np.concatenate([made.landmarks for made in stretches]), clip.landmarks)
     made = stretches[0]
-    colour, alpha = made.painted
+    colour, alpha, _ = made.painted
     assert colour.shape == (6, 128, 128, 3)
     assert alpha.shape == (6, 128, 128)
     photo = portrait.crop() / 127.5 - 1

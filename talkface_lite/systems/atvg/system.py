@@ -51,8 +51,9 @@ class ATVGnet(System):
     name: ClassVar[str] = "atvg"
     parts: ClassVar[tuple[type[Part], ...]] = (ATNetPart, VGNetPart)
     variants: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = MappingProxyType(
-        {"no_lstm": {"at-net": {"recurrent": False}}}
+        {"no_lstm": {"at-net": {"recurrent": False}}, "paper": {"vg-net": {"warp": False}}}
     )
+    shipped: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({"vg-net": {"warp": True}})
     settings_class: ClassVar[type] = ATVGnetSettings
 
     @property
@@ -107,10 +108,13 @@ class ATVGnet(System):
             return
         for made in self.paint(face.picture, face.landmarks, landmarks):
             n = made.frames.shape[1]
-            colour, alpha = (maps[0].float().cpu().numpy() for maps in (made.colour, made.alpha))
-            painted = Painted(np.ascontiguousarray(colour.transpose(0, 2, 3, 1)), alpha[:, 0])
-            yield Stretch(to_pictures(made.frames[0]), landmarks[at : at + n], painted)
+            yield Stretch(to_pictures(made.frames[0]), landmarks[at : at + n], self._painted(made))
             at += n
+
+    def _painted(self, made: Frames) -> Painted:
+        colour, alpha, flow = (maps[0].movedim(1, -1) for maps in (made.colour, made.alpha, made.flow))
+        parts = [colour, alpha[..., 0], *([flow] if self.vg_net.config.vg_net.warp else [])]
+        return Painted(*(np.ascontiguousarray(part.float().cpu().numpy()) for part in parts))
 
     def rows(self, clip: Clip, shown: int, rng: np.random.Generator, *, pictures: bool) -> dict[str, Shown]:
         """What the two halves make of a clip, together and apart.

@@ -65,6 +65,12 @@ class FrameByFrame(VGNet):
     ) -> tuple[Frames, Tensor]:
         """As for :class:`~talkface_lite.networks.vg_net.VGNet`."""
         seen = photo if isinstance(photo, Photograph) else self.look(photo, example)
+        if self.config.warp:  # no released code has it: the same, with nothing done at once
+            steps = []
+            for points in landmarks.split(1, dim=1):
+                frame, state = super().forward(seen, None, points, state)
+                steps.append(frame)
+            return Frames(*(torch.cat(part, dim=1) for part in zip(*steps))), state
         if state is None:
             state = seen.image.new_zeros(len(landmarks), self.config.memory, 8, 8)
         made = []
@@ -82,7 +88,8 @@ class FrameByFrame(VGNet):
         middle = self.decode_middle(state) * attention + seen.middle * (1 - attention)
         features = self.decode(middle)
         colour, alpha = self.colour(features), self.alpha(features)
-        return Frames(colour * alpha + seen.image * (1 - alpha), alpha, colour, attention), state
+        frame = colour * alpha + seen.image * (1 - alpha)
+        return Frames(frame, alpha, colour, attention, torch.zeros_like(frame[:, :2])), state
 
 
 def filming(wanted: Workload.Wanted, *, n_frames: int = CHUNK_FRAMES) -> Workload:

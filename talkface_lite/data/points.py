@@ -1,0 +1,67 @@
+"""How the points of a training window are varied: mirrored, and as another face detector would see them."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from talkface_lite.data.needs import Batch, DataSettings
+from talkface_lite.landmarks import MOUTH, mirror
+
+OPENING_SEEN, WIDTH_SEEN, POINT_SEEN = 0.9, 0.8, 0.35
+"""What detectors differ by in one face, pixels of the crop: the opening of closed lips (half normal), the
+width of the mouth, and each coordinate (normal), standard deviations."""
+POINT_TREMBLES = 0.2
+"""What one detector differs by from frame to frame, pixels."""
+
+
+# fmt: off
+UPPER_INNER, LOWER_INNER = [13, 14, 15], [17, 18, 19]
+ACROSS = np.array([
+    -1, -0.65, -0.27, 0, 0.27, 0.65, 1, 0.65, 0.29, 0, -0.29, -0.65, -0.87, -0.29, 0, 0.29, 0.87, 0.29, 0, -0.29,
+])
+# fmt: on
+"""Of the 20 mouth points: the inner lips, and where each lies between the corners, -1 to 1."""
+
+
+def vary_points(batch: Batch, i: int, rng: np.random.Generator, settings: DataSettings) -> None:
+    """Window ``i`` of a batch, in place: mirrored one time in two, its points as another detector sees them."""
+    if settings.mirrored and rng.random() < 0.5:
+        _mirror(batch, i)
+    if settings.lip_gap:
+        read = rng.uniform(0, settings.lip_gap)
+        for points in (batch.landmarks, batch.example):
+            _read_apart(points[i], read, 2 * settings.lip_gap)
+    if settings.landmark_noise:
+        for points in (batch.landmarks, batch.example):
+            missed = settings.landmark_noise * rng.standard_normal(points[i].shape)
+            points[i] += torch.from_numpy(missed.astype(np.float32))
+    if settings.detector:
+        _see_otherwise(batch, i, rng, settings.detector)
+
+
+def _read_apart(points: Tensor, gap: float, apart: float) -> None:
+    """Inner lips ``(..., 68, 2)``, in place, farther apart by ``gap``; by less where they are apart."""
+    upper, lower = [61, 62, 63], [67, 66, 65]
+    real = points[..., lower, 1] - points[..., upper, 1]
+    more = gap * (1 - real / apart).clamp(0, 1) / 2
+    points[..., upper, 1] -= more
+    points[..., lower, 1] += more
+
+
+def _mirror(batch: Batch, i: int) -> None:
+    for pictures in (batch.photograph, batch.previous, batch.pictures):
+        if pictures is not None:
+            pictures[i] = pictures[i].flip(-2)
+    for points in (batch.landmarks, batch.example):
+        points[i] = torch.from_numpy(mirror(points[i].numpy()).copy())
+
+
+def _see_otherwise(batch: Batch, i: int, rng: np.random.Generator, strength: float) -> None:
+    """Window ``i`` of a batch, in place, as another face detector would see the mouth."""
+    offset = rng.normal(0, POINT_SEEN, (20, 2))
+    offset[UPPER_INNER, 1] -= (opening := abs(rng.normal(0, OPENING_SEEN)) / 2)
+    offset[LOWER_INNER, 1] += opening
+    offset[:, 0] += rng.normal(0, WIDTH_SEEN) / 2 * ACROSS
+    trembles = rng.normal(0, POINT_TREMBLES, (20, 2))
+    batch.landmarks[i, :, MOUTH] += torch.tensor(strength * offset, dtype=torch.float32)
+    batch.example[i, MOUTH] += torch.tensor(strength * (offset + trembles), dtype=torch.float32)

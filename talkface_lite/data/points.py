@@ -14,17 +14,14 @@ POINT_TREMBLES = 0.2
 """What one detector differs by from frame to frame, pixels."""
 
 
-# fmt: off
 UPPER_INNER, LOWER_INNER = [13, 14, 15], [17, 18, 19]
-ACROSS = np.array([
-    -1, -0.65, -0.27, 0, 0.27, 0.65, 1, 0.65, 0.29, 0, -0.29, -0.65, -0.87, -0.29, 0, 0.29, 0.87, 0.29, 0, -0.29,
-])
-# fmt: on
+_OUTER, _INNER = (-1, -0.65, -0.27, 0, 0.27, 0.65, 1, 0.65, 0.29, 0, -0.29, -0.65), (-0.87, -0.29, 0, 0.29)
+ACROSS = np.array([*_OUTER, *_INNER, 0.87, 0.29, 0, -0.29])
 """Of the 20 mouth points: the inner lips, and where each lies between the corners, -1 to 1."""
 
 
 def vary_points(batch: Batch, i: int, rng: np.random.Generator, settings: DataSettings) -> None:
-    """Window ``i`` of a batch, in place: mirrored one time in two, its points as another detector sees them."""
+    """Window ``i`` of a batch, in place: perhaps mirrored, its points as another detector sees them."""
     if settings.mirrored and rng.random() < 0.5:
         _mirror(batch, i)
     if settings.lip_gap:

@@ -173,6 +173,8 @@ class ClipStream(IterableDataset):
         shown = int(rng.integers(len(held.features)))
         if self.settings.closed_examples and rng.random() < self.settings.closed_examples:
             shown = int(lip_opening(held.features.landmarks).argmin())
+        if self.settings.rest_examples and rng.random() < self.settings.rest_examples:
+            shown = int(rng.integers(held.features.frames_before_speech()))
         dataset = Dataset([held.features], needs=self.needs, settings=self.settings)
         batch = dataset.batch([(0, start, shown)])
         if self.settings.mfcc_shift:

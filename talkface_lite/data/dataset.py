@@ -15,7 +15,6 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from talkface_lite.clip import Clip
 from talkface_lite.data.features import (
@@ -257,23 +256,10 @@ def vary_points(batch: Batch, i: int, rng: np.random.Generator, settings: DataSe
     """Window ``i`` of a batch, in place: mirrored one time in two, and its landmarks missed by a little."""
     if settings.mirrored and rng.random() < 0.5:
         _mirror(batch, i)
-    if settings.lip_gap:
-        read = rng.uniform(0, settings.lip_gap)
-        for points in (batch.landmarks, batch.example):
-            _read_apart(points[i], read, 2 * settings.lip_gap)
     if settings.landmark_noise:
         for points in (batch.landmarks, batch.example):
             missed = settings.landmark_noise * rng.standard_normal(points[i].shape)
             points[i] += torch.from_numpy(missed.astype(np.float32))
-
-
-def _read_apart(points: Tensor, gap: float, apart: float) -> None:
-    """Inner lips ``(..., 68, 2)``, in place, farther apart by ``gap``; by less where they are apart."""
-    upper, lower = [61, 62, 63], [67, 66, 65]
-    real = points[..., lower, 1] - points[..., upper, 1]
-    more = gap * (1 - real / apart).clamp(0, 1) / 2
-    points[..., upper, 1] -= more
-    points[..., lower, 1] += more
 
 
 def _mirror(batch: Batch, i: int) -> None:

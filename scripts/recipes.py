@@ -196,7 +196,7 @@ VG_NET_RECIPE = Recipe(
 )
 """The paper's network."""
 VG_NET_WARP = replace(
-    VG_NET_FIRST.changed(warp=True), data=replace(VG_NET_FIRST.data, landmark_noise=0.3, mouth_light=0.25)
+    VG_NET_FIRST.changed(warp=True), data=replace(VG_NET_FIRST.data, landmark_noise=0.3, mouth_light=0.45)
 )
 """Ours: paints on the moved photograph."""
 
@@ -214,7 +214,7 @@ ABLATED = Stage(
     data=DataSettings(window=8, closed_examples=0.3, mirrored=True),
 )
 """VG-net at half of `lite`'s widths with the paper's pixel loss and nothing else."""
-PAINTED = ABLATED.changed(data={"camera": 1.0, "landmark_noise": 0.3, "mouth_light": 0.25}, mouth_weight=4.0)
+PAINTED = ABLATED.changed(data={"camera": 1.0, "landmark_noise": 0.3, "mouth_light": 0.45}, mouth_weight=4.0)
 """The same as VG-net is trained to ship."""
 JUDGE = RegressionDiscriminatorConfig(
     image=(8, 16, 32, 32), features=32, landmark=(32, 32), hidden=32, layers=2, unused_decoder=False

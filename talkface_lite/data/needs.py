@@ -86,10 +86,6 @@ class DataSettings:
     landmark_noise:
         Ours: standard deviation of what a detector misses a point by, pixels; each coordinate of the example
         and of each frame by itself. Drawn landmarks are exact, those of photographs are not.
-    lip_gap:
-        Ours: lips that touch are read as apart, as detectors do on people (1 to 3 pixels on small pictures),
-        in each window by a random number of pixels up to this, example and frames alike. Of lips that are
-        apart it adds the less the farther they are, and nothing from twice this on.
     mouth_light:
         Ours, 0 to 1: light in the mouth. Of each window, photograph and pictures alike, what is seen between
         the lips goes towards the colour of the lips, by a random share up to this. Drawn mouths are darker
@@ -110,7 +106,6 @@ class DataSettings:
     camera: float = 0.0
     mirrored: bool = False
     landmark_noise: float = 0.0
-    lip_gap: float = 0.0
     mouth_light: float = 0.0
     streaming: Literal["auto", "always", "never"] = "auto"
     workers: int = 0
@@ -128,9 +123,8 @@ class DataSettings:
             raise InputError("detector", self.detector, "0 to 2")
         if not 0 <= self.camera <= 2:
             raise InputError("camera", self.camera, "0 to 2")
-        for name in ("landmark_noise", "lip_gap"):
-            if not getattr(self, name) >= 0:
-                raise InputError(name, getattr(self, name), "0 or more")
+        if not self.landmark_noise >= 0:
+            raise InputError("landmark_noise", self.landmark_noise, "0 or more")
         if not 0 <= self.mouth_light <= 1:
             raise InputError("mouth_light", self.mouth_light, "0 to 1")
         if self.streaming not in ("auto", "always", "never"):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from talkface_lite.data.needs import Batch, DataSettings
 from talkface_lite.landmarks import MOUTH, mirror
@@ -24,25 +23,12 @@ def vary_points(batch: Batch, i: int, rng: np.random.Generator, settings: DataSe
     """Window ``i`` of a batch, in place: perhaps mirrored, its points as another detector sees them."""
     if settings.mirrored and rng.random() < 0.5:
         _mirror(batch, i)
-    if settings.lip_gap:
-        read = rng.uniform(0, settings.lip_gap)
-        for points in (batch.landmarks, batch.example):
-            _read_apart(points[i], read, 2 * settings.lip_gap)
     if settings.landmark_noise:
         for points in (batch.landmarks, batch.example):
             missed = settings.landmark_noise * rng.standard_normal(points[i].shape)
             points[i] += torch.from_numpy(missed.astype(np.float32))
     if settings.detector:
         _see_otherwise(batch, i, rng, settings.detector)
-
-
-def _read_apart(points: Tensor, gap: float, apart: float) -> None:
-    """Inner lips ``(..., 68, 2)``, in place, farther apart by ``gap``; by less where they are apart."""
-    upper, lower = [61, 62, 63], [67, 66, 65]
-    real = points[..., lower, 1] - points[..., upper, 1]
-    more = gap * (1 - real / apart).clamp(0, 1) / 2
-    points[..., upper, 1] -= more
-    points[..., lower, 1] += more
 
 
 def _mirror(batch: Batch, i: int) -> None:

@@ -314,26 +314,3 @@ def test_without_noise_the_windows_are_the_same_and_less_than_none_is_refused(fo
         assert torch.equal(a.mask, b.mask)
     with pytest.raises(InputError, match="landmark_noise: got -1, expected 0 or more"):
         DataSettings(landmark_noise=-1)
-
-
-def test_lips_that_touch_are_read_apart(folder):
-    """By one number of pixels in a window, example and frames; of wide mouths by nothing."""
-    needs = Needs(window=5)
-    plain, read = (open_dataset(folder, needs, DataSettings(lip_gap=n)) for n in (0.0, 2.0))
-    seen = []
-    for a, b in islice(zip(plain.batches(4, seed=0), read.batches(4, seed=0)), 6):
-        for before, after in ((a.landmarks, b.landmarks), (a.example[:, None], b.example[:, None])):
-            gaps = [p[..., [67, 66, 65], 1] - p[..., [61, 62, 63], 1] for p in (before, after)]
-            more = gaps[1] - gaps[0]
-            assert more.min() >= -1e-4
-            assert more.max() <= 2
-            assert more[gaps[0] >= 4].abs().max() < 1e-4
-            middles = [p[..., [67, 66, 65], :] + p[..., [61, 62, 63], :] for p in (before, after)]
-            torch.testing.assert_close(*middles)
-            rest = [i for i in range(68) if i not in (61, 62, 63, 65, 66, 67)]
-            assert torch.equal(before[..., rest, :], after[..., rest, :])
-        share = (1 - gaps[0] / 4).clamp(0, 1)  # of the examples, the last of the two
-        seen += (more[share > 0.5] / share[share > 0.5]).tolist()
-    assert 0 <= min(seen) < 0.7 < 1.3 < max(seen) <= 2
-    with pytest.raises(InputError, match="lip_gap: got -1, expected 0 or more"):
-        DataSettings(lip_gap=-1)

@@ -34,7 +34,7 @@ from talkface_lite.errors import InputError
 from talkface_lite.files import write_atomically
 from talkface_lite.runtime import cores
 
-FORMAT = "talkface_lite corpus 1"
+FORMAT = "talkface_lite corpus 2"
 SPLITS = ("train", "test")
 TEST_SHARE = 5
 """One in this many names is held out."""

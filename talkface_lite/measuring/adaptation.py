@@ -24,7 +24,8 @@ from talkface_lite.data.features import Folders, read_clips
 from talkface_lite.data.needs import DataSettings, TrainingData
 from talkface_lite.data.opening import open_dataset
 from talkface_lite.errors import InputError
-from talkface_lite.measuring.evaluation import TITLES, evaluate
+from talkface_lite.measuring.evaluation import REST, evaluate
+from talkface_lite.measuring.tables import TITLES
 from talkface_lite.runtime import device as choose_device
 from talkface_lite.systems import load, system_class
 from talkface_lite.systems.adapting import Adapting
@@ -362,10 +363,11 @@ def fingerprint(part: Part) -> str:
 
 
 def _film(system: System, pieces: Pieces, seed: int) -> dict[str, float]:
-    """What the whole system makes of some pieces that judge, from their sound and their first frame."""
+    """What the whole system makes of some pieces that judge, from their sound and a resting mouth."""
     paints = pieces.side == system.side and all(system.has(part.name) for part in system.parts)
     clips = islice(read_clips(pieces.judge, frames=paints), FILMED)
     ready = system.to(choose_device()).for_inference("32")
-    report = evaluate({"film": ready}, clips, pictures=paints, frame_step=PIECE_FRAMES, seed=seed)
+    looks = {"pictures": paints, "frame_step": PIECE_FRAMES, "warp": False}
+    report = evaluate({"film": ready}, clips, example=REST, seed=seed, **looks)
     row: Mapping[str, Any] = report["systems"]["film"]["from_speech"]
     return {name: row[name]["median"] for name in FILM_FIGURES if name in row}

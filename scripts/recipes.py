@@ -134,9 +134,9 @@ class Comparison:
 
 CORPORA: dict[str, Corpus | Revoiced] = {
     # AT-net
-    "said": Corpus(clips=4000, seed=1000, still_head=None, common_words=True, paint=False),
+    "said": Corpus(clips=2600, seed=1000, still_head=None, common_words=True, paint=False),
     "said-by-s1": Revoiced(
-        recordings="grid_s1", licence="GRID's speaker s1, CC BY 4.0", clips=1440, seed=9000
+        recordings="grid_s1", licence="GRID's speaker s1, CC BY 4.0", clips=1200, seed=9000
     ),
     "said-test-still": Corpus(clips=150, seed=2000, split="test", still_head=True, paint=False),
     "said-test-moving": Corpus(clips=150, seed=2000, split="test", paint=False),
@@ -154,7 +154,7 @@ CORPORA: dict[str, Corpus | Revoiced] = {
 AT_NET = Stage(
     config={"loss": "mouth", "centred": True},
     training=TrainingSettings(
-        steps=2500,
+        steps=1600,
         learning_rate=1.5e-3,
         betas=(0.9, 0.999),
         schedule="cosine",

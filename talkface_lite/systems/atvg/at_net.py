@@ -14,7 +14,7 @@ from talkface_lite.data.needs import Batch, DataSettings
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import MOUTH, Array, lip_opening, mouth_centred, normalise
 from talkface_lite.losses import masked_mse
-from talkface_lite.networks.at_net import WINDOW, ATNet, ATNetConfig
+from talkface_lite.networks.at_net import WINDOW, ATNet, ATNetConfig, State
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.speech import fit_to_frames, mfcc_windows
 from talkface_lite.systems.adapting import Adapting
@@ -55,7 +55,8 @@ class ATNetPartConfig:
     centred:
         Ours: coefficients say how far a face is from the example with its lips together
         (:func:`lips_together`), and not from the mean face. The basis describes how faces move. What is a
-        person's own, cast into it, passes for a movement: a long face for an open mouth.
+        person's own, cast into it, passes for a movement: a long face for an open mouth. AT-net then says how
+        far to move from the example, and in silence it has nothing to say.
     """
 
     at_net: ATNetConfig = field(default_factory=ATNetConfig)
@@ -140,7 +141,7 @@ class ATNetPart(Part):
         _, tensors = self.packed_in(path)
         self.load_state_dict({k: v for k, v in tensors.items() if k.startswith("shape_")}, strict=False)
 
-    def encode(self, landmarks: Tensor, example: Tensor) -> Tensor:
+    def encode(self, landmarks: Tensor, example: Tensor | None = None) -> Tensor:
         """Landmarks → PCA coefficients, on the weights' device.
 
         Parameters
@@ -148,14 +149,22 @@ class ATNetPart(Part):
         landmarks:
             ``(..., 68, 2)``, pixels.
         example:
-            ``(..., 68, 2)``: the face that they are of, see :attr:`ATNetPartConfig.centred`.
+            ``(..., 68, 2)``: the face that they are of, needed where coefficients are
+            :attr:`~ATNetPartConfig.centred`.
 
         Returns
         -------
         ``(..., K)``
+
+        Raises
+        ------
+        InputError
+            When an example is needed and there is none.
         """
         centre = self.shape_mean
         if self.config.centred:
+            if example is None:
+                raise InputError("example", "none", "the face that the landmarks are of")
             centre = normalise(lips_together(example)).flatten(-2)  # (..., 68, 2) → (..., 136)
         shapes = normalise(landmarks).flatten(-2)  # (..., 68, 2) → (..., 136)
         return (shapes - centre) @ self.shape_components.T  # (..., 136) → (..., K)
@@ -171,7 +180,7 @@ class ATNetPart(Part):
         Targets are raw coefficients; the boost ω has no part in training, as in the released code.
         """
         example = batch.example  # (B, 68, 2)
-        h, _ = self.at_net(batch.mfcc, self.encode(example, example))  # (B, T, 28, 12), (B, K) → (B, T, K)
+        h, _ = self.listen(batch.mfcc, self.encode(example, example))  # (B, T, 28, 12), (B, K) → (B, T, K)
         target = self.encode(batch.landmarks, example[:, None])  # (B, T, 68, 2) → (B, T, K)
         mse = masked_mse(h, target, batch.mask)
         mouth = masked_mse(self._mouth(h), self._mouth(target), batch.mask)
@@ -182,6 +191,14 @@ class ATNetPart(Part):
         else:
             loss = mse
         return {"loss": loss, "mse": mse.detach(), "mouth": mouth.detach()}
+
+    def listen(self, mfcc: Tensor, h_p: Tensor, state: State | None = None) -> tuple[Tensor, State | None]:
+        """AT-net; where coefficients are centred, it says how far to move from the example.
+
+        ``(B, T, 28, 12)``, ``(B, K)`` → ``(B, T, K)`` and the state after the last frame.
+        """
+        h, state = self.at_net(mfcc, h_p, state)
+        return (h + h_p[:, None] if self.config.centred else h), state
 
     def _mouth(self, h: Tensor) -> Tensor:
         """Coefficients ``(..., K)`` → the mouth they decode to, centred, in network units ``(..., 40)``."""
@@ -238,7 +255,7 @@ class ATNetPart(Part):
         try:
             for start in range(first_frame, n_frames, step):
                 windows = windows_between(speech, start, min(start + step, n_frames))
-                h, state = self.at_net(torch.from_numpy(windows).to(device)[None], face, state)
+                h, state = self.listen(torch.from_numpy(windows).to(device)[None], face, state)
                 parts.append(h[0].cpu().numpy())
         finally:
             self.train(was_training)

@@ -19,7 +19,7 @@ def place_phonemes(words: Sequence[Interval], voice: str = "arthur") -> tuple[In
     Parameters
     ----------
     words:
-        In order, in seconds, as :attr:`talkface_lite.clip.Clip.words` has them.
+        In order, in seconds, as a clip has them.
     voice:
         Whose pronunciation, a name in :data:`talkface_lite.corpus.voice.VOICES`.
 

@@ -17,6 +17,7 @@ LEAST, MOST = 0.55, 2.0
 CHANNEL_SPREAD = np.array([0.12, 0.25, 0.45, 0.2, 0.2, 0, 0])
 """The same for each channel beside it; some people round their lips far more than others."""
 RESTS = ("closed", "parted", "smile", "open")
+"""How mouths stand when nothing is said."""
 REST_SHARES = (0.45, 0.25, 0.2, 0.1)
 """How many photographs show which mouth."""
 

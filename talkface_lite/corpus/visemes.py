@@ -41,8 +41,9 @@ LOWEST = np.array([0, -1, 0, -1, -1, 0, 0])
 STRONGEST = 3.0
 """Largest factor on what a person does with the mouth."""
 KEPT_OF_REST = np.array([0.35, 0.6, 0, 0.6, 0.35, 0, 0.6])
-KEPT_IN_CLOSURES = np.array([0, 0.6, 0, 0, 0, 0, 0])
 """How much of a resting mouth, channel by channel, stays while something is said. Ours, by eye."""
+KEPT_IN_CLOSURES = np.array([0, 0.6, 0, 0, 0, 0, 0])
+"""The same for lips that close."""
 SHORTEST_REST = 0.09
 """Seconds; in shorter silences the mouth does not go to rest."""
 REST_MARGIN = 0.05

@@ -149,8 +149,8 @@ class ATNetPart(Part):
         landmarks:
             ``(..., 68, 2)``, pixels.
         example:
-            ``(..., 68, 2)``: the face that they are of, needed where coefficients are
-            :attr:`~ATNetPartConfig.centred`.
+            ``(..., 68, 2)``: the face that they are of, needed where the configuration says
+            ``centred``.
 
         Returns
         -------

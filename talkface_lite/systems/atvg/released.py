@@ -157,7 +157,7 @@ class ReleasedATVGnet(ATVGnet):
         ``h_p Uᵀ + M``: its ``f_lmark(p_t) - f_lmark(p_p)`` is then the motion alone, since :meth:`speak`'s
         faces are of the basis, too. Arguments as for
         :meth:`VGNetPart.film <talkface_lite.systems.atvg.vg_net.VGNetPart.film>`, the photograph being a crop
-        by :attr:`template`: VG-net knows by heart where in it a mouth is.
+        by its ``template``: VG-net knows by heart where in it a mouth is.
         """
         basis = self.at_net.shape_pca
         frame = released_frame(example, basis.mean)

@@ -14,6 +14,8 @@ from talkface_lite.errors import InputError
 
 NOISES = ("pink", "white", "brown", "hum")
 """Rain and streets, hiss, rumble, the mains with its overtones."""
+NOISE_SHARES = (0.5, 0.25, 0.15, 0.1)
+"""How often each of them is met."""
 _SLOPE = {"pink": -0.5, "white": 0.0, "brown": -1.0}
 """Of the amplitude over the frequency, in powers of it."""
 
@@ -32,6 +34,12 @@ class Room:
 
     decay: float = 0.25
     direct_to_reverberant: float = 9.0
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """One at random, from a padded one to a bare one."""
+        decay, ratio = rng.uniform(0.1, 0.45), rng.uniform(4, 14)
+        return cls(decay=decay, direct_to_reverberant=ratio)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +99,11 @@ class Microphone:
         peak = np.abs(heard).max(initial=1e-9)
         heard = heard * (self.level * min(np.abs(speech).max(initial=0) / peak, 1 / peak))
         return _mu_law(heard) if self.mu_law else heard
+
+
+def draw_noise(rng: np.random.Generator) -> str:
+    """One of :data:`NOISES` at random."""
+    return NOISES[int(rng.choice(len(NOISES), p=NOISE_SHARES))]
 
 
 def add_noise(

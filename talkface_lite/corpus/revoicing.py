@@ -10,19 +10,17 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from talkface_lite.clip import SAMPLE_RATE, SAMPLES_PER_FRAME, Clip, Interval
-from talkface_lite.corpus.acoustics import NOISES, Microphone, Room, add_noise, add_room
+from talkface_lite.corpus.acoustics import Microphone, Room, add_noise, add_room, draw_noise
 from talkface_lite.corpus.alignment import place_phonemes
 from talkface_lite.corpus.face import Motion, face_points
-from talkface_lite.corpus.identity import Identity
 from talkface_lite.corpus.manner import Manner
+from talkface_lite.corpus.synthesis import draw_identity
 from talkface_lite.corpus.visemes import articulation
 from talkface_lite.corpus.voice import RATE_STEP
 from talkface_lite.speech import fit_to_frames
 
-N_IDENTITIES = 1_000_000
 
-
-def revoice(recording: Clip, seed: int, *, still_head: bool = False) -> Clip:
+def revoice(recording: Clip, seed: int, *, still_head: bool = False, split: str | None = "train") -> Clip:
     """Let a drawn face say what was recorded; no pictures.
 
     Parameters
@@ -34,6 +32,8 @@ def revoice(recording: Clip, seed: int, *, still_head: bool = False) -> Clip:
         another throat at another pace would have it; rooms, noise and microphones as in the corpus.
     still_head:
         As for :func:`talkface_lite.corpus.synthesis.draw_clip`.
+    split:
+        The side from which the identity is drawn. Clips to learn from take none that is held out.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def revoice(recording: Clip, seed: int, *, still_head: bool = False) -> Clip:
     )
     speech = fit_to_frames(_elsewhere(speech, rng).clip(-1, 1).astype(np.float32))
     n_frames = len(speech) // SAMPLES_PER_FRAME
-    identity = Identity.draw(int(rng.integers(N_IDENTITIES)))
+    identity = draw_identity(rng, split)
     manner = Manner.draw(identity, seed)
     geometry = face_points(
         identity,
@@ -76,9 +76,8 @@ def revoice(recording: Clip, seed: int, *, still_head: bool = False) -> Clip:
 def _elsewhere(speech: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """In another room, in noise, by another microphone, each most times."""
     if rng.random() < 0.4:
-        room = Room(decay=rng.uniform(0.1, 0.45), direct_to_reverberant=rng.uniform(4, 14))
-        speech = add_room(speech, room, rng)
+        speech = add_room(speech, Room.draw(rng), rng)
     if rng.random() < 0.6:
-        kind = NOISES[int(rng.choice(len(NOISES), p=(0.5, 0.25, 0.15, 0.1)))]
+        kind = draw_noise(rng)
         speech = add_noise(speech, rng.uniform(5, 45), rng, kind)
     return Microphone.draw(rng).record(speech) if rng.random() < 0.7 else speech

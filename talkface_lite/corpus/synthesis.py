@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from talkface_lite.clip import SAMPLES_PER_FRAME, Clip
-from talkface_lite.corpus.acoustics import NOISES, Microphone, Room
+from talkface_lite.corpus.acoustics import Microphone, Room, draw_noise
 from talkface_lite.corpus.face import Identity, Motion, face_points
 from talkface_lite.corpus.manner import Manner, style_of
 from talkface_lite.corpus.visemes import articulation
@@ -134,7 +134,7 @@ def draw_clip(
     if seed < 0:
         raise InputError("seed", seed, "0 or more")
     rng = np.random.default_rng([seed, 0xC119])
-    identity = Identity.draw(_draw_number(rng, split))
+    identity = draw_identity(rng, split)
     voice = _draw_voice(rng, identity, split, varied)
     sentence = text if text is not None else _draw_sentence(rng, split)
     sound = _draw_sound(rng, clean, varied)
@@ -323,11 +323,12 @@ def _draw_and_save(path: Path, seed: int, settings: CorpusSettings) -> None:
     draw_clip(seed, **asdict(settings)).save(path)
 
 
-def _draw_number(rng: np.random.Generator, split: str | None) -> int:
+def draw_identity(rng: np.random.Generator, split: str | None) -> Identity:
+    """Someone at random, from one side, see :func:`split_of`; None takes from both."""
     while True:
         number = int(rng.integers(N_IDENTITIES))
         if split in (None, split_of("identity", f"drawn-{number:06d}")):
-            return number
+            return Identity.draw(number)
 
 
 def _draw_voice(rng: np.random.Generator, identity: Identity, split: str | None, varied: bool) -> Voice:
@@ -354,8 +355,8 @@ def _draw_sentence(rng: np.random.Generator, split: str | None) -> str:
 def _draw_sound(rng: np.random.Generator, clean: bool, varied: bool) -> dict[str, Any]:
     lead, tail = rng.uniform(0.16, 0.48, 2)
     noise = rng.uniform(12, 40) if rng.random() < 0.6 else None
-    decay, ratio = rng.uniform(0.1, 0.45), rng.uniform(4, 14)
-    room = Room(decay=decay, direct_to_reverberant=ratio) if rng.random() < 0.5 else None
+    heard_in = Room.draw(rng)
+    room = heard_in if rng.random() < 0.5 else None
     sound = {"lead": lead, "tail": tail, "signal_to_noise": noise, "room": room}
     if varied:
         sound |= _draw_variety(rng)
@@ -371,6 +372,6 @@ def _draw_variety(rng: np.random.Generator) -> dict[str, Any]:
         "tail": tail,
         "tract": float(np.clip(np.exp(rng.normal(0, 0.07)), 0.84, 1.2)),
         "signal_to_noise": float(rng.uniform(5, 45)) if noisy < 0.75 else None,
-        "noise": NOISES[int(rng.choice(len(NOISES), p=(0.5, 0.25, 0.15, 0.1)))],
+        "noise": draw_noise(rng),
         "microphone": Microphone.draw(rng) if recorded < 0.85 else None,
     }

@@ -12,14 +12,6 @@ from talkface_lite.corpus.camera import Camera
 from talkface_lite.errors import InputError
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    yield
-    cv2.setNumThreads(threads)
-
-
 @pytest.fixture(scope="module")
 def film():
     """Three pictures ``(3, 64, 80, 3)`` with soft shapes and some grain, neither black nor white."""

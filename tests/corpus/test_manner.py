@@ -8,7 +8,7 @@ from talkface_lite.corpus.alignment import place_phonemes
 from talkface_lite.corpus.identity import Identity
 from talkface_lite.corpus.manner import LEAST, MOST, ORDINARY, REST_SHARES, RESTS, Manner, style_of
 from talkface_lite.corpus.revoicing import revoice
-from talkface_lite.corpus.synthesis import draw_clip
+from talkface_lite.corpus.synthesis import draw_clip, split_of
 from talkface_lite.corpus.visemes import LOWEST, STRONGEST
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import lip_opening
@@ -75,4 +75,22 @@ def test_a_recording_is_said_by_drawn_lips_in_time_with_its_words():
             assert mine.start == pytest.approx(scale * theirs.start, abs=1e-6)
         assert abs(len(clip) / len(real) - scale) < 0.03
     assert any(clip.words != real.words for clip in said)
+    assert all(split_of("identity", clip.identity) == "train" for clip in said)
+    held = [revoice(real, seed, split="test") for seed in range(3)]
+    assert all(split_of("identity", clip.identity) == "test" for clip in held)
     np.testing.assert_array_equal(revoice(real, 3).landmarks, said[3].landmarks)
+
+
+def test_varied_clips_run_from_slow_to_fast_and_through_microphones():
+    def pace(varied):
+        clips = [
+            draw_clip(seed, paint=False, varied=varied, text="bin blue at f two now") for seed in range(24)
+        ]
+        return np.array([clip.words[-1].end - clip.words[0].start for clip in clips]), clips
+
+    (plain, _), (varied, clips) = pace(False), pace(True)
+    assert np.std(varied) > 1.3 * np.std(plain)
+    assert min(np.abs(clip.speech).max() for clip in clips) < 0.4  # somebody far from the microphone
+    clean = [draw_clip(seed, paint=False, clean=True, text="no").speech for seed in range(6)]
+    assert all(np.abs(speech).max() > 0.69 for speech in clean)
+    assert all((speech == 0).any() for speech in clean)

@@ -27,14 +27,6 @@ PLAIN = replace(
 SIZE = 512
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    yield
-    cv2.setNumThreads(threads)
-
-
 def pose(person, n_frames=1, **channels):
     articulation = np.zeros((n_frames, 7))
     for name, value in channels.items():

@@ -23,14 +23,6 @@ CHANNELS = ("jaw", "width", "rounding", "upper_lip", "lower_lip", "tongue", "tee
 PERSON = replace(Identity.draw(1), glasses="none", beard="none")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    yield
-    cv2.setNumThreads(threads)
-
-
 def articulate(n_frames=1, **channels):
     articulation = np.zeros((n_frames, 7))
     for name, value in channels.items():

@@ -9,7 +9,7 @@ from safetensors.numpy import load_file
 from talkface_lite.clip import Clip
 from talkface_lite.data.dataset import Dataset
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import mouth_centred
+from talkface_lite.landmarks import lip_opening, mouth_centred
 from talkface_lite.networks.at_net import ATVGNET_BOOST, ATNetConfig
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.speech import mfcc_windows, window_reach
@@ -18,6 +18,7 @@ from talkface_lite.systems.atvg.at_net import (
     STILL,
     ATNetPart,
     ATNetPartConfig,
+    lips_together,
     settled,
     windows_between,
 )
@@ -354,3 +355,39 @@ def test_shipped_weights_follow_speech_of_people_never_seen(still_head):
     distance = "mouth_landmark_distance"
     assert ours[distance]["median"] < report["baselines"]["copy_photo"][distance]["median"]
     assert ours[distance]["median"] < rival[distance]["median"]
+
+
+def test_lips_together_closes_the_lips_and_takes_the_chin_along(faces):
+    closed = lips_together(faces[:5])
+    np.testing.assert_allclose(lip_opening(closed), 0, atol=1e-4)
+    risen = faces[:5, :, 1] - closed[..., 1]
+    np.testing.assert_allclose(risen[:, 8], 0.8 * lip_opening(faces[:5]), rtol=1e-4, atol=1e-4)
+    still = [*range(4), *range(13, 48), 51, 62]
+    np.testing.assert_array_equal(closed[:, still], faces[:5, still])
+    np.testing.assert_allclose(lips_together(torch.from_numpy(faces[:5])).numpy(), closed, atol=1e-5)
+
+
+def test_centred_coefficients_know_the_opening_and_not_the_face(basis, faces):
+    part = make_part(basis, centred=True).eval()
+    face, other = faces[0].copy(), faces[1].copy()
+    for one in (face, other):  # two faces, lips apart by the same 3 px
+        one[[67, 66, 65], 1] = one[[61, 62, 63], 1] + 3
+    np.testing.assert_allclose(part.example_coefficients(face), part.example_coefficients(other), atol=1e-5)
+    plain = make_part(basis)
+    apart = plain.example_coefficients(face) - plain.example_coefficients(other)
+    assert np.abs(apart).max() > 0.01
+    np.testing.assert_allclose(plain.example_coefficients(face), basis.encode(face), atol=1e-5)
+    with pytest.raises(InputError, match="example"):
+        part.encode(torch.from_numpy(face))
+
+
+def test_a_centred_network_that_says_nothing_leaves_the_example(basis, faces, speech):
+    part = make_part(basis, centred=True).eval()
+    torch.nn.init.zeros_(part.at_net.phi_lmark.weight)
+    torch.nn.init.zeros_(part.at_net.phi_lmark.bias)
+    h_p = part.example_coefficients(faces[0])
+    assert np.abs(h_p).max() > 1e-3
+    h = part.coefficients(speech, h_p)
+    np.testing.assert_allclose(h, np.broadcast_to(h_p, h.shape), atol=1e-6)
+    said = part.generate(speech, faces[0])
+    np.testing.assert_allclose(said, np.broadcast_to(faces[0], said.shape), atol=1e-4)

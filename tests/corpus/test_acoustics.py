@@ -76,3 +76,20 @@ def test_another_throat_says_the_same_at_the_same_pace():
     assert np.abs(mfcc_windows(plain.speech)[:40] - mfcc_windows(short.speech)[:40]).mean() > 0.5
     with pytest.raises(InputError, match="tract"):
         speak("no", "arthur", tract=2.0)
+
+
+def test_tilt_and_colour_raise_what_they_say():
+    noise = np.random.default_rng(0).normal(0, 0.1, 32_000)
+    at = np.fft.rfftfreq(len(noise), 1 / 16000)
+
+    def gain(hertz, **settings):
+        near = np.abs(at - hertz) < 60
+        before, after = (
+            np.abs(np.fft.rfft(sound))[near].mean() for sound in (noise, Microphone(**settings).record(noise))
+        )
+        return 20 * np.log10(after / before)
+
+    octave = gain(2000, tilt=3.0) - gain(1000, tilt=3.0)  # apart: the level is set afterwards
+    assert octave == pytest.approx(3, abs=0.3)
+    coloured = (0.0, 0.0, 0.0, 6.0, 0.0)
+    assert gain(2000, colour=coloured) - gain(1000, colour=coloured) == pytest.approx(6, abs=0.4)

@@ -188,5 +188,12 @@ def test_axe_looks(browser, tmp_path):
     assert {"image-alt", "color-contrast", "label"} <= rules
 
 
+def test_what_fades_in_is_seen_whole(browser, tmp_path):
+    body = """<style>@keyframes fade { from { opacity: 0.3 } } details[open] p { animation: fade 60s }
+      @keyframes turn { to { rotate: 1turn } } hr { animation: turn 1s infinite }</style><hr>
+      <details><summary>more</summary><p>What unfolds.</p></details>"""
+    assert look_at(browser, tmp_path, body).violations == []
+
+
 def test_what_is_the_themes_is_named_with_a_reason():
     assert all(re.fullmatch(r"[a-z-]+", rule) and part and len(why) > 20 for rule, part, why in THEMES)

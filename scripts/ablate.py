@@ -9,7 +9,7 @@ time. With --ship the table that the book shows goes into the package, the sheet
 import argparse
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,6 +21,7 @@ from common import PACKAGE, STATIC, Parser, run
 from corpora import draw_all
 from recipes import CORPORA, Comparison, comparison_of, tiny_comparison, tiny_corpus
 
+from talkface_lite.clip import Clip
 from talkface_lite.data.features import read_clips
 from talkface_lite.data.opening import open_dataset
 from talkface_lite.errors import InputError
@@ -31,8 +32,8 @@ from talkface_lite.systems import load, part_class
 from talkface_lite.systems.base import System
 from talkface_lite.training import train
 
-TOLD = ("clips", "seed", "split", "still_head")
-"""What the table says of a corpus."""
+TOLD = ("clips", "seed", "split", "still_head", "varied", "common_words", "licence", "times")
+"""What the table says of a corpus, where it has it."""
 
 
 def comparison_for(arguments: argparse.Namespace) -> Comparison:
@@ -72,7 +73,8 @@ def make(job: tuple[argparse.Namespace, str, int]) -> dict[str, Any]:
         write_json(result, values)
         return values
     stage = comparison.variants[variant].seeded(seed)
-    data = open_dataset(corpora(arguments, comparison.train), kind.needs, stage.data)
+    learned = corpora(arguments, comparison.learned_from(variant))
+    data = open_dataset(learned, kind.needs, stage.data)
     torch.manual_seed(seed)
     trained = train(stage.part(kind), data, out, stage.training, resume=True, progress=False)
     values |= {name: value for name, value in trained.losses.items() if name == "alpha"}
@@ -88,20 +90,23 @@ def measured(
 ) -> dict[str, Any]:
     """One row of the evaluation on each set of clips: of the system, or where there is none a baseline."""
     found, pictures = {}, part_class(arguments.system, arguments.part).needs.pictures
-    for test, source in sources(arguments, comparison).items():
-        clips = read_clips(source, frames=pictures)
-        looks = {"pictures": pictures, "frame_step": comparison.frame_step}
+    looks = {"pictures": pictures, "frame_step": comparison.frame_step, "example": comparison.example}
+    for test, clips in sources(arguments, comparison, pictures).items():
         report = evaluate(systems, clips, **looks, warp=not systems)
         (rows,) = report["systems"].values() if systems else (report["baselines"],)
         found[test] = {metric: rows[row][metric]["median"] for metric in comparison.metrics}
     return found
 
 
-def sources(arguments: argparse.Namespace, comparison: Comparison) -> dict[str, Path]:
+def sources(arguments: argparse.Namespace, comparison: Comparison, frames: bool) -> dict[str, Iterable[Clip]]:
     """What is measured on: drawn clips, and recordings where they are there."""
-    found = {test: corpora(arguments, [name])[0] for test, name in comparison.tests.items()}
-    recorded = {name: arguments.work / name for name in comparison.recorded}
-    return found | {name: path for name, path in recorded.items() if path.is_dir()}
+    found: dict[str, Iterable[Clip]] = {
+        test: read_clips(corpora(arguments, [name]), frames=frames) for test, name in comparison.tests.items()
+    }
+    for test, recordings in comparison.recorded.items():
+        if (arguments.work / recordings.folder).is_dir():
+            found[test] = recordings.read(arguments.work, frames=frames)
+    return found
 
 
 def table_of(
@@ -112,8 +117,12 @@ def table_of(
     record = json.loads((folder(arguments, base, comparison.seeds[0]) / "record.json").read_text())
     told, of = {}, f" --of {arguments.of}" if arguments.of else ""
     for key, names in (("train", comparison.train), ("test", comparison.tests.values())):
-        drawn = {name: {word: CORPORA[name].about()[word] for word in TOLD} for name in names}
+        drawn = {name: told_of(name) for name in names}
         told[key] = drawn if len(drawn) > 1 else next(iter(drawn.values()))
+    if comparison.learns:
+        told["learns"] = {
+            one: {name: told_of(name) for name in its} for one, its in comparison.learns.items()
+        }
     return {
         "command": f"python scripts/ablate.py {arguments.system} {arguments.part}{of} --work RUNS",
         **told,
@@ -122,6 +131,12 @@ def table_of(
         **{key: record[key] for key in ("commit", "device", "torch")},
         "results": results,
     }
+
+
+def told_of(name: str) -> dict[str, Any]:
+    """What the table says of a corpus."""
+    about = CORPORA[name].about()
+    return {word: about[word] for word in TOLD if word in about}
 
 
 def draw_sheet(arguments: argparse.Namespace, comparison: Comparison) -> None:
@@ -153,8 +168,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError("--tiny --ship", "into the package", "--into FOLDER --pictures FOLDER")
     if arguments.workers < 1:
         raise InputError("--workers", arguments.workers, "at least 1")
-    corpora(arguments, comparison.train)
-    sources(arguments, comparison)
+    corpora(arguments, sorted({name for one in comparison.variants for name in comparison.learned_from(one)}))
+    corpora(arguments, list(comparison.tests.values()))
     compared = [*comparison.variants, *comparison.baselines]
     jobs = [(arguments, variant, seed) for seed in comparison.seeds for variant in compared]
     if arguments.workers == 1:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -59,6 +59,8 @@ class Corpus:
     common_words:
         Whether five clips in eight say words drawn from :data:`COMMON_WORDS`, with pauses, instead of
         sentences of GRID's grammar.
+    varied:
+        As for :func:`talkface_lite.corpus.synthesis.draw_clip`.
     """
 
     clips: int
@@ -68,6 +70,7 @@ class Corpus:
     common_words: bool = False
     text: str | None = None
     paint: bool = True
+    varied: bool = True
 
     @property
     def mixed(self) -> bool:
@@ -77,6 +80,8 @@ class Corpus:
     def about(self) -> dict[str, Any]:
         """What a record says of it."""
         told = asdict(self)
+        if self.varied:  # as they mostly are
+            del told["varied"]
         return {name: value for name, value in told.items() if value is not None or name == "still_head"}
 
     def path(self, folder: Path, name: str) -> Path:
@@ -101,7 +106,8 @@ class Corpus:
         if self.mixed:
             save_features(path, self._features(needs, workers or cores()), needs)
         elif not path.exists():  # whole or not at all
-            settings = {name: getattr(self, name) for name in ("split", "still_head", "text", "paint")}
+            names = ("split", "still_head", "text", "paint", "varied")
+            settings = {name: getattr(self, name) for name in names}
             write_corpus(path, self.clips, self.seed, workers=workers, **settings)
         write_json(about, told)
         return path
@@ -151,24 +157,99 @@ class Revoiced:
         InputError
             When the recordings are not there, or another corpus is there under this name.
         """
-        path, about = self.path(folder, name), folder / f"{name}.json"
-        told = self.about() | {"needs": [needs.recipe, needs.rows]}
-        if path.exists() and about.is_file():
-            if json.loads(about.read_text()) != told:
-                raise InputError(path, "a corpus of other settings", "a new --work")
-            return path
-        source = folder.parent / self.recordings
-        if not source.is_dir():
-            raise InputError(source, "no recordings", f"{self.licence}, prepared (talkface prepare)")
-        clips, _ = divide([clip for clip in read_clips(source) if clip.words])
-        print(f"drawing lips for {len(clips)} recordings, {self.clips} times: {name}", file=sys.stderr)
+        return _draw_from(self, folder, name, needs)
+
+    def features(self, clips: Sequence[Clip], needs: Needs) -> list[Features]:
+        """Drawn lips for recordings, in turns."""
         drawn = []
         for index in range(self.clips):
             seed, still = clip_seed(self.seed, index), index % 2 == 0
             drawn.append(Features.of(revoice(clips[index % len(clips)], seed, still_head=still), needs))
-        save_features(path, drawn, needs)
-        write_json(about, told)
+        return drawn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filmed:
+    """A real speaker's own lips, from those recordings that may be learned from. For figures; never shipped.
+
+    Parameters
+    ----------
+    recordings, licence:
+        As for :class:`Revoiced`.
+    clips:
+        So many different ones.
+    times:
+        How often each is there, so that few of them are a share of what is learned.
+    """
+
+    recordings: str
+    licence: str
+    clips: int
+    times: int = 1
+
+    def about(self) -> dict[str, Any]:
+        """What a record says of it."""
+        return asdict(self)
+
+    def path(self, folder: Path, name: str) -> Path:
+        """Where it lies: a file of features."""
+        return folder / f"{name}.safetensors"
+
+    def draw(self, folder: Path, name: str, needs: Needs, workers: int | None = None) -> Path:
+        """Compute the features, unless they are there; raises as :meth:`Revoiced.draw`."""
+        return _draw_from(self, folder, name, needs)
+
+    def features(self, clips: Sequence[Clip], needs: Needs) -> list[Features]:
+        """Those of the first recordings."""
+        return [Features.of(clip, needs) for clip in clips[: self.clips]] * self.times
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recordings:
+    """Prepared recordings that something is measured on.
+
+    Parameters
+    ----------
+    folder:
+        In the folder of the runs.
+    held_back:
+        Whether they are only those that nothing is learned from, see :func:`divide`.
+    without:
+        Speakers that are left out.
+    """
+
+    folder: str
+    held_back: bool = False
+    without: tuple[str, ...] = ()
+
+    def read(self, work: Path, *, frames: bool) -> Iterator[Clip]:
+        """One at a time."""
+        kept = None
+        if self.held_back:
+            kept = {clip.source for clip in divide(list(read_clips(work / self.folder)))[1]}
+        for clip in read_clips(work / self.folder, frames=frames):
+            if clip.identity not in self.without and (kept is None or clip.source in kept):
+                yield clip
+
+
+AnyCorpus = Corpus | Revoiced | Filmed
+
+
+def _draw_from(corpus: Revoiced | Filmed, folder: Path, name: str, needs: Needs) -> Path:
+    path, about = corpus.path(folder, name), folder / f"{name}.json"
+    told = corpus.about() | {"needs": [needs.recipe, needs.rows]}
+    if path.exists() and about.is_file():
+        if json.loads(about.read_text()) != told:
+            raise InputError(path, "a corpus of other settings", "a new --work")
         return path
+    source = folder.parent / corpus.recordings
+    if not source.is_dir():
+        raise InputError(source, "no recordings", f"{corpus.licence}, prepared (talkface prepare)")
+    clips, _ = divide([clip for clip in read_clips(source) if clip.words])
+    print(f"{corpus.clips} clips from {len(clips)} recordings: {name}", file=sys.stderr)
+    save_features(path, corpus.features(clips, needs), needs)
+    write_json(about, told)
+    return path
 
 
 HELD_BACK = 40
@@ -195,7 +276,7 @@ def divide(clips: Sequence[Clip]) -> tuple[list[Clip], list[Clip]]:
 
 
 def draw_all(
-    corpora: dict[str, Corpus | Revoiced], folder: Path, needs: Needs, workers: int | None = None
+    corpora: dict[str, AnyCorpus], folder: Path, needs: Needs, workers: int | None = None
 ) -> list[Path]:
     """Draw several corpora into a folder, those that are not there."""
     return [corpus.draw(folder, name, needs, workers) for name, corpus in corpora.items()]
@@ -213,7 +294,9 @@ def text_of(corpus: Corpus, index: int) -> str | None:
 def _draw_features(corpus: Corpus, needs: Needs, index: int) -> Features | None:
     still = index % 2 == 0 if corpus.still_head is None else corpus.still_head
     seed, text = clip_seed(corpus.seed, index), text_of(corpus, index)
-    draw: Callable = partial(draw_clip, split=corpus.split, still_head=still, paint=False)
+    draw: Callable = partial(
+        draw_clip, split=corpus.split, still_head=still, paint=False, varied=corpus.varied
+    )
     try:
         return Features.of(draw(seed, text=text), needs)
     except InputError as error:

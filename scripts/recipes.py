@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from corpora import Corpus, Revoiced
+from corpora import AnyCorpus, Corpus, Filmed, Recordings, Revoiced
 
 from talkface_lite.data.needs import DataSettings
 from talkface_lite.errors import InputError
@@ -100,10 +100,14 @@ class Comparison:
         By the name that its results carry. The first is the base: each other changes one thing of it.
     train:
         Corpora to learn from.
+    learns:
+        Variant → corpora, for those that learn from others.
     tests:
         Name in the results → corpus.
     recorded:
-        Folders of prepared recordings in the folder of the runs that are measured too, where they are there.
+        Name in the results → recordings that are measured too, where they are there.
+    example:
+        Which frame is the photograph, see :func:`talkface_lite.measuring.evaluation.evaluate`.
     row:
         Of the evaluation, see :meth:`talkface_lite.systems.base.System.rows`.
     metrics:
@@ -120,8 +124,10 @@ class Comparison:
     name: str
     variants: Mapping[str, Stage]
     train: tuple[str, ...]
+    learns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tests: Mapping[str, str]
-    recorded: tuple[str, ...] = ()
+    recorded: Mapping[str, Recordings] = field(default_factory=dict)
+    example: int | str = 0
     row: str = "from_speech"
     metrics: Mapping[str, int]
     baselines: Mapping[str, str] = field(default_factory=dict)
@@ -129,17 +135,32 @@ class Comparison:
     frame_step: int = 1
     sheet: tuple[str, tuple[str, ...]] | None = None
 
+    def learned_from(self, variant: str) -> tuple[str, ...]:
+        """Names of the corpora that a variant learns from."""
+        return self.learns.get(variant, self.train)
+
 
 # ---- what is drawn
 
-CORPORA: dict[str, Corpus | Revoiced] = {
+S1 = {"recordings": "grid_s1", "licence": "GRID's speaker s1, CC BY 4.0"}
+REAL = {
+    "s1": Recordings(folder="grid_s1", held_back=True),
+    "others": Recordings(folder="grid", without=("s1",)),
+}
+"""Who judges: sentences of one speaker that nothing learned from, and six people that nothing looked at."""
+
+CORPORA: dict[str, AnyCorpus] = {
     # AT-net
     "said": Corpus(clips=2600, seed=1000, still_head=None, common_words=True, paint=False),
-    "said-by-s1": Revoiced(
-        recordings="grid_s1", licence="GRID's speaker s1, CC BY 4.0", clips=1200, seed=9000
-    ),
+    "said-by-s1": Revoiced(**S1, clips=1200, seed=9000),
     "said-test-still": Corpus(clips=150, seed=2000, split="test", still_head=True, paint=False),
     "said-test-moving": Corpus(clips=150, seed=2000, split="test", paint=False),
+    # its rungs: half as many clips, or as many from two sources
+    "espeak": Corpus(clips=1200, seed=1000, still_head=None, paint=False, varied=False),
+    "varied": Corpus(clips=1200, seed=1000, still_head=None, paint=False),
+    "connected": Corpus(clips=1200, seed=1000, still_head=None, common_words=True, paint=False),
+    "lips-30-s": Filmed(**S1, clips=10, times=30),
+    "lips-6-min": Filmed(**S1, clips=120, times=3),
     # VG-net
     "train-a": Corpus(clips=400, seed=4000, still_head=True),
     "train-b": Corpus(clips=400, seed=4001),
@@ -230,6 +251,18 @@ JUDGE = RegressionDiscriminatorConfig(
     image=(8, 16, 32, 32), features=32, landmark=(32, 32), hidden=32, layers=2, unused_decoder=False
 )
 
+RUNG = replace(AT_NET, training=replace(AT_NET.training, steps=600))
+VOICES = {
+    "espeak": ("espeak",),
+    "varied": ("varied",),
+    "connected": ("connected",),
+    "real voices": ("connected", "said-by-s1"),
+    "30 s of real lips": ("connected", "said-by-s1", "lips-30-s"),
+    "6 min of real lips": ("connected", "said-by-s1", "lips-6-min"),
+}
+"""The rungs from one synthesiser's voice to real ones, each learned by as many updates. The last two also
+learn from a real speaker's lips: they say what the rule costs, and never ship."""
+
 # ---- the tables
 
 RECIPES: dict[tuple[str, str, str], Recipe] = {
@@ -258,7 +291,7 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
         },
         train=("train-a",),
         tests={"test-still": "test-still"},
-        recorded=("grid",),
+        recorded={"grid": Recordings(folder="grid")},
         row="with_truth",
         metrics={"psnr": 2, "ssim": 4, "mouth_gain": 2},
         frame_step=5,
@@ -269,11 +302,27 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
         variants={"paper": PAINTED, "warp, then paint": PAINTED.changed(warp=True)},
         train=("train-a",),
         tests={"test-still": "test-still"},
-        recorded=("grid_s1", "grid"),
+        recorded=REAL,
+        example="rest",
         row="with_truth",
         metrics={"psnr": 2, "ssim": 4, "mouth_gain": 2},
         baselines={"warp alone": "warp_with_truth"},
         frame_step=5,
+    ),
+    ("atvg", "at-net", "voices"): Comparison(
+        name="at_net_voices",
+        variants=dict.fromkeys(VOICES, RUNG),
+        train=("espeak",),
+        learns=VOICES,
+        tests={"said-test-still": "said-test-still"},
+        recorded=REAL,
+        example="rest",
+        metrics={
+            "lip_opening_correlation": 2,
+            "mouth_landmark_distance_over_copy": 2,
+            "motion_distance_over_still": 2,
+            "opening_error_over_copy": 2,
+        },
     ),
 }
 """System, part and what is asked → comparison; "" asks what the paper's own pieces are worth."""
@@ -308,10 +357,10 @@ def comparison_of(system: str, part: str, what: str = "") -> Comparison:
 # ---- the same with tiny numbers, for a test of the whole chain
 
 
-def tiny_corpus(corpus: Corpus | Revoiced) -> Corpus:
-    """Few clips of one word; in the place of real voices, drawn ones."""
-    if isinstance(corpus, Revoiced):
-        corpus = Corpus(clips=4, seed=corpus.seed, still_head=None, paint=False)
+def tiny_corpus(corpus: AnyCorpus) -> Corpus:
+    """Few clips of one word; in the place of recordings, drawn ones."""
+    if not isinstance(corpus, Corpus):
+        corpus = Corpus(clips=4, seed=9000, still_head=None, paint=False)
     return replace(corpus, clips=4 if corpus.mixed else 1, text="no")
 
 

@@ -337,4 +337,4 @@ def test_an_installed_package_has_no_commit(monkeypatch):
     from talkface_lite.training import record
 
     monkeypatch.setattr(record, "__file__", "/nowhere/at/all/record.py")
-    assert record._commit() == ""
+    assert record.commit() == ""

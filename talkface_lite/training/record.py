@@ -33,14 +33,14 @@ def run_record(
         "frames": data.n_frames,
         "window": data.window,
         "windows_seen": step * settings.batch_size * settings.devices,
-        "commit": _commit(),
-        "device": _device_name(),
+        "commit": commit(),
+        "device": device_name(),
         "torch": torch.__version__,
         "peak_memory_mib": _peak_memory_mib(),
     }
 
 
-def _commit() -> str:
+def commit() -> str:
     """The commit of the source tree, ``+`` where it was changed since; empty for an installed package."""
     here = Path(__file__).resolve().parent
     try:
@@ -55,9 +55,10 @@ def _commit() -> str:
     return run.stdout.strip()
 
 
-def _device_name() -> str:
+def device_name() -> str:
+    """The GPU, or the processor with the threads that torch uses."""
     if torch.cuda.is_available() and choose_device().startswith("cuda"):
-        return torch.cuda.get_device_name()
+        return torch.cuda.getdevice_name()
     return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
 
 

@@ -36,6 +36,7 @@ CHAPTER_STEPS: dict[str, Steps] = {
     "discriminator.judge_steps": Steps(quick=40, full=60),
     "discriminator.rival_steps": Steps(quick=150, full=300),
     "discriminator.fooling_steps": Steps(quick=60, full=120),
+    "drawn_real.clips": Steps(quick=16, full=200),
 }
 """The one table of how much each chapter does; a chapter asks :func:`steps` and never looks at the device."""
 

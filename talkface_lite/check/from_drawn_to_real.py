@@ -58,27 +58,30 @@ def exercise_2(answer: Callable | None) -> Verdict:
 
 
 def exercise_3(answer: Callable | None) -> Verdict:
-    """``settle(moved, still)``: small movements fade, smoothly."""
+    """``settle(moved, still)``: a mouth that hardly moves for a while is still."""
 
     def test(settle: Callable) -> None:
         rng = np.random.default_rng(0)
-        moved = rng.standard_normal((6, 20, 2)) * np.array([0, 0.05, 0.2, 0.25, 1, 4])[:, None, None]
-        kept = np.asarray(settle(moved.copy(), 0.0), float)
-        if kept.shape != moved.shape:
-            raise Wrong(f"gives shape {kept.shape}, not {moved.shape}.")
-        for still in (0.25, 1.0):
+        sizes = np.array([0, 0, 0, 0, 0, 0.05, 0.1, 0.3, 0.5, 1, 4, 1, 0.4, 0.1, 0.1, 0.05, 0.2, 0.1, 0.1, 0])
+        moved = rng.standard_normal((20, 20, 2)) * sizes[:, None, None]
+        for still in (0.5, 1.0):
             got = np.asarray(settle(moved.copy(), still), float)
+            if got.shape != moved.shape:
+                raise Wrong(f"gives shape {got.shape}, not {moved.shape}.")
             if not np.isfinite(got).all():
                 raise Wrong("a frame without movement becomes something that is not a number.")
-            squared = (moved**2).sum(-1).mean(-1)
-            wanted = moved * (squared / (squared + still**2))[:, None, None]
-            if np.allclose(got, wanted):
+            length = np.sqrt((moved**2).sum(-1).mean(-1))
+            if np.allclose(got, _settled(moved, length, still)):
                 continue
-            per_axis = (moved**2).mean((-1, -2))
-            if np.allclose(got, moved * (per_axis / (per_axis + still**2))[:, None, None]):
+            if np.allclose(got, _settled(moved, length, still, reach=0)):
+                raise Wrong("each frame stands alone: take the largest r of the seven frames around it.")
+            if np.allclose(got, _settled(moved, np.sqrt((moved**2).mean((-1, -2))), still)):
                 raise Wrong("r is of the lengths of the displacements: add the squares of x and y first.")
-            raise Wrong(f"δ = {still:g}: one factor r² / (r² + δ²) for all points of a frame.")
-        if not np.allclose(kept, moved):
-            raise Wrong("δ = 0 changes the movement.")
+            raise Wrong(f"δ = {still:g}: one factor ρ⁴ / (ρ⁴ + δ⁴) for all points of a frame.")
 
     return verify(3, answer, test)
+
+
+def _settled(moved: np.ndarray, r: np.ndarray, still: float, reach: int = 3) -> np.ndarray:
+    largest = np.array([r[max(0, t - reach) : t + reach + 1].max() for t in range(len(r))])
+    return moved * (largest**4 / (largest**4 + still**4))[:, None, None]

@@ -19,6 +19,9 @@ from talkface_lite.corpus.visemes import articulation
 from talkface_lite.corpus.voice import RATE_STEP
 from talkface_lite.speech import fit_to_frames
 
+QUIET_BEFORE, QUIET_AFTER = 1.0, 1.6
+"""Longest digital silence, seconds, before and after half of the recordings."""
+
 
 def revoice(recording: Clip, seed: int, *, still_head: bool = False, split: str | None = "train") -> Clip:
     """Let a drawn face say what was recorded; no pictures.
@@ -29,7 +32,8 @@ def revoice(recording: Clip, seed: int, *, still_head: bool = False, split: str 
         With words in time, such as GRID's. Only its sound and its words are used.
     seed:
         Of who says it, and of what happens to the voice: seven times in ten it is played faster or slower, as
-        another throat at another pace would have it; rooms, noise and microphones as in the corpus.
+        another throat at another pace would have it; half of the time nobody speaks for a while before and
+        after; rooms, noise and microphones as in the corpus.
     still_head:
         As for :func:`talkface_lite.corpus.synthesis.draw_clip`.
     split:
@@ -48,8 +52,13 @@ def revoice(recording: Clip, seed: int, *, still_head: bool = False, split: str 
         rate = RATE_STEP * round(wanted * SAMPLE_RATE / RATE_STEP)
         faster = rate / SAMPLE_RATE
         speech = resample_poly(speech, SAMPLE_RATE // RATE_STEP, rate // RATE_STEP)
+    before, after = (QUIET_BEFORE, QUIET_AFTER) * rng.random(2) if rng.random() < 0.5 else (0.0, 0.0)
+    speech = np.pad(speech, (round(before * SAMPLE_RATE), round(after * SAMPLE_RATE)))
+    before = round(before * SAMPLE_RATE) / SAMPLE_RATE
     words, phonemes = (
-        tuple(Interval(one.label, one.start / faster, one.end / faster) for one in intervals)
+        tuple(
+            Interval(one.label, before + one.start / faster, before + one.end / faster) for one in intervals
+        )
         for intervals in (words, phonemes)
     )
     speech = fit_to_frames(_elsewhere(speech, rng).clip(-1, 1).astype(np.float32))

@@ -21,12 +21,20 @@ def fit_held_back(weights, mouth, start, penalty):
 
 
 def settle(moved, still):
-    made = np.zeros_like(moved)
-    for t, frame in enumerate(moved):
-        r = np.sqrt(np.mean(np.linalg.norm(frame, axis=1) ** 2))
-        if r > 0:
-            made[t] = frame * r**2 / (r**2 + still**2)
-    return made
+    r = np.linalg.norm(moved, axis=-1)
+    r = np.sqrt(np.mean(r**2, axis=1))
+    padded = np.pad(r, 3, mode="edge")
+    largest = np.max([padded[k : k + len(r)] for k in range(7)], axis=0)
+    return moved * (1 / (1 + (still / np.maximum(largest, 1e-9)) ** 4))[:, None, None]
+
+
+def alone(moved, still):
+    r = np.sqrt((moved**2).sum(-1).mean(-1))
+    return moved * (r**4 / (r**4 + still**4))[:, None, None]
+
+
+def by_axis(moved, still):
+    return settle(moved, still * np.sqrt(2))
 
 
 def fit_as_tensor(weights, mouth, start, penalty):
@@ -66,23 +74,10 @@ def test_the_exercise_settles_as_the_package_does():
         (2, lambda w, m, start, penalty: start + np.linalg.pinv(w) @ (m - w @ start), "add λ"),
         (2, lambda w, m, start, penalty: start, "the slope at the answer"),
         (2, lambda w, m, start, penalty: start[:2], "one target for each sound"),
-        (
-            3,
-            lambda moved, still: (
-                moved * ((moved**2).sum(-1).mean(-1) / (moved**2).sum(-1).mean(-1))[:, None, None]
-            ),
-            "not a number",
-        ),
-        (
-            3,
-            lambda moved, still: (
-                moved
-                * np.nan_to_num((moved**2).mean((1, 2)) / ((moved**2).mean((1, 2)) + still**2))[:, None, None]
-            ),
-            "add the squares of x and y",
-        ),
+        (3, lambda moved, still: moved / moved * moved, "not a number"),
+        (3, alone, "each frame stands alone"),
+        (3, by_axis, "add the squares of x and y"),
         (3, lambda moved, still: moved, "one factor"),
-        (3, lambda moved, still: settle(moved, still) if still else 0 * moved, "changes the movement"),
         (3, lambda moved, still: moved[:, :, 0], "gives shape"),
     ],
 )

@@ -7,7 +7,7 @@ from talkface_lite.clip import Interval
 from talkface_lite.corpus.alignment import place_phonemes
 from talkface_lite.corpus.identity import Identity
 from talkface_lite.corpus.manner import LEAST, MOST, ORDINARY, REST_SHARES, RESTS, Manner, style_of
-from talkface_lite.corpus.revoicing import revoice
+from talkface_lite.corpus.revoicing import QUIET_AFTER, QUIET_BEFORE, revoice
 from talkface_lite.corpus.synthesis import draw_clip, split_of
 from talkface_lite.corpus.visemes import LOWEST, STRONGEST
 from talkface_lite.errors import InputError
@@ -69,11 +69,20 @@ def test_a_recording_is_said_by_drawn_lips_in_time_with_its_words():
     said = [revoice(real, seed) for seed in range(8)]
     assert len({clip.identity for clip in said}) == 8
     assert all(clip.frames is None and len(clip.speech) == 640 * len(clip) for clip in said)
+    leads = []
     for clip in said:
-        scale = clip.words[-1].end / real.words[-1].end
+        first, last = (clip.words[0], real.words[0]), (clip.words[-1], real.words[-1])
+        scale = (last[0].end - first[0].start) / (last[1].end - first[1].start)
+        leads.append(lead := first[0].start - scale * first[1].start)
         for mine, theirs in zip(clip.words, real.words):
-            assert mine.start == pytest.approx(scale * theirs.start, abs=1e-6)
-        assert abs(len(clip) / len(real) - scale) < 0.03
+            assert mine.start == pytest.approx(lead + scale * theirs.start, abs=1e-6)
+        longer = len(clip) / 25 - scale * len(real) / 25
+        assert lead - 0.05 < longer < lead + QUIET_AFTER + 0.05
+        if lead > 0.2:
+            before, within = clip.speech[: int(16000 * lead)], clip.speech[int(16000 * first[0].start) :]
+            assert before.std() < 0.6 * within.std()
+    assert min(leads) == pytest.approx(0, abs=1e-6)
+    assert 0.2 < max(leads) <= QUIET_BEFORE
     assert any(clip.words != real.words for clip in said)
     assert all(split_of("identity", clip.identity) == "train" for clip in said)
     held = [revoice(real, seed, split="test") for seed in range(3)]

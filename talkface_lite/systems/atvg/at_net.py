@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
+from scipy.ndimage import maximum_filter1d
 from torch import Tensor
 
 from talkface_lite.clip import FRAMES_PER_SECOND, N_POINTS, ROWS_PER_FRAME, SAMPLES_PER_FRAME
@@ -30,8 +31,9 @@ CHUNK_FRAMES = 250
 MARGIN_FRAMES = WINDOW[0] // ROWS_PER_FRAME + 1
 """Speech heard on each side of a chunk, so that its windows are those of the whole speech."""
 
-STILL = 0.25
-"""Pixels: movements of the mouth smaller than this, root mean square over its points, are taken for none."""
+STILL, STILL_FRAMES = 0.5, 3
+"""Pixels, root mean square over the mouth's points: where it moves less than this for so many frames before
+and after, it is taken to be still."""
 
 SILENCE_FRAMES = FRAMES_PER_SECOND
 """One second of silence, after which AT-net's memory has settled."""
@@ -287,7 +289,7 @@ class ATNetPart(Part):
             Ours, with ``keep_identity``: silence gives the photograph, mouth shut or open, and speech moves
             it from there. What AT-net says in silence is taken as its zero, ``p_p + decode(h_t) -
             decode(h_silence)``; its memory has heard a second of silence before the first frame; and of
-            movements too small to be one (:data:`STILL`) nothing is left, see :func:`settled`.
+            movements too small to be one (:data:`STILL`) almost nothing is left, see :func:`settled`.
         boost:
             ω of Eq. 4; None is ω = 1.
         chunk_frames:
@@ -338,11 +340,14 @@ def lips_together(landmarks: Array) -> Array:
 def settled(moved: np.ndarray) -> np.ndarray:
     """Displacements of a face ``(T, 68, 2)``, pixels → the same, smoothly less where the mouth hardly moves.
 
-    With r the root mean square of the displacements of the 20 mouth points of a frame: times ``r² / (r² +
-    STILL²)``. In the noise of a room a network never says quite the same twice; a mouth at rest is still.
+    With r the root mean square of the displacements of the 20 mouth points of a frame, and ρ the largest r of
+    the frames around it (:data:`STILL_FRAMES`): times ``ρ⁴ / (ρ⁴ + STILL⁴)``. After speech a network's memory
+    takes seconds to fall silent, and in the noise of a room it never says quite the same twice; a mouth at
+    rest is still. In speech, where small movements lie between large ones, nothing is lost.
     """
-    square = (moved[:, MOUTH] ** 2).sum(-1).mean(-1)  # (T,)
-    return moved * (square / (square + STILL**2))[:, None, None]
+    r = np.sqrt((moved[:, MOUTH] ** 2).sum(-1).mean(-1))  # (T,)
+    largest = maximum_filter1d(r, 2 * STILL_FRAMES + 1, mode="nearest") ** 4
+    return moved * (largest / (largest + STILL**4))[:, None, None]
 
 
 def windows_between(speech: np.ndarray, start: int, stop: int) -> np.ndarray:

@@ -198,6 +198,7 @@ def talk(arguments: argparse.Namespace) -> dict[str, Any]:
         settings=_settings(arguments),
     )
     portrait = Portrait.of(arguments.photo, detector=arguments.detector)
+    portrait.warn_of_open_mouth()
     n_frames = len(speech) * FRAMES_PER_SECOND // SAMPLE_RATE
     with _whole_or_nothing(arguments.out):
         view = "scene" if arguments.scene else "photograph" if arguments.paste_back else "face"
@@ -206,12 +207,14 @@ def talk(arguments: argparse.Namespace) -> dict[str, Any]:
         frames = tqdm(frames, total=n_frames, unit="frame", delay=1, **_BAR)
         write_video(arguments.out, frames, speech, metadata=provenance(arguments.system, portrait.name))
     seconds = n_frames / FRAMES_PER_SECOND
-    _say(arguments, f"{arguments.out}: {n_frames} frames, {seconds:.1f} s")
+    how = talker.system.how
+    _say(arguments, f"{arguments.out}: {n_frames} frames, {seconds:.1f} s" + (f"; {how}" if how else ""))
     return {
         "out": str(arguments.out),
         "frames": n_frames,
         "seconds": seconds,
         "system": arguments.system,
+        "how": how,
         "marked": not arguments.no_mark,
     }
 

@@ -49,7 +49,8 @@ def test_corpus_train_evaluate(inputs, tmp_path, capsys, monkeypatch):
     rows = report["systems"]["atvg"]
     assert rows["from_speech"]["mouth_landmark_distance"]["median"] > 0
     assert report.keys() == {
-        "data", "size", "clips", "frames", "frame_step", "seed", "example", "real", "baselines", "systems",
+        "data", "size", "clips", "frames", "frame_step", "seed", "example", "how", "real", "baselines",
+        "systems",
     }  # fmt: skip
     assert list(report["systems"]) == ["atvg"], "with weights of one's own no variant stands beside"
     assert cli.main(["evaluate", "--data", str(corpus), "--weights", weights]) == 0

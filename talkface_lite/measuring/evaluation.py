@@ -75,7 +75,8 @@ def evaluate(
     Returns
     -------
     dict
-        ``clips``, ``frames``, ``frame_step``, ``seed``, ``example``; ``real``, the lips of the clips
+        ``clips``, ``frames``, ``frame_step``, ``seed``, ``example``; ``how``, what each system says of how it
+        makes its film (:attr:`~talkface_lite.systems.base.System.how`); ``real``, the lips of the clips
         themselves; ``baselines`` with the rows ``copy_photo``, ``mean_mouth``, ``loudness`` and, with
         pictures, ``warp_with_truth`` (see :mod:`talkface_lite.measuring.baselines`); ``systems``, and in it
         for each system its rows, as :meth:`~talkface_lite.systems.base.System.rows` names them:
@@ -133,6 +134,7 @@ def evaluate(
         raise InputError("clips", "none", "at least one clip")
     report = report_of(measured, list(named), seed)
     report |= {"frame_step": frame_step, "seed": seed, "example": "random" if example is None else example}
+    report["how"] = {name: system.how for name, system in named.items()}
     if by_speaker:
         report["speakers"] = speakers_of(measured, list(named), seed)
     if per_clip:

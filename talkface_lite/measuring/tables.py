@@ -140,6 +140,7 @@ def tables(report: Mapping[str, Any]) -> str:
         f"the photograph is frame {example}"
         if isinstance(example, int)
         else f"the photograph is a frame of the clip, {photograph[example]}",
+        *(f"{name}: {how}" for name, how in report.get("how", {}).items() if how),
     ]
     rows = _rows(report)
     for group in GROUPS:

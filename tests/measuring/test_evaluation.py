@@ -84,7 +84,7 @@ def test_the_truth_scores_perfectly_and_baselines_score_what_they_are(clips):
 def test_the_report_has_these_keys_and_no_others(clips):
     report = evaluate(truth(), clips, seed=4, frame_step=2)
     assert set(report) == {
-        "clips", "frames", "frame_step", "seed", "example", "real", "baselines", "systems",
+        "clips", "frames", "frame_step", "seed", "example", "how", "real", "baselines", "systems",
     }  # fmt: skip
     assert (report["frame_step"], report["seed"]) == (2, 4)
     assert set(report["baselines"]) == {"copy_photo", "mean_mouth", "loudness"}

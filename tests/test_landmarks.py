@@ -44,7 +44,7 @@ def test_groups_share_out_the_68_points():
 
 
 def test_what_hangs_on_the_jaw_follows_it():
-    """As it did when the package's weights learned: faces with their lips together are faces of this table."""
+    """As it did when the package's weights learned: faces with their lips together are made with it."""
     share = np.array([lm.JAW_FOLLOWS.get(i, 0) for i in range(68)])
     np.testing.assert_array_equal(share[lm.MIRRORED], share)
     np.testing.assert_array_equal(share[:9], [0, 0, 0, 0, 0.2, 0.4, 0.6, 0.75, 0.8])

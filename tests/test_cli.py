@@ -301,6 +301,13 @@ def test_every_flag_says_what_it_does(words):
             assert "None" not in action.help, "which nobody can type"
 
 
+@pytest.mark.parametrize("command", ["talk", "evaluate"])
+def test_the_help_names_the_variants(command, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    assert "another way to build it: no_lstm or paper" in " ".join(capsys.readouterr().out.split())
+
+
 def test_help_needs_no_torch():
     code = (
         "import sys; from talkface_lite import cli, systems\n"

@@ -261,6 +261,7 @@ def test_the_systems_that_the_package_has_weights_of():
     assert [one.vg_net.config.vg_net.warp for one in found.values()] == [True, True, False]
     assert all(one.settings is settings for one in found.values())
     assert list(shipped(["atvg"])) == ["atvg"]
+    assert list(shipped(["atvg"], variants=True, pictures=False)) == ["atvg", "atvg no_lstm"]
     assert shipped(["atvg"], "full") == {}
     with pytest.raises(InputError, match="system"):
         shipped(["latent"])

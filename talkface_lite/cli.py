@@ -228,9 +228,7 @@ def _adapt(adapt: argparse.ArgumentParser) -> None:
         "--weights", metavar="F", type=Path, nargs="+", help="to begin with (default: the package's)"
     )
     adapt.add_argument("--minutes", metavar="M", type=float, default=3.0, help="at most (default 3)")
-    adapt.add_argument(
-        "--seed", metavar="N", type=_not_negative, default=0, help="of the training (default 0)"
-    )
+    _seed(adapt, "of the training")
 
 
 def _talk(talk: argparse.ArgumentParser, argv: Sequence[str]) -> None:
@@ -242,7 +240,7 @@ def _talk(talk: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         "--system", metavar="S", choices=tuple(SYSTEMS), default=default_system(), help=_named(SYSTEMS)
     )
     talk.add_argument("--out", metavar="V.mp4", type=Path, required=True, help="film to write")
-    _weights(talk)
+    variant = _weights(talk)
     film = talk.add_mutually_exclusive_group()
     film.add_argument("--paste-back", action="store_true", help="the whole photograph, not the face alone")
     film.add_argument(
@@ -254,14 +252,8 @@ def _talk(talk: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     )
     talk.add_argument("--convert", action="store_true", help="accept sound of another rate, depth, channels")
     _detector(talk)
-    talk.add_argument(
-        "--seed",
-        metavar="N",
-        type=_not_negative,
-        default=0,
-        help="of what a system draws at random (default 0)",
-    )
-    _own_flags(talk, "talk", argv)
+    _seed(talk, "of what a system draws at random")
+    _own_flags(talk, "talk", argv, variant)
 
 
 def _evaluate(evaluate: argparse.ArgumentParser, argv: Sequence[str]) -> None:
@@ -272,55 +264,55 @@ def _evaluate(evaluate: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         default=default_system(),
         help=_named((*SYSTEMS, ALL)),
     )
-    evaluate.add_argument("--data", metavar="DIR", type=Path, required=True, help="folder of clips")
-    _weights(evaluate)
     evaluate.add_argument(
-        "--seed",
-        metavar="N",
-        type=_not_negative,
-        default=0,
-        help="of what a system draws at random, and of the intervals (default 0)",
+        "--data",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="clips (talkface corpus or prepare makes them)",
     )
+    variant = _weights(evaluate)
+    _seed(evaluate, "of what a system draws at random, and of the intervals")
     evaluate.add_argument(
         "--pictures",
         action="store_true",
-        help="the pictures too: PSNR, SSIM, mouth box, LMD where dlib is installed",
+        help="films, too, which takes longer: PSNR, SSIM, mouth box, LMD where dlib is installed",
     )
     evaluate.add_argument(
         "--frame-step",
         metavar="N",
         type=_positive,
         default=1,
-        help="with --pictures: SSIM and LMD of every Nth frame alone (default 1)",
+        help="with --pictures: SSIM and LMD of every Nth frame alone, to be done sooner (default 1)",
     )
     evaluate.add_argument(
         "--example",
         metavar="E",
         type=_example,
         default=0,
-        help="which frame is the photograph: a number, 'rest' for the least lip opening within the first "
-        "half second, or 'random' (default 0)",
+        help="which frame of each clip is the photograph: a number (in shorter clips the last), 'rest' for "
+        "the least lip opening within the first half second, or 'random' (default 0)",
     )
     evaluate.add_argument("--by-speaker", action="store_true", help="a table of each speaker, too")
     evaluate.add_argument(
         "--per-clip",
         action="store_true",
-        help="with --json: the values of every clip, to compare two runs in pairs",
+        help="with --json: the values of every clip, too, for a later run's --against",
     )
     evaluate.add_argument(
         "--against",
         metavar="F",
         type=Path,
-        help="what an earlier run on the same clips printed with --json --per-clip: what this one has more",
+        help="a file of what an earlier run on the same clips printed with --json --per-clip: says by how "
+        "much this run is above it, clip by clip",
     )
-    _own_flags(evaluate, "evaluate", argv)
+    _own_flags(evaluate, "evaluate", argv, variant)
 
 
-def _weights(parser: argparse.ArgumentParser) -> None:
+def _weights(parser: argparse.ArgumentParser) -> argparse.Action:
+    """``--size``, ``--weights`` and ``--variant``, which is given back."""
     _size(parser)
-    parser.add_argument(
-        "--variant", metavar="V", default="", help="another way to build it, see talkface info"
-    )
+    variant = parser.add_argument("--variant", metavar="V", default="", help="another way to build it")
     parser.add_argument(
         "--weights",
         metavar="F",
@@ -328,6 +320,7 @@ def _weights(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="weights of your own, of one part or several, in any order (default: the package's)",
     )
+    return variant
 
 
 def _named(systems: Iterable[str]) -> str:
@@ -343,6 +336,10 @@ def _size(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _seed(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--seed", metavar="N", type=_not_negative, default=0, help=f"{text} (default 0)")
+
+
 def _detector(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detector",
@@ -352,8 +349,10 @@ def _detector(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _own_flags(parser: argparse.ArgumentParser, command: str, argv: Sequence[str]) -> None:
-    """The flags of the system that is named, and of no other."""
+def _own_flags(
+    parser: argparse.ArgumentParser, command: str, argv: Sequence[str], variant: argparse.Action
+) -> None:
+    """The flags of the system that is named, and of no other; which variants it has."""
     name = _value_of("--system", argv) or default_system()
     if argv[:1] == [command] and name in SYSTEMS:
         from talkface_lite.flags import add_flags, flags_of
@@ -361,6 +360,7 @@ def _own_flags(parser: argparse.ArgumentParser, command: str, argv: Sequence[str
         flags = flags_of(system_class(name).settings_class)
         add_flags(parser, name, flags)
         parser.set_defaults(flags=flags)
+        variant.help += f": {' or '.join(system_class(name).variants) or 'none'}"
 
 
 def _positive(text: str) -> int:

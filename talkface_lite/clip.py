@@ -161,6 +161,32 @@ def frame_times(n_frames: int) -> np.ndarray:
     return (np.arange(n_frames) + 0.5) / FRAMES_PER_SECOND
 
 
+def check_photograph(photo: np.ndarray, example: np.ndarray, landmarks: np.ndarray) -> None:
+    """Refuse what is no photograph that can be moved to landmarks.
+
+    Parameters
+    ----------
+    photo:
+        uint8 RGB ``(128, 128, 3)``: an aligned crop.
+    example:
+        ``(68, 2)``: the landmarks in it, pixels of the crop.
+    landmarks:
+        ``(T, 68, 2)``, T at least 1: where they are to go.
+
+    Raises
+    ------
+    InputError
+        When one of them is something else; the message names it.
+    """
+    size, face = (CROP_SIZE, CROP_SIZE, 3), (N_POINTS, 2)
+    if photo.dtype != np.uint8 or photo.shape != size:
+        raise InputError("photo", f"{photo.dtype} {photo.shape}", f"uint8 {size}")
+    if example.shape != face:
+        raise InputError("example", f"shape {example.shape}", face)
+    if landmarks.shape[1:] != face or len(landmarks) == 0:
+        raise InputError("landmarks", f"shape {landmarks.shape}", f"(T, {N_POINTS}, 2), T at least 1")
+
+
 def _check_array(name: str, array: object, dtype: type, shape: tuple[int | None, ...]) -> None:
     wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
     if not isinstance(array, np.ndarray):

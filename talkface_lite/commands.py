@@ -198,6 +198,7 @@ def talk(arguments: argparse.Namespace) -> dict[str, Any]:
         settings=_settings(arguments),
     )
     portrait = Portrait.of(arguments.photo, detector=arguments.detector)
+    portrait.warn_of_open_mouth()
     n_frames = len(speech) * FRAMES_PER_SECOND // SAMPLE_RATE
     with _whole_or_nothing(arguments.out):
         view = "scene" if arguments.scene else "photograph" if arguments.paste_back else "face"
@@ -206,12 +207,14 @@ def talk(arguments: argparse.Namespace) -> dict[str, Any]:
         frames = tqdm(frames, total=n_frames, unit="frame", delay=1, **_BAR)
         write_video(arguments.out, frames, speech, metadata=provenance(arguments.system, portrait.name))
     seconds = n_frames / FRAMES_PER_SECOND
-    _say(arguments, f"{arguments.out}: {n_frames} frames, {seconds:.1f} s")
+    how = talker.system.how
+    _say(arguments, f"{arguments.out}: {n_frames} frames, {seconds:.1f} s" + (f"; {how}" if how else ""))
     return {
         "out": str(arguments.out),
         "frames": n_frames,
         "seconds": seconds,
         "system": arguments.system,
+        "how": how,
         "marked": not arguments.no_mark,
     }
 
@@ -219,8 +222,8 @@ def talk(arguments: argparse.Namespace) -> dict[str, Any]:
 def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure systems on clips; what ``talkface evaluate`` does."""
     from talkface_lite.data.features import clip_files, read_clips
-    from talkface_lite.measuring.evaluation import evaluate, shipped
-    from talkface_lite.measuring.pairs import compare_all, read_report
+    from talkface_lite.measuring.evaluation import evaluate, photographs, shipped
+    from talkface_lite.measuring.pairs import check_before, compare_all, read_report
     from talkface_lite.measuring.pictures import dlib_in_crop
     from talkface_lite.measuring.tables import tables
     from talkface_lite.systems import SYSTEMS, load
@@ -237,11 +240,13 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         )
         systems = {arguments.system: one}
         if not (arguments.weights or arguments.variant or arguments.pictures):
-            systems |= shipped([arguments.system], arguments.size, settings=one.settings, variants=True)
+            beside = {"settings": one.settings, "variants": True, "pictures": False}
+            systems |= shipped([arguments.system], arguments.size, **beside)
     else:
         if arguments.weights or arguments.variant:
             raise InputError("--system all", "weights or a variant of one", "the package's own weights")
-        systems = shipped(list(SYSTEMS), arguments.size, variants=not arguments.pictures)
+        beside = {"variants": not arguments.pictures, "pictures": arguments.pictures}
+        systems = shipped(list(SYSTEMS), arguments.size, **beside)
         if not systems:
             expected = "a system with weights in the package, or --system S --weights FILE"
             raise InputError(f"--system all --size {arguments.size}", "none", expected)
@@ -250,6 +255,9 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
                 print(
                     f"talkface: without {name}: no {arguments.size} weights in the package", file=sys.stderr
                 )
+    if before is not None:
+        told = photographs(read_clips(arguments.data, frames=False), arguments.example, arguments.seed)
+        check_before(before, arguments.against, told, systems)
     find_points = None
     if arguments.pictures:
         try:

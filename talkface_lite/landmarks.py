@@ -94,6 +94,11 @@ TEMPLATE: np.ndarray = _frozen(
 """float32 ``(21, 2)``: where points 27-47 lie in the 128 x 128 crop; the outer corners of the eyes are 56 px
 apart. Ours: ATVGnet's own template is not needed for anything else to agree."""
 
+JAW_FOLLOWS: Mapping[int, float] = MappingProxyType({
+    **dict.fromkeys((56, 57, 58, 65, 66, 67), 1.0), **dict.fromkeys((8, 55, 59), 0.8), 7: 0.75, 9: 0.75,
+    6: 0.6, 10: 0.6, 5: 0.4, 11: 0.4, **dict.fromkeys((48, 54, 60, 64), 0.3), 4: 0.2, 12: 0.2,
+})
+"""Ours: how far each point goes down as the jaw opens the lips by 1 px, or up as it closes them."""
 
 
 class Template(NamedTuple):

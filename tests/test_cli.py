@@ -64,12 +64,24 @@ def test_talk_writes_a_film_with_sound(inputs, tmp_path, capsys, speech):
     assert talk(inputs, out, "--json", "--convert", speech=speech) == 0
     streams = capsys.readouterr()
     report = json.loads(streams.out)
-    assert report == {"out": str(out), "frames": 10, "seconds": 0.4, "system": "atvg", "marked": True}
+    how = "VG-net paints alone (the paper's)"
+    assert report == {
+        "out": str(out), "frames": 10, "seconds": 0.4, "system": "atvg", "how": how, "marked": True,
+    }  # fmt: skip
     assert [p.name for p in out.parent.iterdir()] == ["v.mp4"]
     video = read_video(out)
     assert video.frames.shape[0] == 10
     assert video.frames.shape[1:] == (256, 256, 3)
     assert np.abs(video.speech).max() > 0.01
+
+
+def test_an_open_mouth_draws_one_remark(inputs, tmp_path, capsys):
+    pytest.importorskip("dlib")
+    pytest.importorskip("skimage")
+    assert talk(inputs, tmp_path / "v.mp4", photo="collins") == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("talkface: collins: the mouth is open (lips apart by 11 %")
+    assert "closed lips" in line
 
 
 def test_talk_films_the_face_the_photograph_or_the_scene(inputs, tmp_path):
@@ -129,7 +141,10 @@ def test_talk_says_a_text(inputs, tmp_path, capsys):
         *weights(inputs), "--voice", "arthur",
     ])  # fmt: skip
     assert code == 0
-    assert capsys.readouterr().out.count("\n") == 1
+    streams = capsys.readouterr()
+    assert streams.out.count("\n") == 1
+    assert "s; VG-net paints alone (the paper's)" in streams.out
+    assert streams.err == "", "Hopper's lips are closed"
     assert read_video(tmp_path / "v.mp4").frames.shape[0] > 5
 
 
@@ -284,6 +299,13 @@ def test_every_flag_says_what_it_does(words):
         for action in parser._actions:
             assert action.help, f"{command} {action.dest}"
             assert "None" not in action.help, "which nobody can type"
+
+
+@pytest.mark.parametrize("command", ["talk", "evaluate"])
+def test_the_help_names_the_variants(command, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    assert "another way to build it: no_lstm or paper" in " ".join(capsys.readouterr().out.split())
 
 
 def test_help_needs_no_torch():

@@ -49,7 +49,8 @@ def test_corpus_train_evaluate(inputs, tmp_path, capsys, monkeypatch):
     rows = report["systems"]["atvg"]
     assert rows["from_speech"]["mouth_landmark_distance"]["median"] > 0
     assert report.keys() == {
-        "data", "size", "clips", "frames", "frame_step", "seed", "example", "real", "baselines", "systems",
+        "data", "size", "clips", "frames", "frame_step", "seed", "example", "how", "real", "baselines",
+        "systems",
     }  # fmt: skip
     assert list(report["systems"]) == ["atvg"], "with weights of one's own no variant stands beside"
     assert cli.main(["evaluate", "--data", str(corpus), "--weights", weights]) == 0
@@ -217,6 +218,7 @@ def test_evaluate_all_and_documented_keys(corpus, capsys):
     report = json.loads(capsys.readouterr().out)
     assert set(report["systems"]) >= set(SYSTEMS)
     assert "atvg no_lstm" in report["systems"]
+    assert "atvg paper" not in report["systems"], "which paints, and has the landmarks of atvg"
     assert set(report["baselines"]) == {"copy_photo", "mean_mouth", "loudness"}
     code = cli.main(["evaluate", "--system", "all", "--data", str(corpus), "--weights", "x"])
     refused(capsys, code, "--system all")
@@ -258,9 +260,6 @@ def test_evaluating_by_speaker_from_the_photograph_at_rest_and_against_an_earlie
     assert cli.main([*rest, "--against", str(before), "--json"]) == 0
     same = json.loads(capsys.readouterr().out)["against"]["atvg"]["from_speech"]["mouth_landmark_distance"]
     assert same == {"median": 0, "low": 0, "high": 0, "more": 0, "clips": 3}
-    refused(
-        capsys, cli.main([*evaluated, "--example", "2", "--against", str(before)]), "clips or photographs"
-    )
     refused(capsys, cli.main([*evaluated, "--against", str(tmp_path / "no.json")]), "no.json", "--per-clip")
     for example, shown in (("random", "random"), ("3", 3)):
         assert cli.main([*evaluated, "--example", example, "--json"]) == 0
@@ -269,3 +268,35 @@ def test_evaluating_by_speaker_from_the_photograph_at_rest_and_against_an_earlie
         with pytest.raises(SystemExit) as stop:
             cli.main([*evaluated, f"--example={example}"])
         refused(capsys, stop.value.code, "--example", "rest or random")
+    assert cli.main([*evaluated, "--example", "99"]) == 0
+    assert "the photograph is frame 99, in shorter clips the last" in capsys.readouterr().out
+
+
+def test_what_cannot_be_compared_with_is_refused_before_anything_is_measured(
+    inputs, tmp_path, capsys, monkeypatch
+):
+    from talkface_lite.measuring import evaluation
+
+    evaluated = ["evaluate", "--data", str(inputs / "clips"), "--weights", str(inputs / "small.safetensors")]
+    before = tmp_path / "before.json"
+    for example in ("rest", "random", "2"):
+        assert cli.main([*evaluated, "--example", example, "--per-clip", "--json"]) == 0
+        before.write_text(capsys.readouterr().out)
+        assert cli.main([*evaluated, "--example", example, "--against", str(before)]) == 0
+        assert "more than before" in capsys.readouterr().out
+    report = json.loads(before.read_text())
+    monkeypatch.setattr(evaluation, "evaluate", None)
+    against = [*evaluated, "--against", str(before)]
+    words = (f"--against {before}: got 3 clips or photographs that are not these 3", "--example")
+    refused(capsys, cli.main([*against, "--example", "rest"]), *words)
+    refused(capsys, cli.main([*against, "--example", "random"]), *words)
+    report["per_clip"]["systems"] = {"somebody's": report["per_clip"]["systems"]["atvg"]}
+    before.write_text(json.dumps(report))
+    refused(capsys, cli.main([*against, "--example", "2"]), "got somebody's, expected atvg")
+    report["per_clip"]["clips"].pop()
+    before.write_text(json.dumps(report))
+    refused(capsys, cli.main([*against, "--example", "2"]), "got 2 clips or photographs that are not these 3")
+    for text, why in (("{", "it is not JSON"), ("[]", "no values of single clips")):
+        before.write_text(text)
+        refused(capsys, cli.main(against), f"before.json: got no such report ({why})", "--json --per-clip")
+    refused(capsys, cli.main([*evaluated, "--against", str(tmp_path)]), "no such report (Is a directory)")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from talkface_lite import clip as clock
-from talkface_lite.clip import Clip, frame_times
+from talkface_lite.clip import Clip, check_photograph, frame_times
 from talkface_lite.errors import InputError
 from talkface_lite.files import write_atomically, write_tensors
 
@@ -156,3 +156,22 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch
 def test_a_written_file_can_be_read_by_others(tmp_path):
     # a temporary file is its owner's alone
     assert write_atomically(tmp_path / "a", b"").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(
+    ("number", "wrong", "said"),
+    [
+        (0, lambda photo: photo[:100], r"photo: got uint8 \(100, 128, 3\), expected uint8 \(128, 128, 3\)"),
+        (0, lambda photo: photo.astype(np.float32), r"photo: got float32 \(128, 128, 3\)"),
+        (1, lambda example: example[1:], r"example: got shape \(67, 2\), expected \(68, 2\)"),
+        (2, lambda points: points[:, 1:], r"landmarks: got shape \(3, 67, 2\), expected \(T, 68, 2\)"),
+        (2, lambda points: points[0], r"landmarks: got shape \(68, 2\)"),
+        (2, lambda points: points[:0], r"landmarks: got shape \(0, 68, 2\), .* T at least 1"),
+    ],
+)
+def test_what_is_no_photograph_with_landmarks_is_named(number, wrong, said):
+    right = [np.zeros((128, 128, 3), np.uint8), np.zeros((68, 2)), np.zeros((3, 68, 2))]
+    check_photograph(*right)
+    right[number] = wrong(right[number])
+    with pytest.raises(InputError, match=said):
+        check_photograph(*right)

@@ -43,6 +43,19 @@ def test_groups_share_out_the_68_points():
     assert set(lm.COLOURS) == set(lm.GROUPS)
 
 
+def test_what_hangs_on_the_jaw_follows_it():
+    """As it did when the package's weights learned: faces with their lips together are made with it."""
+    share = np.array([lm.JAW_FOLLOWS.get(i, 0) for i in range(68)])
+    np.testing.assert_array_equal(share[lm.MIRRORED], share)
+    np.testing.assert_array_equal(share[:9], [0, 0, 0, 0, 0.2, 0.4, 0.6, 0.75, 0.8])
+    np.testing.assert_array_equal(share[17:48], 0)
+    np.testing.assert_array_equal(
+        share[48:68], [0.3, *5 * [0], 0.3, 0.8, 1, 1, 1, 0.8, 0.3, *3 * [0], 0.3, 1, 1, 1]
+    )
+    moved = np.stack([np.zeros(68), share], -1)
+    assert lm.lip_opening(moved) == 1
+
+
 def test_colours_are_those_of_okabe_and_ito():
     palette = {(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0)}
     palette |= {(204, 121, 167), (0, 0, 0)}

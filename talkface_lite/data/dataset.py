@@ -29,7 +29,6 @@ from talkface_lite.data.loading import InTurns, loaded
 from talkface_lite.data.needs import Batch, DataSettings, Needs
 from talkface_lite.data.points import vary_points
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import lip_opening
 
 Place = tuple[int, int, int]
 """A window: number of the clip, first frame, frame of the example."""
@@ -228,12 +227,8 @@ class Dataset:
             if len(frames):
                 low, high = sorted((int(frames[-1]) + 1 - self.window, int(frames[0])))
                 first, last = min(max(low, 0), last), min(max(high, 0), last)
-        start, shown = int(rng.integers(first, last + 1)), int(rng.integers(len(clip)))
-        if self.settings.closed_examples and rng.random() < self.settings.closed_examples:
-            shown = int(lip_opening(clip.landmarks).argmin())
-        if self.settings.rest_examples and rng.random() < self.settings.rest_examples:
-            shown = int(rng.integers(clip.frames_before_speech()))
-        return index, start, shown
+        start = int(rng.integers(first, last + 1))
+        return index, start, clip.example_drawn(self.settings, rng)
 
     def _order(self, seed: int, epoch: int) -> np.ndarray:
         if getattr(self, "_ordered", None) != (seed, epoch):

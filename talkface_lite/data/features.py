@@ -10,10 +10,10 @@ from typing import Self
 import numpy as np
 
 from talkface_lite.clip import FRAMES_PER_SECOND, N_POINTS, ROWS_PER_FRAME, Clip, Interval
-from talkface_lite.data.needs import Needs
+from talkface_lite.data.needs import DataSettings, Needs
 from talkface_lite.errors import InputError
 from talkface_lite.files import read_tensors, write_tensors
-from talkface_lite.landmarks import normalise
+from talkface_lite.landmarks import lip_opening, normalise
 from talkface_lite.shards import SUFFIX as SHARD_SUFFIX
 from talkface_lite.shards import read_shard
 from talkface_lite.speech import mfcc_windows, recipe
@@ -84,6 +84,17 @@ class Features:
         """How many frames, at least 1, end before the first word; 1 where no words are known."""
         first = self.words[0].start if self.words else 0.0
         return int(np.clip((first - QUIET_BEFORE) * FRAMES_PER_SECOND, 1, len(self)))
+
+    def example_drawn(self, settings: DataSettings, rng: np.random.Generator) -> int:
+        """The frame that is the example of a window: closed lips, at rest, or any, in the shares wanted."""
+        shown = int(rng.integers(len(self)))
+        closed, rest = settings.closed_examples, settings.rest_examples
+        if not closed and not rest:
+            return shown
+        kind = rng.random()
+        if kind < rest:
+            return int(rng.integers(self.frames_before_speech()))
+        return int(lip_opening(self.landmarks).argmin()) if kind < rest + closed else shown
 
     def spoken_in(self, word: Interval, start: int, stop: int) -> np.ndarray:
         """bool ``(stop - start,)``: the frames whose middle lies in a word."""

@@ -69,15 +69,18 @@ class DataSettings:
         Ours: another microphone for each window. Adds to all MFCC of a window one random vector, normal with
         this share of each coefficient's standard deviation: a cepstrum adds what a spectrum multiplies.
     closed_examples:
-        Ours: share of windows whose example is the frame whose lips are nearest together, as in most
-        photographs; a network cannot tell thick closed lips from thin parted ones.
+        Ours: share of windows whose example is the frame of the clip whose lips are nearest together, as in
+        most photographs; a network cannot tell thick closed lips from thin parted ones. In a smile that never
+        closes it is the least open frame. What neither this nor ``rest_examples`` asks for is any frame.
     rest_examples:
         Ours: share of windows whose example is a frame before the first word (the first frame, where no words
-        are known): a photograph then shows how the mouth stands when nothing is said.
+        are known): a photograph then shows how this mouth stands when nothing is said, shut or open. Beside
+        ``closed_examples``, which asks for the lips and not for the time; together at most 1.
     detector:
-        Ours: strength, 0 to 2, of another face detector for each window. One finds the same closed lips
-        touching and the next finds them 2 px apart; adds to example and landmarks alike what detectors differ
-        by, and to the example what one detector differs by from frame to frame.
+        Ours: strength, 0 to 2, of another face detector for each window, at the mouth. One finds the same
+        closed lips touching and the next finds them 2 px apart; adds to example and landmarks alike what
+        detectors differ by, and to the example what one detector differs by from frame to frame. The truth
+        is what that detector would see; ``landmark_noise`` is what it misses, and adds to it.
     camera:
         Ours: strength, 0 to 2, of a random camera, see :class:`talkface_lite.corpus.camera.Camera`. Half of
         the windows keep the camera they were taken with.
@@ -85,7 +88,8 @@ class DataSettings:
         Ours: mirror half of the training windows, left for right.
     landmark_noise:
         Ours: standard deviation of what a detector misses a point by, pixels; each coordinate of the example
-        and of each frame by itself. Drawn landmarks are exact, those of photographs are not.
+        and of each frame by itself, all over the face. Drawn landmarks are exact, those of photographs are
+        not. ``detector`` is what all frames of a window have in common.
     mouth_light:
         Ours, 0 to 1: light in the mouth. Of each window, photograph and pictures alike, what is seen between
         the lips goes towards the colour of the lips, by a random share up to this. Drawn mouths are darker
@@ -119,6 +123,9 @@ class DataSettings:
             raise InputError("closed_examples", self.closed_examples, "0 to 1")
         if not 0 <= self.rest_examples <= 1:
             raise InputError("rest_examples", self.rest_examples, "0 to 1")
+        if self.closed_examples + self.rest_examples > 1 + 1e-9:
+            got = f"{self.closed_examples} and {self.rest_examples}"
+            raise InputError("closed_examples and rest_examples", got, "at most 1 together")
         if not 0 <= self.detector <= 2:
             raise InputError("detector", self.detector, "0 to 2")
         if not 0 <= self.camera <= 2:

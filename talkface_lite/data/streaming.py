@@ -24,7 +24,6 @@ from talkface_lite.data.needs import Batch, DataSettings, Needs
 from talkface_lite.data.pictures import vary_pictures
 from talkface_lite.data.points import vary_points
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import lip_opening
 from talkface_lite.shards import SUFFIX as SHARD_SUFFIX
 from talkface_lite.shards import read_shard
 
@@ -170,11 +169,7 @@ class ClipStream(IterableDataset):
 
     def _cut(self, held: "_Held", start: int, rng: np.random.Generator) -> Batch:
         """A batch of one window, varied; copies, so that the clip can be let go."""
-        shown = int(rng.integers(len(held.features)))
-        if self.settings.closed_examples and rng.random() < self.settings.closed_examples:
-            shown = int(lip_opening(held.features.landmarks).argmin())
-        if self.settings.rest_examples and rng.random() < self.settings.rest_examples:
-            shown = int(rng.integers(held.features.frames_before_speech()))
+        shown = held.features.example_drawn(self.settings, rng)
         dataset = Dataset([held.features], needs=self.needs, settings=self.settings)
         batch = dataset.batch([(0, start, shown)])
         if self.settings.mfcc_shift:

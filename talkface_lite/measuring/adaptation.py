@@ -11,6 +11,7 @@ import math
 import os
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice, pairwise
@@ -251,6 +252,7 @@ def _cut(source: Folders, folder: Path) -> Pieces:
     names: list[str] = []
     counts, n_frames = {"silent": 0, "beyond": False}, 0
     sides: set[tuple[int, ...] | None] = set()
+    people: dict[str, None] = {}
     every = (found for clip in read_clips(source, frames=True) for found in pieces_of(clip))
     for start, piece in every:
         if n_frames + len(piece) > MOST_FRAMES:
@@ -261,13 +263,18 @@ def _cut(source: Folders, folder: Path) -> Pieces:
             continue
         piece.save(folder / "all" / f"{len(names):05d}.safetensors")
         names.append(f"{piece.source} {start}")
+        if piece.identity:
+            people[piece.identity] = None
         n_frames += len(piece)
         sides.add(None if piece.frames is None else piece.frames.shape[1:3])
     if len(names) < LEAST_PIECES:
-        got = (
-            f"{len(names)} pieces of 3 s with sound in them" if names or not counts["silent"] else "no sound"
-        )
+        got = f"{len(names)} pieces of 3 s with sound in them"
+        if not names and counts["silent"]:
+            got = f"no sound in {counts['silent']} pieces of 3 s"
         raise InputError(_named(source), got, f"{LEAST_PIECES} or more: half a minute of somebody who speaks")
+    if len(people) > 1:
+        text = f"clips of {len(people)} people ({', '.join(list(people)[:4])}{', …' * (len(people) > 4)}): "
+        warnings.warn(text + "what is learned is what they share, and nobody in particular", stacklevel=3)
     chosen = judges(names)
     for number in range(len(names)):
         part = folder / ("judge" if number in chosen else "learn")

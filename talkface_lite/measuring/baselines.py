@@ -7,6 +7,7 @@ thin plates, the inside of the mouth dark.
 import numpy as np
 
 from talkface_lite.clip import CROP_SIZE, Clip
+from talkface_lite.landmarks import JAW_FOLLOWS
 from talkface_lite.networks.thin_plate import unlearned_warp
 from talkface_lite.speech import loudness
 from talkface_lite.systems.base import Shown
@@ -33,14 +34,6 @@ open at open vowels."""
 
 SMOOTHED = np.array([0.25, 0.5, 0.25])
 """Weights of a frame and its neighbours."""
-
-JAW_FOLLOWS = {
-    **dict.fromkeys((65, 66, 67, 56, 57, 58, 7, 8, 9), 1.0),
-    **dict.fromkeys((6, 10), 0.8),
-    **dict.fromkeys((5, 11, 55, 59), 0.6),
-    **dict.fromkeys((4, 12, 48, 54, 60, 64), 0.3),
-}
-"""Which share of the opening each point goes down: lower lip and chin all of it, corners and cheeks less."""
 
 
 def baselines(clip: Clip, shown: int, mean_face: np.ndarray, pictures: bool, warp: bool) -> dict[str, Shown]:

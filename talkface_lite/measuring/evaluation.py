@@ -14,13 +14,13 @@ from talkface_lite.measuring.lips import rest_frame
 from talkface_lite.measuring.pairs import summary
 from talkface_lite.measuring.pictures import PICTURE_METRICS, FindPoints
 from talkface_lite.measuring.recrop import rows_in_own_crop
-from talkface_lite.measuring.report import per_clip_of, report_of, speakers_of
+from talkface_lite.measuring.report import about_clip, per_clip_of, report_of, speakers_of
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.systems import load, system_class
 from talkface_lite.systems.base import FROM_SPEECH, Shown, System
 from talkface_lite.systems.part import shipped_weights
 
-__all__ = ["METRICS", "REST", "evaluate", "shipped", "summary"]
+__all__ = ["METRICS", "REST", "evaluate", "photographs", "shipped", "summary"]
 
 METRICS: tuple[str, ...] = (*LANDMARK_METRICS, *PICTURE_METRICS)
 """The figures of a whole face that a row can have; those of its lips are in
@@ -60,8 +60,8 @@ def evaluate(
         of them. Figures of the lips that it sees in film and clip alike begin with ``seen_``, but for
         ``lmd_over_copy``.
     example:
-        Which frame of each clip is the photograph; ``"rest"`` is the one with the least lip opening within
-        the first half second, None draws one at random.
+        Which frame of each clip is the photograph, in shorter clips the last; ``"rest"`` is the one with the
+        least lip opening within the first half second, None draws one at random.
     frame_step:
         SSIM and detector look at every such frame. Above 1, no figure that is ``seen_`` says anything of
         movements from frame to frame.
@@ -75,7 +75,8 @@ def evaluate(
     Returns
     -------
     dict
-        ``clips``, ``frames``, ``frame_step``, ``seed``, ``example``; ``real``, the lips of the clips
+        ``clips``, ``frames``, ``frame_step``, ``seed``, ``example``; ``how``, what each system says of how it
+        makes its film (:attr:`~talkface_lite.systems.base.System.how`); ``real``, the lips of the clips
         themselves; ``baselines`` with the rows ``copy_photo``, ``mean_mouth``, ``loudness`` and, with
         pictures, ``warp_with_truth`` (see :mod:`talkface_lite.measuring.baselines`); ``systems``, and in it
         for each system its rows, as :meth:`~talkface_lite.systems.base.System.rows` names them:
@@ -133,11 +134,18 @@ def evaluate(
         raise InputError("clips", "none", "at least one clip")
     report = report_of(measured, list(named), seed)
     report |= {"frame_step": frame_step, "seed": seed, "example": "random" if example is None else example}
+    report["how"] = {name: system.how for name, system in named.items()}
     if by_speaker:
         report["speakers"] = speakers_of(measured, list(named), seed)
     if per_clip:
         report["per_clip"] = per_clip_of(measured, list(named))
     return report
+
+
+def photographs(clips: Iterable[Clip], example: int | str | None = 0, seed: int = 0) -> list[dict[str, Any]]:
+    """Which clips :func:`evaluate` would measure from which photographs, as its ``per_clip`` says it."""
+    rng = np.random.default_rng(seed)
+    return [about_clip(clip, len(clip), _photograph(clip, example, rng)) for clip in clips]
 
 
 def _photograph(clip: Clip, example: int | str | None, rng: np.random.Generator) -> int:
@@ -147,14 +155,25 @@ def _photograph(clip: Clip, example: int | str | None, rng: np.random.Generator)
 
 
 def shipped(
-    names: Sequence[str], size: str = "lite", *, settings: Any = None, variants: bool = False
+    names: Sequence[str],
+    size: str = "lite",
+    *,
+    settings: Any = None,
+    variants: bool = False,
+    pictures: bool = True,
 ) -> dict[str, System]:
-    """The systems that the package has weights of, and their variants as ``name variant``."""
+    """The systems that the package has weights of, and their variants as ``name variant``.
+
+    Without ``pictures`` those variants are left out that differ in parts which need pictures alone: their
+    landmarks would be the same once more.
+    """
     found: dict[str, System] = {}
     for name in names:
         kind = system_class(name)
         for variant in ("", *(kind.variants if variants else ())):
             changed = kind.variants.get(variant, {})
+            if variant and not pictures and all(p.needs.pictures for p in kind.parts if p.name in changed):
+                continue
             needed = [
                 shipped_weights(name, part.name, size, variant if part.name in changed else "")
                 for number, part in enumerate(kind.parts)

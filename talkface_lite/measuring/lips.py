@@ -60,6 +60,11 @@ SOUND_FLOOR, SOUND_QUANTILE, SOUND_ABOVE, SOUND_PIECES = -60.0, 0.2, 12.0, 3
 """The rule of :func:`sounding_frames`: dB, share, dB, and pieces of 20 ms."""
 
 
+NOTHING = 1e-4
+"""Pixels. What is less is how landmarks are rounded: a photograph held still misses a clip that does not move
+by so much."""
+
+
 def rest_frame(landmarks: np.ndarray) -> int:
     """The frame with the least lip opening among the first :data:`REST_WINDOW` of ``(T, 68, 2)``."""
     return int(np.argmin(lip_opening(landmarks[:REST_WINDOW])))
@@ -214,8 +219,8 @@ def compare_lips(made: np.ndarray, real: np.ndarray, *, photograph: np.ndarray) 
 
 
 def ratio(value: float, to: float) -> float:
-    """One figure over another, NaN where that is nothing."""
-    return float(value / to) if to > 1e-6 else float("nan")
+    """One figure over another, NaN where that is nothing: below :data:`NOTHING`."""
+    return float(value / to) if to > NOTHING else float("nan")
 
 
 def _distance(made: np.ndarray, real: np.ndarray) -> np.ndarray:

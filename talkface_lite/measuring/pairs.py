@@ -1,7 +1,7 @@
 """Many clips → one figure with its interval, and two runs compared clip by clip."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,9 +139,41 @@ def read_report(path: Path) -> dict[str, Any]:
         report["per_clip"]["systems"].items()
         report["per_clip"]["clips"][0]["source"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        why = "no values of single clips"
+        if isinstance(error, OSError):
+            why = error.strerror or str(error)
+        elif isinstance(error, ValueError):
+            why = "it is not JSON"
         expected = "what talkface evaluate --json --per-clip prints"
-        raise InputError(path, f"no such report ({type(error).__name__})", expected) from error
+        raise InputError(path, f"no such report ({why})", expected) from error
     return report
+
+
+def check_before(
+    before: Mapping[str, Any], path: Path, clips: Sequence[Mapping[str, Any]], systems: Iterable[str]
+) -> None:
+    """Refuse a report of other clips, photographs or systems, before time goes into a new one.
+
+    Parameters
+    ----------
+    before, path:
+        The report, and the file that it is from.
+    clips:
+        As :func:`talkface_lite.measuring.evaluation.photographs` tells them.
+    systems:
+        Their names.
+
+    Raises
+    ------
+    InputError
+        When it cannot be compared with.
+    """
+    found = before["per_clip"]
+    if found["clips"] != list(clips):
+        got = f"{len(found['clips'])} clips or photographs that are not these {len(clips)}"
+        raise InputError(f"--against {path}", got, "a run on the same --data, with the same --example")
+    if not set(systems) & set(found["systems"]):
+        raise InputError(f"--against {path}", " and ".join(found["systems"]), " or ".join(systems))
 
 
 def _check_pairs(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from talkface_lite.clip import Clip
 from talkface_lite.measuring.baselines import MEAN_MOUTH
 from talkface_lite.measuring.clips import ABOVE_WARP, REAL, SEEN, ClipFigures, Key
 from talkface_lite.measuring.lips import IS_BACK
@@ -33,21 +34,19 @@ def speakers_of(clips: Sequence[ClipFigures], systems: Sequence[str], seed: int)
 
 def per_clip_of(clips: Sequence[ClipFigures], systems: Sequence[str]) -> dict[str, Any]:
     """Every value of every clip: ``clips`` says which they are, and rows hold one value for each."""
-    about = [
-        {
-            "identity": clip.identity,
-            "source": clip.source,
-            "frames": clip.frames,
-            "photograph": clip.photograph,
-        }
-        for clip in clips
-    ]
+    about = [about_clip(clip, clip.frames, clip.photograph) for clip in clips]
     rows = {
         key: {name: [round(v, 6) if np.isfinite(v) else None for v in values.tolist()]
               for name, values in its.items()}
         for key, its in values_of(clips).items()
     }  # fmt: skip
     return {"clips": about} | _tree(rows, systems)
+
+
+def about_clip(clip: Clip | ClipFigures, frames: int, photograph: int) -> dict[str, Any]:
+    """Which clip this is, how long, and which of its frames is the photograph."""
+    told = {"identity": clip.identity, "source": clip.source}
+    return told | {"frames": frames, "photograph": photograph}
 
 
 def values_of(clips: Sequence[ClipFigures]) -> dict[Key, dict[str, np.ndarray]]:

@@ -137,9 +137,10 @@ def tables(report: Mapping[str, Any]) -> str:
     example = report.get("example", 0)
     lines = [
         f"{report['clips']} clips, {report['frames']} frames; median over clips [95 % interval]",
-        f"the photograph is frame {example}"
+        f"the photograph is frame {example}" + (", in shorter clips the last" if example else "")
         if isinstance(example, int)
         else f"the photograph is a frame of the clip, {photograph[example]}",
+        *(f"{name}: {how}" for name, how in report.get("how", {}).items() if how),
     ]
     rows = _rows(report)
     for group in GROUPS:

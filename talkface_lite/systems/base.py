@@ -219,6 +219,12 @@ class System(ABC):
             )
         return Face(clip.frames[shown], clip.landmarks[shown])
 
+    @property
+    def how(self) -> str:
+        """How it makes its film, in a line, where there is more than one way: ``talk`` and ``evaluate`` say
+        it. Told by the weights that are there, and not by the name of a variant."""
+        return ""
+
     def part(self, name: str) -> Part:
         """One of its parts.
 

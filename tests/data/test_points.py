@@ -43,6 +43,22 @@ def test_examples_at_rest_are_from_before_the_first_word():
     assert 0.4 < np.mean(half <= last) < 0.95
 
 
+def test_an_example_is_closed_or_at_rest_or_any():
+    """Shares of all windows, as many as are asked for."""
+    clip = features()
+    landmarks = clip.landmarks.copy()
+    landmarks[-1, [67, 66, 65], 1] -= 6  # closed when the word is long over, rest is parted
+    clip = Features(rows=clip.rows, landmarks=landmarks, words=clip.words)
+    dataset = Dataset([clip], window=4, closed_examples=0.3, rest_examples=0.5)
+    shown = np.concatenate(
+        [lip_opening(one.example).numpy() for _, one in zip(range(60), dataset.batches(16, 0))]
+    )
+    closed = shown == lip_opening(landmarks).min()
+    rest = shown < lip_opening(landmarks)[clip.frames_before_speech() - 1] + 0.05
+    assert closed.mean() == pytest.approx(0.3 + 0.2 / 40, abs=0.04)
+    assert (rest & ~closed).mean() == pytest.approx(0.5 + 0.2 * clip.frames_before_speech() / 40, abs=0.04)
+
+
 def test_another_detector_moves_example_and_frames_alike():
     plain, seen = (next(Dataset([features()], window=4, detector=d).batches(32, seed=0)) for d in (0.0, 1.0))
     moved = (seen.landmarks - plain.landmarks).numpy()
@@ -71,3 +87,11 @@ def test_out_of_range_is_one_line(name, values):
     for value in (*values, float("nan")):
         with pytest.raises(InputError, match=name):
             DataSettings(**{name: value})
+
+
+def test_shares_of_examples_are_of_one_whole():
+    assert DataSettings(closed_examples=0.9, rest_examples=0.1)
+    with pytest.raises(
+        InputError, match=r"closed_examples and rest_examples: got 0\.6 and 0\.5, expected at most 1"
+    ):
+        DataSettings(closed_examples=0.6, rest_examples=0.5)

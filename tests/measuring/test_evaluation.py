@@ -84,7 +84,7 @@ def test_the_truth_scores_perfectly_and_baselines_score_what_they_are(clips):
 def test_the_report_has_these_keys_and_no_others(clips):
     report = evaluate(truth(), clips, seed=4, frame_step=2)
     assert set(report) == {
-        "clips", "frames", "frame_step", "seed", "example", "real", "baselines", "systems",
+        "clips", "frames", "frame_step", "seed", "example", "how", "real", "baselines", "systems",
     }  # fmt: skip
     assert (report["frame_step"], report["seed"]) == (2, 4)
     assert set(report["baselines"]) == {"copy_photo", "mean_mouth", "loudness"}
@@ -261,6 +261,7 @@ def test_the_systems_that_the_package_has_weights_of():
     assert [one.vg_net.config.vg_net.warp for one in found.values()] == [True, True, False]
     assert all(one.settings is settings for one in found.values())
     assert list(shipped(["atvg"])) == ["atvg"]
+    assert list(shipped(["atvg"], variants=True, pictures=False)) == ["atvg", "atvg no_lstm"]
     assert shipped(["atvg"], "full") == {}
     with pytest.raises(InputError, match="system"):
         shipped(["latent"])

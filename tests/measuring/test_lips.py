@@ -156,6 +156,8 @@ def test_as_many_sounds_as_frames():
 def test_nothing_over_nothing_is_no_ratio():
     assert ratio(3, 2) == 1.5
     assert np.isnan(ratio(1, 0))
+    assert np.isnan(ratio(1, 5e-6)), "rounding"
+    assert ratio(1e-3, 2e-3) == 0.5
     assert np.isnan(ratio(1, float("nan")))
 
 

@@ -292,9 +292,16 @@ def test_two_runs_on_the_same_clips(clips, tmp_path):
         read_report(tmp_path / "nowhere.json")
 
 
+class Paints(Oracle):
+    """Says how."""
+
+    how = "in oils"
+
+
 def test_the_tables_have_a_subject_each_and_their_columns_below_each_other(clips, filmed):
     lines = tables(evaluate(scaled(2), clips, example="rest")).split("\n\n")
     head, *groups = lines
+    assert len(head.splitlines()) == 2, "a system that has one way says nothing of it"
     assert head.splitlines()[1] == "the photograph is a frame of the clip, the one with the least lip opening"
     assert [group.split("  ")[0] for group in groups] == [
         "Lips: landmarks", "Amplitude: landmarks", "Onset, silence, rest: landmarks",
@@ -309,6 +316,9 @@ def test_the_tables_have_a_subject_each_and_their_columns_below_each_other(clips
     for title in ("Lips: seen in film and clip", "Amplitude: seen in film and clip", "Pictures", "missed"):
         assert title in seen
     assert "the photograph is frame 0" in seen
+    told = evaluate({"a": scaled(2), "b": Paints(scaled(2).answer)}, clips)
+    assert told["how"] == {"a": "", "b": "in oils"}
+    assert tables(told).splitlines()[2:4] == ["b: in oils", ""]
 
 
 def test_a_report_of_before_can_be_shown():

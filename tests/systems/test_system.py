@@ -84,6 +84,19 @@ def test_the_registry_the_systems_and_their_parts_agree_on_names():
         assert len({part.name for part in kind.parts}) == len(kind.parts)
 
 
+def test_a_system_says_how_it_makes_its_film_by_the_weights_that_are_there(parts):
+    assert Lamp().how == ""
+    assert ATVGnet({"at-net": parts["at-net"]}).how == ""
+    assert ATVGnet(parts).how == "VG-net paints alone (the paper's)"
+    warps = VGNetPart(VGNetPartConfig(vg_net=replace(SMALL_VG_NET, warp=True)))
+    warping = ATVGnet({"at-net": parts["at-net"], "vg-net": warps})
+    assert warping.how == warping.for_inference().how == "VG-net warps, then paints (ours)"
+    said = {variant: ATVGnet.build(variant=variant).how for variant in ("", *ATVGnet.variants)}
+    assert said[""] == warping.how
+    assert said["paper"] == ATVGnet(parts).how
+    assert said["no_lstm"].startswith("AT-net without memory; VG-net ")
+
+
 @pytest.mark.parametrize("order", [("at-net", "vg-net"), ("vg-net", "at-net")])
 def test_weights_say_themselves_which_part_they_are(parts, files, order):
     system = ATVGnet.load(weights=[files[name] for name in order])

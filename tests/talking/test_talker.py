@@ -1,3 +1,6 @@
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +8,7 @@ from small_networks import SMALL_AT_NET, SMALL_VG_NET
 
 from talkface_lite import Talker
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import ANCHORS, TEMPLATE, draw_landmarks
+from talkface_lite.landmarks import ANCHORS, TEMPLATE, draw_landmarks, lip_opening
 from talkface_lite.media import write_speech
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.speech import fit_to_frames
@@ -19,7 +22,7 @@ from talkface_lite.systems.atvg import (
 )
 from talkface_lite.talking.film import VIEWS, pictures
 from talkface_lite.talking.scene import talking_scene, waveform
-from talkface_lite.talking.talker import PHOTOGRAPHS, Portrait
+from talkface_lite.talking.talker import OPEN_MOUTH, PHOTOGRAPHS, Portrait
 
 torch.set_num_threads(1)
 
@@ -60,6 +63,34 @@ def test_a_portrait_lies_on_the_template(portrait):
     assert portrait.crop(256).shape == (256, 256, 3)
     assert portrait.name == "hopper"
     assert Portrait.of(portrait) is portrait
+
+
+def opened(portrait, share):
+    """The same face with its lips apart by a share of the distance between its eyes, 1.5 times as large."""
+    landmarks = portrait.landmarks.copy()
+    apart = share * np.linalg.norm(landmarks[45] - landmarks[36]) - lip_opening(landmarks)
+    landmarks[65:68, 1] += apart
+    return replace(portrait, landmarks=1.5 * landmarks)
+
+
+@pytest.mark.parametrize(("share", "warned"), [(0.0, 0), (0.054, 0), (0.068, 0), (0.072, 1), (0.11, 1)])
+def test_an_open_mouth_draws_one_remark_whatever_the_size_of_the_face(portrait, share, warned):
+    photo = opened(portrait, share)
+    assert photo.opening == pytest.approx(share, abs=1e-4)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        photo.warn_of_open_mouth()
+    assert len(caught) == warned
+    for one in caught:
+        assert issubclass(one.category, UserWarning)
+        for words in ("hopper: the mouth is open", f"{100 * share:.0f} %", "closed lips"):
+            assert words in str(one.message)
+
+
+def test_hopper_closes_her_lips_and_collins_smiles(portrait):
+    pytest.importorskip("skimage")
+    assert portrait.opening < OPEN_MOUTH / 2
+    assert Portrait.of("collins", detector="dlib").opening > 1.3 * OPEN_MOUTH
 
 
 def test_photographs_by_name_are_pictures():

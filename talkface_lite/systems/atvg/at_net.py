@@ -13,7 +13,7 @@ from torch import Tensor
 from talkface_lite.clip import FRAMES_PER_SECOND, N_POINTS, ROWS_PER_FRAME, SAMPLES_PER_FRAME
 from talkface_lite.data.needs import Batch, DataSettings
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import MOUTH, Array, lip_opening, mouth_centred, normalise
+from talkface_lite.landmarks import JAW_FOLLOWS, MOUTH, Array, lip_opening, mouth_centred, normalise
 from talkface_lite.losses import masked_mse
 from talkface_lite.networks.at_net import WINDOW, ATNet, ATNetConfig, State
 from talkface_lite.shape_pca import ShapePCA
@@ -318,19 +318,11 @@ class ATNetPart(Part):
         return self.coefficients(silence, h_p, silence=2 * SILENCE_FRAMES)[-1]
 
 
-_FOLLOWS = {
-    **dict.fromkeys((56, 57, 58, 65, 66, 67), 1.0),
-    **dict.fromkeys((55, 59), 0.8),
-    **dict.fromkeys((48, 54, 60, 64), 0.3),
-    **{8: 0.8, 7: 0.75, 9: 0.75, 6: 0.6, 10: 0.6, 5: 0.4, 11: 0.4, 4: 0.2, 12: 0.2},
-}
-"""How far a point rises as the lips close by 1 px: the lower lip, the corners and the chin."""
-
-
 def lips_together(landmarks: Array) -> Array:
-    """The same faces ``(..., 68, 2)`` with lips together: what hangs on the jaw is raised. Any units."""
+    """The same faces ``(..., 68, 2)`` with lips together: what hangs on the jaw
+    (:data:`~talkface_lite.landmarks.JAW_FOLLOWS`) is raised. Any units."""
     share = np.zeros((N_POINTS, 2), np.float32)
-    for point, follows in _FOLLOWS.items():
+    for point, follows in JAW_FOLLOWS.items():
         share[point, 1] = follows
     if isinstance(landmarks, Tensor):
         share = torch.as_tensor(share, device=landmarks.device, dtype=landmarks.dtype)

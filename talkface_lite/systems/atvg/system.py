@@ -66,6 +66,15 @@ class ATVGnet(System):
         """Landmarks and a photograph to pictures."""
         return self.part("vg-net")
 
+    @property
+    def how(self) -> str:
+        """Whether VG-net warps before it paints, and whether AT-net has no memory."""
+        said = [] if self.at_net.config.at_net.recurrent else ["AT-net without memory"]
+        if self.has("vg-net"):
+            warps = self.vg_net.config.vg_net.warp
+            said.append("VG-net warps, then paints (ours)" if warps else "VG-net paints alone (the paper's)")
+        return "; ".join(said)
+
     @classmethod
     def load(
         cls, size: str = "lite", *, weights: Weights = None, variant: str = "", settings: Any = None

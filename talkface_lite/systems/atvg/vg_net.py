@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from talkface_lite.clip import CROP_SIZE, N_POINTS
+from talkface_lite.clip import check_photograph
 from talkface_lite.data.needs import Batch, DataSettings, Needs
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import normalise
@@ -285,12 +285,7 @@ class VGNetPart(Part):
         InputError
             When the photograph is not a crop, or landmarks are not 68 points a frame of at least one frame.
         """
-        if photo.dtype != np.uint8 or photo.shape != (CROP_SIZE, CROP_SIZE, 3):
-            raise InputError("photo", f"{photo.dtype} {photo.shape}", f"uint8 ({CROP_SIZE}, {CROP_SIZE}, 3)")
-        if example.shape != (N_POINTS, 2):
-            raise InputError("example", f"shape {example.shape}", f"({N_POINTS}, 2)")
-        if landmarks.shape[1:] != (N_POINTS, 2) or len(landmarks) == 0:
-            raise InputError("landmarks", f"shape {landmarks.shape}", f"(T, {N_POINTS}, 2), T at least 1")
+        check_photograph(photo, example, landmarks)
         if chunk_frames < 1:
             raise InputError("chunk_frames", chunk_frames, "at least 1")
         was_training = self.training

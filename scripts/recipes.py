@@ -152,7 +152,7 @@ REAL = {
 CORPORA: dict[str, AnyCorpus] = {
     # AT-net
     "said": Corpus(clips=2600, seed=1000, still_head=None, common_words=True, paint=False),
-    "said-by-s1": Revoiced(**S1, clips=1200, seed=9000),
+    "said-by-s1": Revoiced(**S1, clips=2400, seed=9000),
     "said-test-still": Corpus(clips=150, seed=2000, split="test", still_head=True, paint=False),
     "said-test-moving": Corpus(clips=150, seed=2000, split="test", paint=False),
     # its rungs: half as many clips, or as many from two sources
@@ -176,14 +176,16 @@ AT_NET = Stage(
     config={"loss": "mouth", "centred": True},
     training=TrainingSettings(
         steps=1600,
+        batch_size=8,
         learning_rate=1.5e-3,
         betas=(0.9, 0.999),
         schedule="cosine",
         precision="bf16",
         log_every=100,
     ),
-    data=DataSettings(window=32, mfcc_shift=0.4, rest_examples=1.0, detector=1.0),
+    data=DataSettings(window=64, mfcc_shift=0.4, rest_examples=1.0, detector=1.0),
 )
+"""Windows of 2.6 s: in shorter ones a memory does not learn to fall silent after speech."""
 AT_NET_RECIPE = Recipe(
     stages={"only": AT_NET},
     train=("said", "said-by-s1"),

@@ -34,8 +34,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from talkface_lite.clip import CROP_SIZE, N_POINTS
-from talkface_lite.errors import InputError
+from talkface_lite.clip import CROP_SIZE, check_photograph
 from talkface_lite.landmarks import MOUTH
 
 CELL = 2
@@ -376,16 +375,12 @@ def unlearned_warp(photo: np.ndarray, example: np.ndarray, landmarks: np.ndarray
     Raises
     ------
     InputError
-        When the photograph is not a crop or landmarks are not 68 points.
+        See :func:`talkface_lite.clip.check_photograph`.
     """
-    size, face = (CROP_SIZE, CROP_SIZE, 3), (N_POINTS, 2)
-    if photo.dtype != np.uint8 or photo.shape != size:
-        raise InputError("photo", f"{photo.dtype} {photo.shape}", f"uint8 {size}")
-    if example.shape != face or landmarks.shape[1:] != face:
-        raise InputError("landmarks", f"{example.shape}, {landmarks.shape}", f"{face}, (T, {N_POINTS}, 2)")
+    check_photograph(photo, example, landmarks)
     image = torch.tensor(photo).movedim(-1, 0)[None].float()
     own, points = (torch.from_numpy(np.asarray(p, np.float32)) for p in (example[None], landmarks))
-    film = np.empty((len(points), *size), np.uint8)
+    film = np.empty((len(points), *photo.shape), np.uint8)
     shown = inner_mouth(example[None])
     for start in range(0, len(points), 50):
         part = points[start : start + 50]

@@ -235,7 +235,7 @@ def test_what_opens_is_dark_and_what_was_open_stays(clip, faces):
 def test_wrong_inputs(clip):
     with pytest.raises(InputError, match="photo: got float32"):
         unlearned_warp(clip.frames[0].astype(np.float32), clip.landmarks[0], clip.landmarks)
-    with pytest.raises(InputError, match=r"landmarks: got \(67, 2\)"):
+    with pytest.raises(InputError, match=r"example: got shape \(67, 2\)"):
         unlearned_warp(clip.frames[0], clip.landmarks[0, 1:], clip.landmarks)
     with pytest.raises(InputError, match="landmarks"):
         unlearned_warp(clip.frames[0], clip.landmarks[0], clip.landmarks[0])

@@ -126,6 +126,14 @@ def steps(work: Path, *, tiny: bool = False, recordings: Path | None = None) -> 
             makes=(table, *filter(None, [sheet])),
             recorded=_of_ablation(comparison.name),
         )
+    if not tiny and (work / "grid_s1").is_dir():
+        yield Step(
+            name="drawn and real",
+            script="scripts/drawn_and_real.py",
+            words=("--work", str(work)),
+            makes=(ablations / "drawn_and_real.json",),
+            recorded=600,
+        )
     yield from _pictures(weights, static, tiny, recordings)
 
 

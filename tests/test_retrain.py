@@ -52,6 +52,16 @@ def test_the_whole_chain_runs_and_leaves_all_that_ships(chain):
     assert retrain.table(found, log) in told
 
 
+def test_real_people_are_measured_where_they_are(tmp_path):
+    def names():
+        return [step.name for step in retrain.steps(tmp_path)]
+
+    assert "drawn and real" not in names()
+    (tmp_path / "grid_s1").mkdir()
+    found = names()
+    assert found.index("drawn and real") > found.index("atvg at-net voices ablation")
+
+
 def test_what_the_chain_ships_can_be_used(chain):
     weights = chain[0] / "package" / "weights"
     system = load(

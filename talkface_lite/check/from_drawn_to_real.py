@@ -74,7 +74,9 @@ def exercise_3(answer: Callable | None) -> Verdict:
             if np.allclose(got, _settled(moved, length, still)):
                 continue
             if np.allclose(got, _settled(moved, length, still, reach=0)):
-                raise Wrong("each frame stands alone: take the largest r of the seven frames around it.")
+                raise Wrong("each frame stands alone: take the largest r of it and the three before.")
+            if np.allclose(got[::-1], _settled(moved[::-1], length[::-1], still)):
+                raise Wrong("no frame should look ahead: take the three before it.")
             if np.allclose(got, _settled(moved, np.sqrt((moved**2).mean((-1, -2))), still)):
                 raise Wrong("r is of the lengths of the displacements: add the squares of x and y first.")
             raise Wrong(f"δ = {still:g}: one factor ρ⁴ / (ρ⁴ + δ⁴) for all points of a frame.")
@@ -83,5 +85,5 @@ def exercise_3(answer: Callable | None) -> Verdict:
 
 
 def _settled(moved: np.ndarray, r: np.ndarray, still: float, reach: int = 3) -> np.ndarray:
-    largest = np.array([r[max(0, t - reach) : t + reach + 1].max() for t in range(len(r))])
+    largest = np.array([r[max(0, t - reach) : t + 1].max() for t in range(len(r))])
     return moved * (largest**4 / (largest**4 + still**4))[:, None, None]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
-from scipy.ndimage import maximum_filter1d
+from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 from talkface_lite.clip import FRAMES_PER_SECOND, N_POINTS, ROWS_PER_FRAME, SAMPLES_PER_FRAME
@@ -32,8 +32,8 @@ MARGIN_FRAMES = WINDOW[0] // ROWS_PER_FRAME + 1
 """Speech heard on each side of a chunk, so that its windows are those of the whole speech."""
 
 STILL, STILL_FRAMES = 0.5, 3
-"""Pixels, root mean square over the mouth's points: where it moves less than this for so many frames before
-and after, it is taken to be still."""
+"""Pixels, root mean square over the mouth's points: a mouth that is nearer than this to the photograph, and
+has been for so many frames before, is taken to be still."""
 
 SILENCE_FRAMES = FRAMES_PER_SECOND
 """One second of silence, after which AT-net's memory has settled."""
@@ -333,12 +333,13 @@ def settled(moved: np.ndarray) -> np.ndarray:
     """Displacements of a face ``(T, 68, 2)``, pixels → the same, smoothly less where the mouth hardly moves.
 
     With r the root mean square of the displacements of the 20 mouth points of a frame, and ρ the largest r of
-    the frames around it (:data:`STILL_FRAMES`): times ``ρ⁴ / (ρ⁴ + STILL⁴)``. After speech a network's memory
-    takes seconds to fall silent, and in the noise of a room it never says quite the same twice; a mouth at
-    rest is still. In speech, where small movements lie between large ones, nothing is lost.
+    the frame and the :data:`STILL_FRAMES` before it: times ``ρ⁴ / (ρ⁴ + STILL⁴)``. After speech a network's
+    memory takes seconds to fall silent, and in the noise of a room it never says quite the same twice; a
+    mouth at rest is still. In speech, where small movements follow large ones, next to nothing is lost. No
+    frame depends on a later one.
     """
     r = np.sqrt((moved[:, MOUTH] ** 2).sum(-1).mean(-1))  # (T,)
-    largest = maximum_filter1d(r, 2 * STILL_FRAMES + 1, mode="nearest") ** 4
+    largest = sliding_window_view(np.pad(r, (STILL_FRAMES, 0)), STILL_FRAMES + 1).max(axis=-1) ** 4
     return moved * (largest / (largest + STILL**4))[:, None, None]
 
 

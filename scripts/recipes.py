@@ -186,8 +186,8 @@ AT_NET = Stage(
     ),
     data=DataSettings(window=64, mfcc_shift=0.4, rest_examples=1.0, detector=1.0),
 )
-"""Windows of 2.6 s: in shorter ones a memory does not learn to fall silent after speech. Of seeds 0, 1 and 2 the
-second rests best on the two public photographs."""
+"""Windows of 2.6 s: in shorter ones a memory does not learn to fall silent after speech. Of seeds 0, 1 and 2
+the second rests best on the two public photographs."""
 AT_NET_RECIPE = Recipe(
     stages={"only": AT_NET},
     train=("said", "said-by-s1"),

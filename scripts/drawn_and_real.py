@@ -167,7 +167,7 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
         },
         "reports": {},
     }
-    systems = shipped(list(SYSTEMS), variants=True)
+    systems = shipped(list(SYSTEMS))
     for name, recordings in REAL.items():
         clips = recordings.read(arguments.work, frames=True)
         looks = {"pictures": True, "find_points": find, "frame_step": LOOK_AT, "example": "rest"}

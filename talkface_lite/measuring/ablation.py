@@ -105,7 +105,7 @@ class Ablation:
         return tuple(sorted(run["seed"] for run in self.results if run["variant"] == first))
 
     def values(self, variant: str, metric: str, test: str = "test-still") -> np.ndarray:
-        """A measure of one variant, one value for each of :attr:`seeds`.
+        """A measure of one variant, one value for each of :attr:`seeds`; NaN where a run has none.
 
         Raises
         ------
@@ -115,7 +115,7 @@ class Ablation:
         found = {run["seed"]: run[test][metric] for run in self.results if run["variant"] == variant}
         if tuple(sorted(found)) != self.seeds:
             raise InputError(f"runs of {variant!r}", f"seeds {sorted(found)}", f"seeds {list(self.seeds)}")
-        return np.array([found[seed] for seed in self.seeds])
+        return np.array([found[seed] for seed in self.seeds], np.float64)
 
     def mean(self, variant: str, metric: str, test: str = "test-still") -> Mean:
         """Of one variant over seeds."""
@@ -150,7 +150,7 @@ class Ablation:
                 if variant != base:
                     _, low, high = self.difference(variant, base, metric, test)
                     cell += f" [{low:+.{digits}f}, {high:+.{digits}f}]".replace("-", "−")
-                cells.append(cell.replace("-", "−"))
+                cells.append("–" if "nan" in cell else cell.replace("-", "−"))
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
         return "\n".join(lines)
 

@@ -101,3 +101,13 @@ def test_the_shipped_ablation_is_whole():
     assert shipped.about["steps"] > 1000
     with pytest.raises(InputError):
         Ablation.shipped("none")
+
+
+def test_where_a_run_has_no_figure_the_table_has_a_dash():
+    figures = (("a", 0, 0.5), ("a", 1, 0.6), ("b", 0, None), ("b", 1, 0.7))
+    ablation = Ablation({}, [{"variant": v, "seed": s, "still": {"r": r}} for v, s, r in figures])
+    assert np.isnan(ablation.values("b", "r", "still")).tolist() == [True, False]
+    assert ablation.table({"a": "A", "b": "B"}, "a", {"r": 2}, "still").splitlines()[2:] == [
+        "| A | 0.55 |",
+        "| B | – |",
+    ]

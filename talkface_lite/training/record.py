@@ -58,7 +58,7 @@ def commit() -> str:
 def device_name() -> str:
     """The GPU, or the processor with the threads that torch uses."""
     if torch.cuda.is_available() and choose_device().startswith("cuda"):
-        return torch.cuda.getdevice_name()
+        return torch.cuda.get_device_name()
     return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
 
 

@@ -198,7 +198,7 @@ _TITLES = {
     "ssim": "SSIM",
     "mouth_gain": "gain at the mouth (dB)",
     "lmd": "LMD (px)",
-    "lip_opening_correlation": "$r$ of the opening",
+    "lip_opening_correlation": "r of the opening",
     "mouth_landmark_distance_over_copy": "distance over the photograph's",
     "motion_distance_over_still": "motion over a still mouth's",
     "opening_error_over_copy": "opening error over the photograph's",

@@ -155,7 +155,7 @@ CORPORA: dict[str, AnyCorpus] = {
     "said-by-s1": Revoiced(**S1, clips=2400, seed=9000),
     "said-test-still": Corpus(clips=150, seed=2000, split="test", still_head=True, paint=False),
     "said-test-moving": Corpus(clips=150, seed=2000, split="test", paint=False),
-    # its rungs: half as many clips, or as many from two sources
+    # its rungs: 1200 clips of each kind of voice, real voices and real lips beside them
     "espeak": Corpus(clips=1200, seed=1000, still_head=None, paint=False, varied=False),
     "varied": Corpus(clips=1200, seed=1000, still_head=None, paint=False),
     "connected": Corpus(clips=1200, seed=1000, still_head=None, common_words=True, paint=False),

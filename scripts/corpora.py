@@ -123,8 +123,8 @@ class Corpus:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Revoiced:
-    """Real voices with drawn lips, see :mod:`talkface_lite.corpus.revoicing`.
+class FromRecordings:
+    """Clips that are made from prepared recordings of one speaker, those that may be learned from.
 
     Parameters
     ----------
@@ -132,14 +132,13 @@ class Revoiced:
         Folder of prepared recordings with word times, in the folder of the runs.
     licence:
         Whose they are, for the record.
-    clips, seed:
-        So many, from this seed: the recordings in turns, each time by another face and in another room.
+    clips:
+        So many.
     """
 
     recordings: str
     licence: str
     clips: int
-    seed: int
 
     def about(self) -> dict[str, Any]:
         """What a record says of it."""
@@ -150,14 +149,44 @@ class Revoiced:
         return folder / f"{name}.safetensors"
 
     def draw(self, folder: Path, name: str, needs: Needs, workers: int | None = None) -> Path:
-        """Draw the lips, unless they are there; one process.
+        """Make it, unless it is there; one process.
 
         Raises
         ------
         InputError
             When the recordings are not there, or another corpus is there under this name.
         """
-        return _draw_from(self, folder, name, needs)
+        path, about = self.path(folder, name), folder / f"{name}.json"
+        told = self.about() | {"needs": [needs.recipe, needs.rows]}
+        if path.exists() and about.is_file():
+            if json.loads(about.read_text()) != told:
+                raise InputError(path, "a corpus of other settings", "a new --work")
+            return path
+        source = folder.parent / self.recordings
+        if not source.is_dir():
+            raise InputError(source, "no recordings", f"{self.licence}, prepared (talkface prepare)")
+        clips, _ = divide([clip for clip in read_clips(source) if clip.words])
+        print(f"{self.clips} clips from {len(clips)} recordings: {name}", file=sys.stderr)
+        save_features(path, self.features(clips, needs), needs)
+        write_json(about, told)
+        return path
+
+    def features(self, clips: Sequence[Clip], needs: Needs) -> list[Features]:
+        """What is made of these recordings."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revoiced(FromRecordings):
+    """Real voices with drawn lips, see :mod:`talkface_lite.corpus.revoicing`.
+
+    Parameters
+    ----------
+    seed:
+        The recordings come in turns, each time by another face and in another room, all from this seed.
+    """
+
+    seed: int
 
     def features(self, clips: Sequence[Clip], needs: Needs) -> list[Features]:
         """Drawn lips for recordings, in turns."""
@@ -169,35 +198,16 @@ class Revoiced:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filmed:
-    """A real speaker's own lips, from those recordings that may be learned from. For figures; never shipped.
+class Filmed(FromRecordings):
+    """A real speaker's own lips. For figures; never shipped.
 
     Parameters
     ----------
-    recordings, licence:
-        As for :class:`Revoiced`.
-    clips:
-        So many different ones.
     times:
         How often each is there, so that few of them are a share of what is learned.
     """
 
-    recordings: str
-    licence: str
-    clips: int
     times: int = 1
-
-    def about(self) -> dict[str, Any]:
-        """What a record says of it."""
-        return asdict(self)
-
-    def path(self, folder: Path, name: str) -> Path:
-        """Where it lies: a file of features."""
-        return folder / f"{name}.safetensors"
-
-    def draw(self, folder: Path, name: str, needs: Needs, workers: int | None = None) -> Path:
-        """Compute the features, unless they are there; raises as :meth:`Revoiced.draw`."""
-        return _draw_from(self, folder, name, needs)
 
     def features(self, clips: Sequence[Clip], needs: Needs) -> list[Features]:
         """Those of the first recordings."""
@@ -232,24 +242,7 @@ class Recordings:
                 yield clip
 
 
-AnyCorpus = Corpus | Revoiced | Filmed
-
-
-def _draw_from(corpus: Revoiced | Filmed, folder: Path, name: str, needs: Needs) -> Path:
-    path, about = corpus.path(folder, name), folder / f"{name}.json"
-    told = corpus.about() | {"needs": [needs.recipe, needs.rows]}
-    if path.exists() and about.is_file():
-        if json.loads(about.read_text()) != told:
-            raise InputError(path, "a corpus of other settings", "a new --work")
-        return path
-    source = folder.parent / corpus.recordings
-    if not source.is_dir():
-        raise InputError(source, "no recordings", f"{corpus.licence}, prepared (talkface prepare)")
-    clips, _ = divide([clip for clip in read_clips(source) if clip.words])
-    print(f"{corpus.clips} clips from {len(clips)} recordings: {name}", file=sys.stderr)
-    save_features(path, corpus.features(clips, needs), needs)
-    write_json(about, told)
-    return path
+AnyCorpus = Corpus | FromRecordings
 
 
 HELD_BACK = 40

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import pytest
 
 REAL = Path(__file__).resolve().parents[1].parent / "shared" / "real"
@@ -32,3 +33,12 @@ def shard(tmp_path):
 
     write_shard(tmp_path / "a.tar", SAMPLES)
     return tmp_path / "a.tar"
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """OpenCV on one thread: several on a busy machine are slower than one."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    yield
+    cv2.setNumThreads(threads)

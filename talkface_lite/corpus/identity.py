@@ -94,8 +94,9 @@ class Identity:
         Gap between the two upper front teeth, 0 (none) or 0.6 .. 1.5 template pixels.
     missing_tooth:
         Which of the ten upper teeth in sight is missing, counted from the left of the picture; -1 for none.
-    moustache_hang:
-        How much of the upper lip the moustache hangs over, 0 .. 0.7; 0 without one.
+    moustache_hang, mouth_light:
+        How much of the upper lip the moustache hangs over, 0 .. 0.7 (0 without one); how much of the light on
+        the face finds its way between wide open lips, 0.6 .. 1.05.
     """
 
     seed: int
@@ -171,6 +172,7 @@ class Identity:
     tongue_colour: Colour
     cavity: Colour
     moustache_hang: float
+    mouth_light: float
 
     @property
     def name(self) -> str:
@@ -365,6 +367,7 @@ def _draw_mouth(rng: np.random.Generator, looks: dict[str, object], age: float) 
         "tongue_colour": _round_colour(tongue),
         "cavity": _round_colour(deep),
         "moustache_hang": float(0.7 * rng.beta(1.1, 2.6)) * hangs,
+        "mouth_light": 0.6 + 0.45 * float(rng.beta(2, 2)),
     }
 
 

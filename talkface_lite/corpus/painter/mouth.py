@@ -15,7 +15,7 @@ from talkface_lite.corpus.painter.teeth import Inside, inside_curves, paint_insi
 N_CURVE = 31
 N_STRIPS = 6
 _UPPER_TONES = np.array([0.85, 0.90, 0.88, 0.82, 0.74, 0.64])
-_LOWER_TONES = np.array([0.80, 0.92, 1.02, 1.10, 1.12, 0.91])
+_LOWER_TONES = np.array([0.78, 0.84, 0.89, 0.92, 0.90, 0.79])
 _ALONG = np.abs(np.linspace(-1, 1, N_CURVE))
 """Of the points of a curve: 0 in the middle, 1/3 at the points 61 and 63, 2/3 at the inner corners."""
 N_HAIRS = 66
@@ -196,7 +196,8 @@ def _gleam(lips: np.ndarray, bottom: np.ndarray, inner: np.ndarray, person: Iden
     )
     mask = _mask(lips.shape, np.concatenate([a, b[::-1]]), 0.9 * scale)
     glow = cv2.merge((mask, mask, mask, np.zeros_like(mask)))
-    strength = 0.10 + 0.1 * person.lipstick + 0.04 * person.skin_depth
+    strength = 0.06 + 0.1 * person.lipstick + 0.04 * person.skin_depth
+    strength *= np.mean(person.lower_lip_colour) / 128
     cv2.add(lips, cv2.multiply(glow, np.full(4, strength)), dst=lips)
 
 

@@ -160,6 +160,11 @@ def paint_inside(
     if between > 0:
         _tip(picture, bottom[middle], inside.upper[t] - low, colour * 0.86, between, gap * scale, scale)
     _teeth(picture, inside.upper[t] - low, inside.upper_tone, bright, person, inside.breaks)
+    # lips and cheeks keep most of the light out and redden the rest; some of it never was inside, but is the
+    # lips' own, which a lens spreads
+    dim = 0.9 * (person.mouth_light * (0.7 + 0.3 * lit)) ** np.array([0.7, 1.0, 1.0])
+    picture = cv2.multiply(picture, np.array([*dim, 1.0]))
+    picture = cv2.add(picture, np.array([*(0.1 * np.array(person.lower_lip_colour)), 0.0]))
     return _lip_shadow(picture, top, inside.shade, gap, scale)
 
 

@@ -214,8 +214,6 @@ VG_NET_SECOND = replace(
     VG_NET_FIRST.changed(data={"window": 16}, discriminator=RegressionDiscriminatorConfig.lite()),
     training=replace(VG_NET_FIRST.training, steps=900, batch_size=4, learning_rate=3e-4),
     start_from="first",
-    # the discriminator of the package learned beside a VG-net from before the ablation spoke on that weight
-    shipped_otherwise={"colour_weight": 0.3},
 )
 """The paper's 16 frames and the regression discriminator. The film is no better for it: the first ships."""
 
@@ -231,7 +229,7 @@ VG_NET_RECIPE = Recipe(
 VG_NET_WARP = replace(
     VG_NET_FIRST.changed(warp=True),
     training=replace(VG_NET_FIRST.training, steps=2000),
-    data=replace(VG_NET_FIRST.data, landmark_noise=0.3, mouth_light=0.4),
+    data=replace(VG_NET_FIRST.data, landmark_noise=0.3),
 )
 """Ours: paints on the moved photograph. It has less to learn, and learns it sooner."""
 
@@ -249,7 +247,7 @@ ABLATED = Stage(
     data=DataSettings(window=8, closed_examples=0.3, mirrored=True),
 )
 """VG-net at half of `lite`'s widths with the paper's pixel loss and nothing else."""
-PAINTED = ABLATED.changed(data={"camera": 1.0, "landmark_noise": 0.3, "mouth_light": 0.4}, mouth_weight=4.0)
+PAINTED = ABLATED.changed(data={"camera": 1.0, "landmark_noise": 0.3}, mouth_weight=4.0)
 """The same as VG-net is trained to ship."""
 JUDGE = RegressionDiscriminatorConfig(
     image=(8, 16, 32, 32), features=32, landmark=(32, 32), hidden=32, layers=2, unused_decoder=False

@@ -53,6 +53,10 @@ def plain(settings):
     return json.loads(json.dumps(asdict(settings)))
 
 
+def without(settings, names):
+    return {name: value for name, value in settings.items() if name not in names}
+
+
 def both(ours, theirs, path=""):
     """What differs, of all that both have."""
     found = []
@@ -75,7 +79,8 @@ def of_run(stage, kind, record):
     ]
     training, data = plain(stage.training), plain(stage.data)
     data["window"] = stage.data.window_of(kind.needs)
-    found += both(training, record["settings"], "settings.")
+    saved = {"checkpoint_every"}  # how often it was saved changes no weight
+    found += both(without(training, saved), record["settings"], "settings.")
     found += both(data, record["settings"], "data.")
     told = dict(record["data"].get("settings", {})) if "data" in record else {}
     told.pop("streaming", None)  # the record says whether it did, the table when it would

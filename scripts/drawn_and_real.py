@@ -2,29 +2,33 @@
 
 RUNS holds `grid_s1` and `grid`, GRID's speaker s1 with its word times and clips of other speakers (Cooke,
 Barker, Cunningham, Shao 2006; CC BY 4.0), prepared: `talkface prepare grid GRID --out RUNS/grid_s1 --detector
-dlib`. Two things are measured and written to one file of the package, numbers alone: how far the shipped
-systems come on sentences that nothing learned from and on people that nothing looked at; and how far mouths
-move, drawn and real, seen by the same detector.
+dlib`. Three things are measured and written to one file of the package, numbers alone: how far the shipped
+systems come on sentences that nothing learned from and on people that nothing looked at; how far mouths move,
+drawn and real, seen by the same detector; and how light it is between their lips.
 """
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from common import PACKAGE, Parser, run
 from corpora import divide
 from recipes import REAL
 
-from talkface_lite.clip import Interval, frame_times
+from talkface_lite.clip import Clip, Interval, frame_times
 from talkface_lite.corpus.alignment import place_phonemes
+from talkface_lite.corpus.identity import Identity
 from talkface_lite.corpus.synthesis import draw_clip
 from talkface_lite.corpus.visemes import VISEMES, VOWELS, split_symbols
 from talkface_lite.data.features import read_clips
+from talkface_lite.data.pictures import within
 from talkface_lite.errors import InputError
 from talkface_lite.files import write_json
-from talkface_lite.landmarks import lip_opening
+from talkface_lite.landmarks import GROUPS, lip_opening
 from talkface_lite.measuring.evaluation import evaluate, shipped
 from talkface_lite.measuring.lips import mouth_width
 from talkface_lite.measuring.pictures import dlib_in_crop
@@ -42,6 +46,12 @@ BINS = {
     "jaw": np.arange(-6, 12.1, 0.5),
 }
 """Edges, pixels of the 128×128 crop: what is counted lies between."""
+OPENINGS = (1.0, 2.0, 3.0, 4.5, 6.5, 9.0)
+"""Edges, pixels of the 128×128 crop: light is measured for mouths that are open so far."""
+FAIR = 0.4
+"""Skin depth up to which drawn people are compared with GRID's speakers in the light of the mouth."""
+EVERY = 5
+"""The light is looked at in every such frame of these clips."""
 KINDS = ("vowels", "closures", "silence")
 QUIET = 0.12
 """Seconds around speech in which the mouth may still move."""
@@ -131,6 +141,51 @@ def drawn_mouths(
         yield clip.phonemes, faces
 
 
+def light_between(picture: np.ndarray, landmarks: np.ndarray) -> float | None:
+    """How light it is between the lips: mean grey there over the median of the skin around the mouth.
+
+    Parameters
+    ----------
+    picture, landmarks:
+        uint8 ``(128, 128, 3)`` and ``(68, 2)``. None is returned where hardly anything lies between the lips.
+    """
+    grey, size = picture.mean(axis=-1), picture.shape[:2]
+    inside = within(landmarks[GROUPS["inner_lips"]], size) > 0.9
+    lips = within(landmarks[GROUPS["outer_lips"]], size) > 0.1
+    face = within(np.concatenate([landmarks[2:15], landmarks[[35, 31]]]), size) > 0.9
+    skin = face & ~cv2.dilate(lips.astype(np.uint8), np.ones((7, 7))).astype(bool)
+    if inside.sum() < 6 or not skin.any():
+        return None
+    return float(grey[inside].mean() / np.median(grey[skin]))
+
+
+def light_by_opening(clips: Iterable[Clip]) -> list[dict[str, Any]]:
+    """Between each two of :data:`OPENINGS`: number of frames, and median, 10th and 90th percentile of it."""
+    found = [
+        (float(lip_opening(clip.landmarks[t])), light)
+        for clip in clips
+        for t in range(0, len(clip), EVERY)
+        if (light := light_between(clip.frames[t], clip.landmarks[t])) is not None
+    ]
+    told = []
+    for low, high in pairwise(OPENINGS):
+        light = [value for opening, value in found if low <= opening < high]
+        shares = np.quantile(light, (0.5, 0.1, 0.9)).round(3).tolist() if light else [None] * 3
+        told.append({"opening": [low, high], "frames": len(light), "light": shares})
+    return told
+
+
+def fair_people(n_clips: int) -> Iterator[Clip]:
+    """Drawn clips of people as fair as GRID's speakers, without a beard."""
+    for seed in count(DRAWN_SEED):
+        clip = draw_clip(seed, still_head=True)
+        person = Identity.draw(int(clip.identity.split("-")[-1]))
+        if person.skin_depth < FAIR and person.beard in ("none", "stubble"):
+            yield clip
+            if not (n_clips := n_clips - 1):
+                return
+
+
 def rows_of(report: dict[str, Any]) -> dict[str, Any]:
     """A report without what it says of single speakers: ``[median, low, high]``, or a plain number."""
 
@@ -150,8 +205,9 @@ def rows_of(report: dict[str, Any]) -> dict[str, Any]:
 
 def measured(arguments: argparse.Namespace) -> dict[str, Any]:
     """Everything that the chapter shows."""
+    work = arguments.work
     for recordings in REAL.values():
-        if not (folder := arguments.work / recordings.folder).is_dir():
+        if not (folder := work / recordings.folder).is_dir():
             raise InputError(folder, "no recordings", "GRID's, prepared (talkface prepare)")
     find = dlib_in_crop()
     told: dict[str, Any] = {
@@ -162,14 +218,18 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
         "licence": "GRID, CC BY 4.0",
         "bins": {name: edges.tolist() for name, edges in BINS.items()},
         "mouths": {
-            "real": distributions(real_mouths(arguments.work)),
+            "real": distributions(real_mouths(work)),
             "drawn": distributions(drawn_mouths(find, arguments.drawn)),
+        },
+        "light": {
+            "real": light_by_opening(clip for one in REAL.values() for clip in one.read(work, frames=True)),
+            "drawn": light_by_opening(fair_people(arguments.drawn)),
         },
         "reports": {},
     }
     systems = shipped(list(SYSTEMS))
     for name, recordings in REAL.items():
-        clips = recordings.read(arguments.work, frames=True)
+        clips = recordings.read(work, frames=True)
         looks = {"pictures": True, "find_points": find, "frame_step": LOOK_AT, "example": "rest"}
         told["reports"][name] = rows_of(evaluate(systems, clips, **looks))
     return told

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import drawn_and_real  # noqa: E402
 
 from talkface_lite.clip import Interval  # noqa: E402
+from talkface_lite.corpus.face import Identity, Motion, face_points  # noqa: E402
+from talkface_lite.data.pictures import within  # noqa: E402
 from talkface_lite.errors import InputError  # noqa: E402
-from talkface_lite.landmarks import TEMPLATE  # noqa: E402
+from talkface_lite.landmarks import GROUPS, TEMPLATE  # noqa: E402
 from talkface_lite.measuring.ablation import shipped_ablation  # noqa: E402
 
 PHONEMES = (Interval("b", 0.5, 0.58), Interval("ˈɑː", 0.58, 0.9), Interval("m", 0.9, 1.0))
@@ -28,6 +31,14 @@ def faces(opening, width, jaw):
     made[:, 33, 1], made[:, 8, 1] = 70, 70 + jaw
     made[:, (65, 66, 67), 1] = np.asarray(opening)[:, None]
     return made
+
+
+class Frames:
+    def __init__(self, frames, landmarks):
+        self.frames, self.landmarks = frames, landmarks
+
+    def __len__(self):
+        return len(self.frames)
 
 
 def test_kinds_of_sounds_are_where_they_are_said():
@@ -57,6 +68,37 @@ def test_distances_are_from_the_clips_own_rest():
         "spread": 0.0,
     }
     assert sum(told["closures"]["jaw"]["counts"]) == 2
+
+
+def mouth(opening, inside, skin=200, lips=120):
+    """A plain face with a mouth that is open so far."""
+    points = face_points(Identity.draw(1), np.zeros((1, 7)), Motion.hold(1)).landmarks[0].astype(float)
+    points[60:68, 1] = 88 + opening / 2 * np.array([0, -1, -1, -1, 0, 1, 1, 1])
+    points[48:60, 1] = 88 + (opening / 2 + 4) * np.array([0, -1, -1, -1, -1, -1, 0, 1, 1, 1, 1, 1])
+    picture = np.full((128, 128, 3), skin, np.uint8)
+    for group, colour in (("outer_lips", lips), ("inner_lips", inside)):
+        picture[within(points[GROUPS[group]], (128, 128)) > 0.5] = colour
+    return picture, points
+
+
+def test_the_light_between_the_lips_is_told_from_lips_and_skin():
+    for inside in (40, 120, 230):
+        light = drawn_and_real.light_between(*mouth(8, inside))
+        assert light == pytest.approx(inside / 200, abs=0.02)
+    assert drawn_and_real.light_between(*mouth(0, 40)) is None
+    # a clip whose mouth opens: only frames of an opening in the table count
+    pictures, points = map(np.stack, zip(*(mouth(opening, 100) for opening in (0, 5, 5, 5, 5, 5, 12))))
+    told = drawn_and_real.light_by_opening([Frames(pictures, points)])
+    assert [row["frames"] for row in told] == [0, 0, 0, 1, 0]
+    assert told[3]["light"] == pytest.approx([0.5] * 3, abs=0.02)
+    assert told[0]["light"] == [None] * 3
+
+
+def test_people_to_compare_with_are_fair_and_shaven():
+    for clip in drawn_and_real.fair_people(2):
+        person = Identity.draw(int(clip.identity.split("-")[-1]))
+        assert person.skin_depth < 0.4
+        assert person.beard in ("none", "stubble")
 
 
 def test_a_report_becomes_short():
@@ -89,4 +131,7 @@ def test_the_package_holds_what_the_script_writes():
         for whose in ("real", "drawn"):
             for kind in drawn_and_real.KINDS:
                 assert len(told["mouths"][whose][kind][name]["counts"]) == len(edges) - 1
+    for whose in ("real", "drawn"):
+        edges = [row["opening"] for row in told["light"][whose]]
+        assert edges == [list(pair) for pair in pairwise(drawn_and_real.OPENINGS)]
     assert set(told["reports"]) == set(drawn_and_real.REAL)

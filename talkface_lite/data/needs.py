@@ -92,8 +92,8 @@ class DataSettings:
         not. ``detector`` is what all frames of a window have in common.
     mouth_light:
         Ours, 0 to 1: light in the mouth. Of each window, photograph and pictures alike, what is seen between
-        the lips goes towards the colour of the lips, by a random share up to this, as where a picture is small
-        and its colours have run.
+        the lips goes towards the colour of the lips, by a random share up to this, as where a small picture's
+        colours have run.
     streaming:
         "always" streams MFCC and landmarks from disk like the pictures, through a buffer of clips. "never"
         holds them in memory. "auto" streams what would take more than 2 GiB.

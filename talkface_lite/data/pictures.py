@@ -172,18 +172,30 @@ def light_mouth(batch: Batch, i: int, share: float) -> None:
         raise InputError("mouth_light", share, "0 where the picture before the window is wanted")
     photo = batch.photograph[i].numpy()
     size, example = photo.shape[:2], batch.example[i].numpy()
-    ring, inside = (_polygon(example[GROUPS[lips]], size) for lips in ("outer_lips", "inner_lips"))
+    ring, inside = (within(example[GROUPS[lips]], size) for lips in ("outer_lips", "inner_lips"))
     lips = np.clip(ring - inside, 0, 1)[..., None]
     colour = (lips * photo).sum(axis=(0, 1)) / max(lips.sum(), 1e-6)
     pictures = [(batch.photograph[i], batch.example[i]), *zip(batch.pictures[i], batch.landmarks[i])]
     for picture, points in pictures[: 1 + int(batch.mask[i].sum())]:
         shown = picture.numpy()
-        mask = share * _polygon(points.numpy()[GROUPS["inner_lips"]], size)[..., None]
+        mask = share * within(points.numpy()[GROUPS["inner_lips"]], size)[..., None]
         shown[:] = np.rint(shown + mask * (colour - shown))
 
 
-def _polygon(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Within a closed line (pixels of the 128×128 crop): float32 of a picture's size, its edge soft."""
+def within(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Mask of what lies within a closed line (pixels of the 128×128 crop).
+
+    Parameters
+    ----------
+    points:
+        ``(N, 2)``.
+    size:
+        Height and width of the picture, whatever it is.
+
+    Returns
+    -------
+    float32 ``(height, width)``, 1 inside and 0 outside, its edge soft.
+    """
     fine, shift, (height, width) = 4, 4, size
     canvas = np.zeros((fine * height, fine * width), np.uint8)
     places = apply_transform(points, magnify(fine * height / CROP_SIZE))

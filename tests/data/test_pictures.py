@@ -327,7 +327,7 @@ def test_light_in_the_mouth_goes_between_the_lips_alone(tmp_path):
             faces = [(a.photograph[i], b.photograph[i], a.example[i])]
             faces += list(zip(a.pictures[i], b.pictures[i], a.landmarks[i]))[: int(a.mask[i].sum())]
             for before, after, points in faces:
-                inside = pictures._polygon(points[60:68].numpy(), (128, 128))
+                inside = pictures.within(points[60:68].numpy(), (128, 128))
                 off = after.numpy().astype(int) - before.numpy()
                 assert not off[inside == 0].any()
                 if (inside == 1).sum() > 20:

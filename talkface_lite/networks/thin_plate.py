@@ -35,6 +35,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from talkface_lite.clip import CROP_SIZE, check_photograph
+from talkface_lite.errors import InputError
 from talkface_lite.landmarks import MOUTH
 
 CELL = 2
@@ -214,7 +215,10 @@ def thin_plates(held: Tensor, moves: Tensor, places: Tensor) -> Tensor:
     stiff = torch.where(holds > 0, STIFFNESS, 1.0) * (torch.arange(k + 3, device=held.device) < k)
     system = (system + stiff[:, None, None] * torch.eye(k + 3, device=held.device)).double()
     wanted = (F.pad(moves, (0, 0, 0, 3)) * holds[:, None, :, None]).double()
-    weights = torch.linalg.solve(system, wanted).to(held.dtype)  # (2, N, K + 3, 2)
+    try:
+        weights = torch.linalg.solve(system, wanted).to(held.dtype)  # (2, N, K + 3, 2)
+    except torch.linalg.LinAlgError as error:
+        raise InputError("landmarks", "points on one spot or line", "a face") from error
     at = torch.cat((torch.ones_like(places[:, :1]), places), dim=-1)
     return _bending(places, held) @ weights[:, :, :k] + at @ weights[:, :, k:]
 

@@ -239,3 +239,9 @@ def test_wrong_inputs(clip):
         unlearned_warp(clip.frames[0], clip.landmarks[0, 1:], clip.landmarks)
     with pytest.raises(InputError, match="landmarks"):
         unlearned_warp(clip.frames[0], clip.landmarks[0], clip.landmarks[0])
+
+
+def test_a_face_that_is_one_spot_is_one_line(clip):
+    spot = np.full_like(clip.landmarks, 64)
+    with pytest.raises(InputError, match="landmarks: got points on one spot or line, expected a face"):
+        unlearned_warp(clip.frames[0], spot[0], spot)

@@ -78,7 +78,7 @@ def make(job: tuple[argparse.Namespace, str, int]) -> dict[str, Any]:
     torch.manual_seed(seed)
     trained = train(stage.part(kind), data, out, stage.training, resume=True, progress=False)
     values |= {name: value for name, value in trained.losses.items() if name == "alpha"}
-    values["seconds"] = trained.record["seconds"]
+    values |= {name: trained.record[name] for name in ("seconds", "device")}
     system = load(arguments.system, weights=trained.weights)
     values |= measured(arguments, comparison, {system.name: system}, comparison.row)
     write_json(result, values)

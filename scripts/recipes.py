@@ -214,8 +214,8 @@ VG_NET_SECOND = replace(
     VG_NET_FIRST.changed(data={"window": 16}, discriminator=RegressionDiscriminatorConfig.lite()),
     training=replace(VG_NET_FIRST.training, steps=900, batch_size=4, learning_rate=3e-4),
     start_from="first",
-    # the discriminator of the package learned from an earlier drawing, beside a VG-net from before the ablation
-    # spoke on that weight; on mouths as they move now so few updates teach it the mean mouth and no more
+    # the discriminator of the package learned from an earlier drawing, beside a VG-net from before the
+    # ablation spoke on that weight; on mouths as they move now so few updates teach it the mean mouth alone
     shipped_otherwise={"colour_weight": 0.3},
 )
 """The paper's 16 frames and the regression discriminator. The film is no better for it: the first ships."""

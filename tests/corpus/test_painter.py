@@ -255,4 +255,4 @@ def test_an_outsider_sees_faces():
     assert verdict.found >= 0.98
     assert verdict.error <= 5
     assert verdict.mouth_error <= 6
-    assert verdict.correlation_lowest >= 0.8
+    assert verdict.correlation_lowest >= 0.7

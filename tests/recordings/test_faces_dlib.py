@@ -156,7 +156,7 @@ def test_points_of_drawn_people_are_true_and_lips_open_on_time(seed):
     seen, true = (np.diff(lip_opening(align(each)[0])) for each in (shots[0].landmarks, clip.landmarks))
     agree = {k: np.corrcoef(seen[3 + k : len(seen) - 3 + k], true[3:-3])[0, 1] for k in range(-3, 4)}
     assert max(agree, key=agree.get) == 0
-    assert agree[0] > 0.7
+    assert agree[0] > 0.6
 
 
 def test_a_cut_between_drawn_people_is_found_at_its_frame(people):

@@ -121,7 +121,7 @@ def test_only_what_is_missing_is_executed_and_a_failure_is_not_kept(root):
     assert "ZeroDivisionError" in str(done[bad])
     assert store.load(root, good)[0].cells[1].outputs[0].data["text/plain"] == "42"
     assert "outputs" in good.read_text()
-    assert "42" not in good.read_text()
+    assert '"42"' not in good.read_text()  # a cell's id may hold these figures, too
     assert [path for path, _ in store.execute_all(root, [good, bad], "build", 2)] == [bad]
 
 

@@ -281,6 +281,23 @@ def test_an_open_mouth_is_darkest_inside():
         assert np.percentile(picture[mask], 10) < 0.75 * np.percentile(picture[ring], 10)
 
 
+def test_little_light_finds_its_way_between_lips():
+    """Teeth stand in the shade of the lips: those of a smile are about half as light as the skin."""
+    fair = [person for person in PEOPLE[:80] if person.skin_depth < 0.4 and person.beard == "none"]
+    light = []
+    for person in fair:
+        geometry = said(person, "smile")
+        grey = paint(person, geometry, 0, size=SIZE).astype(float).mean(-1)
+        light.append(grey[inside_lips(geometry, -0.3)].mean() / np.mean(person.skin))
+    assert 0.4 < np.median(light) < 0.6  # 0.72 without the shade
+    inside = inside_lips(said(PLAIN, "smile"), -0.6)
+    dim, lit = (
+        paint(replace(PLAIN, mouth_light=share), said(PLAIN, "smile"), 0, size=SIZE)[inside].mean()
+        for share in (0.6, 1.05)
+    )
+    assert 1.3 < lit / dim < 1.05 / 0.6
+
+
 def test_the_dark_takes_the_persons_colour():
     geometry = pose(PLAIN, jaw=0.7)
     mask = inside_lips(geometry, -1)

@@ -8,8 +8,9 @@ import numpy as np
 
 from talkface_lite import figures
 from talkface_lite.corpus.synthesis import draw_clip
+from talkface_lite.data.tensors import to_pictures
 from talkface_lite.landmarks import lip_opening
-from talkface_lite.systems.atvg.vg_net import VGNetPart, to_pictures
+from talkface_lite.systems.atvg.vg_net import VGNetPart
 
 
 def painters(parts: Mapping[str, VGNetPart], path: Path, *, text: str | None = None) -> Path:

@@ -253,6 +253,8 @@ def _talk(talk: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     talk.add_argument("--convert", action="store_true", help="accept sound of another rate, depth, channels")
     _detector(talk)
     _seed(talk, "of what a system draws at random")
+    samples = "films of the same speech, V-1.mp4 to V-K.mp4, where a system draws at random (default 1)"
+    talk.add_argument("--samples", metavar="K", type=_positive, default=1, help=samples)
     _own_flags(talk, "talk", argv, variant)
 
 

@@ -175,9 +175,9 @@ def talk(arguments: argparse.Namespace) -> dict[str, Any]:
     from tqdm import tqdm
 
     from talkface_lite.clip import FRAMES_PER_SECOND, SAMPLE_RATE
-    from talkface_lite.media import read_speech, write_video
+    from talkface_lite.media import read_speech, write_videos
     from talkface_lite.speech import fit_to_frames
-    from talkface_lite.talking.film import pictures
+    from talkface_lite.talking.film import pictures_of_all
     from talkface_lite.talking.mark import provenance
     from talkface_lite.talking.talker import Portrait, Talker
 
@@ -197,20 +197,29 @@ def talk(arguments: argparse.Namespace) -> dict[str, Any]:
         variant=arguments.variant,
         settings=_settings(arguments),
     )
+    if arguments.samples > 1 and not talker.system.random:
+        raise InputError("--samples", arguments.samples, f"1: {arguments.system} draws nothing at random")
     portrait = Portrait.of(arguments.photo, detector=arguments.detector)
     portrait.warn_of_open_mouth()
     n_frames = len(speech) * FRAMES_PER_SECOND // SAMPLE_RATE
     with _whole_or_nothing(arguments.out):
         view = "scene" if arguments.scene else "photograph" if arguments.paste_back else "face"
-        rng = np.random.default_rng(arguments.seed)
-        frames = pictures(talker, portrait, speech, rng, view=view, marked=not arguments.no_mark)
+        seeds = [arguments.seed, *([arguments.seed, number] for number in range(1, arguments.samples))]
+        rngs = [np.random.default_rng(seed) for seed in seeds]
+        frames = pictures_of_all(talker, portrait, speech, rngs, view=view, marked=not arguments.no_mark)
         frames = tqdm(frames, total=n_frames, unit="frame", delay=1, **_BAR)
-        write_video(arguments.out, frames, speech, metadata=provenance(arguments.system, portrait.name))
+        films = [arguments.out]
+        if arguments.samples > 1:
+            names = (f"{arguments.out.stem}-{number}" for number in range(1, arguments.samples + 1))
+            films = [arguments.out.with_stem(name) for name in names]
+        write_videos(films, frames, speech, metadata=provenance(arguments.system, portrait.name))
     seconds = n_frames / FRAMES_PER_SECOND
     how = talker.system.how
-    _say(arguments, f"{arguments.out}: {n_frames} frames, {seconds:.1f} s" + (f"; {how}" if how else ""))
+    for film in films:
+        _say(arguments, f"{film}: {n_frames} frames, {seconds:.1f} s" + (f"; {how}" if how else ""))
     return {
         "out": str(arguments.out),
+        "films": [str(film) for film in films],
         "frames": n_frames,
         "seconds": seconds,
         "system": arguments.system,

@@ -131,3 +131,31 @@ def landmark_mask(kind: str = "lips", weight: float = 100.0) -> Tensor:
     if kind != "plain":
         mask[MOUTH, 1 if kind == "released" else slice(None)] = weight
     return mask.flatten()
+
+
+def gaussian_kl(mu_q: Tensor, logvar_q: Tensor, mu_p: Tensor, logvar_p: Tensor) -> Tensor:
+    """KL divergence ``KL(q‖p)`` of two normal distributions with diagonal covariance, element by element.
+
+    ``½ (ln σ_p² - ln σ_q² + (σ_q² + (μ_q - μ_p)²) / σ_p² - 1)`` (Kingma and Welling, ICLR 2014, Appendix B,
+    for any p; the second term of latent matching's Eq. 2). In float32 at least, whatever comes in: the
+    exponentials of a variance do not fit into half precision.
+
+    Parameters
+    ----------
+    mu_q, logvar_q:
+        Mean and **log-variance** ``ln σ²`` of q, any shape. The released code of latent matching hands σ on
+        where ``ln σ²`` is expected.
+    mu_p, logvar_p:
+        Of p, the same shape.
+
+    Returns
+    -------
+    Nats, the same shape, 0 or more; exactly 0 where q is p. Sum over the last axis for the divergence of
+    vectors.
+    """
+    mu_q, logvar_q, mu_p, logvar_p = (
+        x.to(torch.promote_types(x.dtype, torch.float32)) for x in (mu_q, logvar_q, mu_p, logvar_p)
+    )
+    spread = logvar_q - logvar_p
+    distance = (mu_q - mu_p) ** 2 * torch.exp(-logvar_p)
+    return 0.5 * (torch.expm1(spread) - spread + distance)  # e^s - 1 - s is never below 0

@@ -9,9 +9,11 @@ import os
 import struct
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import imageio.v3 as iio
 import imageio_ffmpeg
@@ -198,10 +200,7 @@ def write_video(
     path: str | os.PathLike,
     frames: Iterable[np.ndarray],
     speech: np.ndarray | None = None,
-    *,
-    fps: float = FRAMES_PER_SECOND,
-    quality: int = 18,
-    metadata: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> Path:
     """Write an MP4 that every browser plays: H.264 (yuv420p) and AAC, index at the front.
 
@@ -212,8 +211,36 @@ def write_video(
     frames:
         uint8 RGB ``(T, H, W, 3)`` or any iterable of ``(H, W, 3)``; frames are taken one by one, so a
         generator keeps memory bounded. A side of odd length is padded by one pixel.
+    speech, **options:
+        As for :func:`write_videos`.
+
+    Raises
+    ------
+    InputError
+        When there is no frame, frames change size, or the encoder refuses (for example a full disk).
+    """
+    return write_videos([path], ((frame,) for frame in frames), speech, **options)[0]
+
+
+def write_videos(
+    paths: Sequence[str | os.PathLike],
+    frames: Iterable[Sequence[np.ndarray]],
+    speech: np.ndarray | None = None,
+    *,
+    fps: float = FRAMES_PER_SECOND,
+    quality: int = 18,
+    metadata: Mapping[str, str] | None = None,
+) -> list[Path]:
+    """Write several films of one length and one sound at once, as :func:`write_video` writes one.
+
+    Parameters
+    ----------
+    paths:
+        Where to; all appear once all are whole.
+    frames:
+        The next frame of each film, uint8 RGB ``(H, W, 3)``, T times.
     speech:
-        float ``(n,)`` in [-1, 1] at 16 kHz, or None for a silent film.
+        float ``(n,)`` in [-1, 1] at 16 kHz, or None for silent films.
     fps:
         Frames per second.
     quality:
@@ -224,20 +251,53 @@ def write_video(
     Raises
     ------
     InputError
-        When there is no frame, frames change size, or the encoder refuses (for example a full disk).
+        As :func:`write_video`.
     """
-    path = Path(path)
     frames = iter(frames)
     try:
-        first = np.ascontiguousarray(next(frames))
+        first = next(frames)
     except StopIteration:
         raise InputError("frames", "0 frames", "at least 1 frame") from None
-    if first.ndim != 3 or first.shape[2] != 3 or first.dtype != np.uint8:
-        raise InputError("frames", f"{first.dtype} {first.shape}", "uint8 (H, W, 3)")
-    height, width, _ = first.shape
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", suffix=".part", dir=path.parent) as folder:
-        part = Path(folder) / "video.mp4"
+    paths, encoders = [Path(path) for path in paths], []
+    with ExitStack() as stack:
+        for path, frame in zip(paths, first, strict=True):
+            encoder = _Encoder(path, frame, speech, fps, quality, metadata or {})
+            encoders.append(stack.enter_context(encoder))
+        for pictures in chain([first], frames):
+            for encoder, frame in zip(encoders, pictures, strict=True):
+                encoder.write(frame)
+        for encoder in encoders:
+            encoder.finish()
+        for encoder in encoders:
+            encoder.publish()
+    return paths
+
+
+class _Encoder:
+    """One film that is being written, beside its place."""
+
+    def __init__(
+        self,
+        path: Path,
+        first: np.ndarray,
+        speech: np.ndarray | None,
+        fps: float,
+        quality: int,
+        metadata: Mapping[str, str],
+    ) -> None:
+        if first.ndim != 3 or first.shape[2] != 3 or first.dtype != np.uint8:
+            raise InputError("frames", f"{first.dtype} {first.shape}", "uint8 (H, W, 3)")
+        self.path, self.shape, self.speech = path, first.shape, speech
+        self.options, self.metadata = (fps, quality), metadata
+
+    def __enter__(self) -> Self:
+        height, width, _ = self.shape
+        fps, quality = self.options
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._folder = tempfile.TemporaryDirectory(
+            prefix=f".{self.path.stem}.", suffix=".part", dir=self.path.parent
+        )
+        self._part = Path(self._folder.name) / "video.mp4"
         command = [
             imageio_ffmpeg.get_ffmpeg_exe(),
             "-v",
@@ -249,43 +309,45 @@ def write_video(
             "rgb24",
         ]
         command += ["-s", f"{width}x{height}", "-r", f"{fps:g}", "-i", "pipe:0"]
-        if speech is not None:
-            sound = Path(folder) / "sound.wav"
-            sound.write_bytes(_wav(speech))
+        if self.speech is not None:
+            sound = Path(self._folder.name) / "sound.wav"
+            sound.write_bytes(_wav(self.speech))
             command += ["-i", str(sound), "-c:a", "aac", "-b:a", "96k"]
         command += ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-c:v", "libx264", "-pix_fmt", "yuv420p"]
         command += ["-crf", str(quality), "-preset", "veryfast", "-threads", "2", "-movflags", "+faststart"]
-        for key, value in (metadata or {}).items():
+        for key, value in self.metadata.items():
             command += ["-metadata", f"{key}={value}"]
-        encoder = subprocess.Popen([*command, str(part)], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        command.append(str(self._part))
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        for stream in (self._process.stdin, self._process.stderr):
+            with suppress(OSError):
+                stream.close()
+        self._folder.cleanup()
+
+    def write(self, frame: np.ndarray) -> None:
+        if frame.shape != self.shape or frame.dtype != np.uint8:
+            expected = f"uint8 {self.shape} like the first"
+            raise InputError("frames", f"{frame.dtype} {frame.shape}", expected)
         try:
-            problem = _feed(encoder, first, frames)
-        except BaseException:
-            encoder.kill()
-            encoder.wait()
-            raise
-        if problem:
-            raise InputError(path, problem, "a place to write an MP4")
-        os.replace(part, path)
-    return path
+            self._process.stdin.write(np.ascontiguousarray(frame).tobytes())
+        except BrokenPipeError:
+            self.finish()  # the encoder gave up; what it says on its error stream is the reason
 
+    def finish(self) -> None:
+        _, errors = self._process.communicate()
+        if self._process.returncode:
+            said = errors.decode(errors="replace").strip().splitlines()
+            problem = said[-1] if said else f"encoder exit {self._process.returncode}"
+            raise InputError(self.path, problem, "a place to write an MP4")
 
-def _feed(encoder: subprocess.Popen, first: np.ndarray, frames: Iterable[np.ndarray]) -> str:
-    try:
-        encoder.stdin.write(first.tobytes())
-        for frame in frames:
-            if frame.shape != first.shape or frame.dtype != np.uint8:
-                raise InputError(
-                    "frames", f"{frame.dtype} {frame.shape}", f"uint8 {first.shape} like the first"
-                )
-            encoder.stdin.write(np.ascontiguousarray(frame).tobytes())
-    except BrokenPipeError:
-        pass  # the encoder gave up; what it says on its error stream is the reason
-    _, errors = encoder.communicate()
-    if encoder.returncode == 0:
-        return ""
-    said = errors.decode(errors="replace").strip().splitlines()
-    return said[-1] if said else f"encoder exit {encoder.returncode}"
+    def publish(self) -> None:
+        os.replace(self._part, self.path)
 
 
 def _wav(speech: np.ndarray) -> bytes:

@@ -161,6 +161,20 @@ def mfcc_windows(speech: np.ndarray, *, rows: int = 28, settings: MFCCSettings =
     return np.ascontiguousarray(windows.transpose(0, 2, 1), dtype=np.float32)
 
 
+def mfcc_windows_between(
+    speech: np.ndarray, start: int, stop: int, *, rows: int = 28, settings: MFCCSettings = PSF
+) -> np.ndarray:
+    """MFCC windows of frames ``start`` to ``stop``, from the speech around them only.
+
+    Equal to ``mfcc_windows(speech)[start:stop]`` up to rounding, in memory that does not grow with the
+    speech. Arguments and errors as for :func:`mfcc_windows`.
+    """
+    margin = rows // ROWS_PER_FRAME + 1
+    first = max(0, start - margin)
+    part = speech[first * SAMPLES_PER_FRAME : (stop + margin) * SAMPLES_PER_FRAME]
+    return mfcc_windows(part, rows=rows, settings=settings)[start - first : stop - first]
+
+
 def window_reach(frame: int, *, rows: int = 28, settings: MFCCSettings = PSF) -> tuple[int, int]:
     """The samples that can influence window ``frame`` of :func:`mfcc_windows`.
 

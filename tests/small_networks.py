@@ -1,6 +1,7 @@
 """Networks small enough to run in every test that does not ask what they have learnt."""
 
 from talkface_lite.networks.at_net import ATNetConfig
+from talkface_lite.networks.latent_matching import LatentMatchingConfig
 from talkface_lite.networks.vg_net import VGNetConfig
 
 SMALL_AT_NET = ATNetConfig(channels=(2, 2, 2, 2, 2), audio=(8, 8), landmark=(4, 4), hidden=8, layers=1)
@@ -13,4 +14,8 @@ SMALL_VG_NET = VGNetConfig(
     memory=8,
     blocks=1,
     decoder=(8, 8, 8, 4),
+)
+
+SMALL_LATENT_MATCHING = LatentMatchingConfig(
+    image=(3, 3, 4, 4, 5), code=6, audio=(2, 2, 3, 3), audio_hidden=8, hidden=7, layers=2, z=4
 )

@@ -25,6 +25,7 @@ from talkface_lite.speech import (
     mel_from_hz,
     mfcc,
     mfcc_windows,
+    mfcc_windows_between,
     window_reach,
 )
 
@@ -183,6 +184,15 @@ def test_ten_minutes():
     np.testing.assert_allclose(windows[25:50], windows[7_500:7_525], atol=1e-5)
     inner = windows[25 : 15_000 - 25].reshape(-1, 25, 28, 12)
     np.testing.assert_allclose(inner, np.broadcast_to(inner[0], inner.shape), atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [28, 35])
+def test_windows_of_a_part_equal_windows_of_the_whole(rows):
+    speech = murmur(640 * 40)
+    whole = mfcc_windows(speech, rows=rows)
+    for start, stop in ((0, 5), (3, 4), (12, 30), (33, 40)):
+        part = mfcc_windows_between(speech, start, stop, rows=rows)
+        np.testing.assert_allclose(part, whole[start:stop], atol=1e-4)
 
 
 def test_windows_are_rows_of_the_padded_recording():

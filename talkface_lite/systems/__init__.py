@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _REGISTRY = {
     "atvg": "talkface_lite.systems.atvg:ATVGnet",
+    "latent": "talkface_lite.systems.latent:LatentMatchingSystem",
 }
 
 SYSTEMS: Mapping[str, str] = MappingProxyType(_REGISTRY)

@@ -119,6 +119,8 @@ class System(ABC):
     """How many parts, from the first, it cannot do without."""
     side: ClassVar[int] = CROP_SIZE
     """Of its pictures, pixels."""
+    random: ClassVar[bool] = False
+    """Whether it draws what speech does not determine: then other seeds give other films."""
     template: Template = OURS
     """Where its crops have nose and eyes. Photographs are cut by it and pasted back from it; another than
     ours is for weights that learned from other crops."""
@@ -141,6 +143,15 @@ class System(ABC):
             Of what the speech does not determine. Equal generators give equal films.
         """
 
+    def films(
+        self, face: Face, speech: np.ndarray, rngs: Sequence[np.random.Generator]
+    ) -> Iterator[Sequence[Stretch]]:
+        """Several films of one speech, side by side: of each its next stretch, all as long.
+
+        One after the other here; a system that draws at random can make them as one batch.
+        """
+        yield from zip(*(self.film(face, speech, rng) for rng in rngs), strict=True)
+
     def checked_film(self, face: Face, speech: np.ndarray, rng: np.random.Generator) -> Iterator[Stretch]:
         """:meth:`film`, held to what it promises; whoever shows or measures a film takes it from here.
 
@@ -150,12 +161,22 @@ class System(ABC):
             When frames or landmarks are of other kinds or shapes than a :class:`Stretch` has, or the film is
             shorter or longer than the speech: silence at its end would pass for the system's own.
         """
+        return (stretch for (stretch,) in self.checked_films(face, speech, [rng]))
+
+    def checked_films(
+        self, face: Face, speech: np.ndarray, rngs: Sequence[np.random.Generator]
+    ) -> Iterator[Sequence[Stretch]]:
+        """:meth:`films`, held to the same; raises as :meth:`checked_film`."""
         n_frames, made = len(speech) // SAMPLES_PER_FRAME, 0
-        for stretch in self.film(face, speech, rng):
-            made += self._length_of(stretch)
+        for stretches in self.films(face, speech, rngs):
+            lengths = {self._length_of(stretch) for stretch in stretches}
+            if len(lengths) != 1 or len(stretches) != len(rngs):
+                got = f"{len(stretches)} stretches of {' and '.join(map(str, sorted(lengths)))} frames"
+                raise InputError(f"films of {self.name}", got, f"{len(rngs)}, all as long")
+            made += lengths.pop()
             if made > n_frames:
                 break
-            yield stretch
+            yield stretches
         if made != n_frames:
             got = f"{made} frames" if made < n_frames else f"at least {made} frames"
             raise InputError(f"film of {self.name}", got, f"{n_frames}, one for each 40 ms of speech")

@@ -1,10 +1,13 @@
 """The pictures of a finished film: the face alone, the whole photograph, or the face beside its landmarks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import tee
+from operator import itemgetter
 
 import numpy as np
 
 from talkface_lite.errors import InputError
+from talkface_lite.systems.base import Stretch
 from talkface_lite.talking.mark import Mark
 from talkface_lite.talking.paste import Paster, crop_canvas
 from talkface_lite.talking.scene import painted_in, talking_scene
@@ -52,19 +55,57 @@ def pictures(
     InputError
         For another view, or where there are no weights that paint.
     """
+    rngs = [rng or np.random.default_rng(0)]
+    return (
+        picture for (picture,) in pictures_of_all(talker, portrait, speech, rngs, view=view, marked=marked)
+    )
+
+
+def pictures_of_all(
+    talker: Talker,
+    portrait: Portrait,
+    speech: np.ndarray,
+    rngs: Sequence[np.random.Generator],
+    *,
+    view: str = "face",
+    marked: bool = True,
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """Several films of one speech, as :func:`pictures` makes one: the next picture of each.
+
+    Parameters
+    ----------
+    talker, portrait, speech, view, marked:
+        As there.
+    rngs:
+        Of each film its own.
+
+    Yields
+    ------
+    As many uint8 RGB ``(H, W, 3)`` as films, T times.
+    """
     if view not in VIEWS:
         raise InputError("view", repr(view), " or ".join(VIEWS))
     portrait = portrait.on(talker.system.template)
-    stretches = talker.film(portrait, speech, rng)
+    together = tee(talker.films(portrait, speech, rngs), len(rngs))  # holds a stretch of each film at most
+    columns = (map(itemgetter(number), films) for number, films in enumerate(together))
+    yield from zip(*(_shown(talker, portrait, speech, film, view, marked) for film in columns), strict=True)
+
+
+def _shown(
+    talker: Talker,
+    portrait: Portrait,
+    speech: np.ndarray,
+    stretches: Iterable[Stretch],
+    view: str,
+    marked: bool,
+) -> Iterator[np.ndarray]:
+    image, matrix, side = portrait.image, portrait.matrix, talker.side
     if view == "scene":
-        yield from talking_scene(
-            portrait.image, portrait.matrix, speech, stretches, side=talker.side, marked=marked
-        )
+        yield from talking_scene(image, matrix, speech, stretches, side=side, marked=marked)
         return
-    image, matrix = portrait.image, portrait.matrix
     if view == "face":
         image, matrix = crop_canvas(image, matrix, FACE_SIDE)
-    paster = Paster(image, matrix, side=talker.side)
+    paster = Paster(image, matrix, side=side)
     mark = Mark(*image.shape[:2]) if marked else None
     for made in stretches:
         for painted in painted_in(made):

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -215,9 +215,16 @@ class Talker:
         InputError
             When the system does not keep what :meth:`~talkface_lite.systems.base.System.film` promises.
         """
+        rngs = [rng or np.random.default_rng(0)]
+        return (stretch for (stretch,) in self.films(portrait, speech, rngs))
+
+    def films(
+        self, portrait: Portrait, speech: np.ndarray, rngs: Sequence[np.random.Generator]
+    ) -> Iterator[Sequence[Stretch]]:
+        """Several films of one speech, of each its next stretch; otherwise as :meth:`film`."""
         portrait = portrait.on(self.system.template)
         face = Face(portrait.crop(self.side), portrait.landmarks)
-        return self.system.checked_film(face, fit_to_frames(speech), rng or np.random.default_rng(0))
+        return self.system.checked_films(face, fit_to_frames(speech), rngs)
 
     def talk(
         self,

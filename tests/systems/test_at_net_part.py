@@ -12,7 +12,7 @@ from talkface_lite.errors import InputError
 from talkface_lite.landmarks import lip_opening, mouth_centred
 from talkface_lite.networks.at_net import ATVGNET_BOOST, ATNetConfig
 from talkface_lite.shape_pca import ShapePCA
-from talkface_lite.speech import fit_to_frames, mfcc_windows, window_reach
+from talkface_lite.speech import fit_to_frames, window_reach
 from talkface_lite.systems import load, load_part
 from talkface_lite.systems.atvg.at_net import (
     STILL_FRAMES,
@@ -20,7 +20,6 @@ from talkface_lite.systems.atvg.at_net import (
     ATNetPartConfig,
     lips_together,
     settled,
-    windows_between,
 )
 from talkface_lite.systems.part import shipped_weights
 from talkface_lite.systems.training_settings import TrainingSettings
@@ -157,12 +156,6 @@ def test_chunked_equals_unchunked(part, basis, faces, speech, chunk_frames):
     h_p = basis.encode(faces[0])
     whole = part.coefficients(speech, h_p, chunk_frames=None)
     np.testing.assert_allclose(part.coefficients(speech, h_p, chunk_frames=chunk_frames), whole, atol=1e-6)
-
-
-def test_windows_of_a_part_equal_windows_of_the_whole(speech):
-    whole = mfcc_windows(speech)
-    for start, stop in ((0, 5), (3, 4), (12, 30), (33, 40)):
-        np.testing.assert_allclose(windows_between(speech, start, stop), whole[start:stop], atol=1e-4)
 
 
 def test_perturbed_speech_moves_no_landmark_outside_the_windows_reach(part, memoryless, faces, speech):

@@ -12,13 +12,13 @@ from released_networks import at_net_shapes, reference_at_net, reference_vg_net,
 from scipy.linalg import orthogonal_procrustes
 
 from talkface_lite.clip import Clip
+from talkface_lite.data.tensors import to_pictures
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import normalise
 from talkface_lite.networks.at_net import ATVGNET_BOOST
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.systems.atvg.released import load_released, released_frame
 from talkface_lite.systems.atvg.system import ATVGnetSettings
-from talkface_lite.systems.atvg.vg_net import to_pictures
 from talkface_lite.systems.base import Face
 from talkface_lite.talking.talker import Portrait, Talker
 

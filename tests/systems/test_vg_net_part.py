@@ -7,10 +7,11 @@ import torch
 from safetensors.numpy import load_file
 from vg_net_parts import JUDGE, VG_NET, make_part, parameters
 
+from talkface_lite.data.tensors import to_network, to_pictures
 from talkface_lite.errors import InputError
 from talkface_lite.systems import build_part, describe, load_part
 from talkface_lite.systems.atvg.at_net import ATNetPart
-from talkface_lite.systems.atvg.vg_net import VGNetPart, VGNetPartConfig, flat, to_network, to_pictures
+from talkface_lite.systems.atvg.vg_net import VGNetPart, VGNetPartConfig, flat
 from talkface_lite.systems.part import shipped_weights
 
 torch.set_num_threads(1)

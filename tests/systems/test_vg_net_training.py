@@ -8,9 +8,10 @@ import torch
 from torch.nn import functional as F
 from vg_net_parts import make_part, parameters, rates, stand_still
 
+from talkface_lite.data.tensors import to_network
 from talkface_lite.errors import InputError
 from talkface_lite.losses import mouth_map
-from talkface_lite.systems.atvg.vg_net import VGNetPartConfig, flat, to_network
+from talkface_lite.systems.atvg.vg_net import VGNetPartConfig, flat
 
 torch.set_num_threads(1)
 

@@ -10,14 +10,14 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
-from talkface_lite.clip import FRAMES_PER_SECOND, N_POINTS, ROWS_PER_FRAME, SAMPLES_PER_FRAME
+from talkface_lite.clip import FRAMES_PER_SECOND, N_POINTS, SAMPLES_PER_FRAME
 from talkface_lite.data.needs import Batch, DataSettings
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import JAW_FOLLOWS, MOUTH, Array, lip_opening, mouth_centred, normalise
 from talkface_lite.losses import masked_mse
-from talkface_lite.networks.at_net import WINDOW, ATNet, ATNetConfig, State
+from talkface_lite.networks.at_net import ATNet, ATNetConfig, State
 from talkface_lite.shape_pca import ShapePCA
-from talkface_lite.speech import fit_to_frames, mfcc_windows
+from talkface_lite.speech import fit_to_frames, mfcc_windows_between
 from talkface_lite.systems.adapting import Adapting
 from talkface_lite.systems.config import from_json
 from talkface_lite.systems.part import Part, Workload
@@ -27,9 +27,6 @@ Loss = Literal["paper", "whitened", "mouth"]
 
 CHUNK_FRAMES = 250
 """Frames that the audio network sees at once when it generates, 10 s: bounded memory for any speech."""
-
-MARGIN_FRAMES = WINDOW[0] // ROWS_PER_FRAME + 1
-"""Speech heard on each side of a chunk, so that its windows are those of the whole speech."""
 
 STILL, STILL_FRAMES = 0.5, 3
 """Pixels, root mean square over the mouth's points: a mouth that is nearer than this to the photograph, and
@@ -256,7 +253,7 @@ class ATNetPart(Part):
         self.eval()
         try:
             for start in range(first_frame, n_frames, step):
-                windows = windows_between(speech, start, min(start + step, n_frames))
+                windows = mfcc_windows_between(speech, start, min(start + step, n_frames))
                 h, state = self.listen(torch.from_numpy(windows).to(device)[None], face, state)
                 parts.append(h[0].cpu().numpy())
         finally:
@@ -341,14 +338,3 @@ def settled(moved: np.ndarray) -> np.ndarray:
     r = np.sqrt((moved[:, MOUTH] ** 2).sum(-1).mean(-1))  # (T,)
     largest = sliding_window_view(np.pad(r, (STILL_FRAMES, 0)), STILL_FRAMES + 1).max(axis=-1) ** 4
     return moved * (largest / (largest + STILL**4))[:, None, None]
-
-
-def windows_between(speech: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """MFCC windows of frames ``start`` to ``stop``, from the speech around them only.
-
-    Equal to ``mfcc_windows(speech)[start:stop]`` up to rounding, in memory that does not grow with the
-    speech.
-    """
-    first = max(0, start - MARGIN_FRAMES)
-    part = speech[first * SAMPLES_PER_FRAME : (stop + MARGIN_FRAMES) * SAMPLES_PER_FRAME]
-    return mfcc_windows(part)[start - first : stop - first]

@@ -9,10 +9,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from talkface_lite.clip import Clip
+from talkface_lite.data.tensors import to_pictures
 from talkface_lite.errors import InputError
 from talkface_lite.networks.vg_net import Frames
 from talkface_lite.systems.atvg.at_net import ATNetPart
-from talkface_lite.systems.atvg.vg_net import VGNetPart, to_pictures
+from talkface_lite.systems.atvg.vg_net import VGNetPart
 from talkface_lite.systems.base import Face, Painted, Shown, Stretch, System
 from talkface_lite.systems.part import Part, Weights, weights_files
 

@@ -11,12 +11,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from talkface_lite.clip import FRAMES_PER_SECOND
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
+from talkface_lite.data.tensors import to_network
 from talkface_lite.metrics import psnr
 from talkface_lite.networks.at_net import WINDOW, ATNet, ATNetConfig
 from talkface_lite.networks.fast import fast_precision, for_inference
 from talkface_lite.networks.vg_net import Frames, Photograph, VGNet, VGNetConfig
 from talkface_lite.runtime import device as choose_device
-from talkface_lite.systems.atvg.vg_net import CHUNK_FRAMES, VGNetPart, flat, to_network
+from talkface_lite.systems.atvg.vg_net import CHUNK_FRAMES, VGNetPart, flat
 from talkface_lite.systems.part import Workload, adam, shipped_weights
 from talkface_lite.systems.timing import now
 

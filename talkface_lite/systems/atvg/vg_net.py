@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from talkface_lite.clip import check_photograph
 from talkface_lite.data.needs import Batch, DataSettings, Needs
+from talkface_lite.data.tensors import to_network, to_pictures
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import normalise
 from talkface_lite.losses import dynamic_pixel_loss, landmark_mask, masked_mse, mouth_map, pixel_loss
@@ -319,17 +320,6 @@ class VGNetPart(Part):
         from talkface_lite.systems.atvg import timing
 
         return timing.training(wanted) if wanted.training else timing.filming(wanted)
-
-
-def to_network(pictures: Tensor) -> Tensor:
-    """uint8 ``(..., H, W, 3)`` → float32 ``(..., 3, H, W)`` in [-1, 1]."""
-    return (pictures.float() / 127.5 - 1).movedim(-1, -3)
-
-
-def to_pictures(frames: Tensor) -> np.ndarray:
-    """float ``(..., 3, H, W)`` in [-1, 1] → uint8 ``(..., H, W, 3)``."""
-    levels = ((frames.float() + 1) * 127.5).round().clamp(0, 255)
-    return levels.movedim(-3, -1).to(torch.uint8).cpu().numpy()
 
 
 def flat(landmarks: Tensor) -> Tensor:

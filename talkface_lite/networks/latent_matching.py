@@ -1,0 +1,389 @@
+"""Latent matching: pictures and sound each say what a hidden variable is, and learn to say the same.
+
+Yadav, Sardana, Namboodiri, Hegde: Stochastic Talking Face Generation Using Latent Distribution Matching,
+Interspeech 2020, Eqs. 1 to 3 and Fig. 2. Sizes, which the paper does not give, are those of its released
+code.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Self, get_args
+
+import torch
+from torch import Tensor, nn
+
+from talkface_lite.errors import InputError
+from talkface_lite.networks.frame_codec import FrameDecoder, FrameEncoder
+from talkface_lite.networks.layers import conv_block, linear_relu
+
+Sees = Literal["previous", "first"]
+
+LOGVAR_RANGE = (-10.0, 10.0)
+"""Of every log-variance: σ from 0.007 to 148."""
+
+MFCC_WINDOW = (28, 12)
+"""MFCC rows (280 ms) and coefficients (C1..C12) of one window."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentMatchingConfig:
+    """Widths of latent matching; the defaults are the released code's (``full``).
+
+    Parameters
+    ----------
+    image:
+        Channels of the frame encoder at 128, 64, 32, 16 and 8 pixels; the decoder has the same.
+    code:
+        Length of a frame's and of a sound's code.
+    audio:
+        Outputs of the audio encoder's four convolutions.
+    audio_hidden:
+        Outputs of its first fully connected layer; those of its second are the code.
+    hidden:
+        Units of every LSTM.
+    layers:
+        Depth of the frame predictor's LSTM; the posteriors' have one layer.
+    z:
+        Length of the hidden variable.
+    sees:
+        Which picture the frame predictor sees beside ``z_t``: ``"previous"``, x_{t-1} as in the released code
+        (when it talks, its own last one); or ``"first"``, the photograph (ours): nothing is fed back, all
+        frames are painted at once.
+    photo_prior:
+        Ours: the audio posterior sees the photograph's code, too, and the frame posterior likewise. How a
+        head is held, no sound can say; the photograph can.
+    memory:
+        False makes both posteriors functions of one moment: no LSTM in them.
+    skips:
+        False leaves out the photograph's maps in the decoder.
+    first_logvar:
+        Ours: where every log-variance begins. From 0, as PyTorch initialises, z is noise at first, of
+        deviation 1 about means near 0; the decoder learns to look past it, and then no gradient tells the
+        encoder to put anything there.
+    """
+
+    image: tuple[int, int, int, int, int] = (64, 128, 256, 512, 512)
+    code: int = 128
+    audio: tuple[int, int, int, int] = (64, 128, 256, 256)
+    audio_hidden: int = 2048
+    hidden: int = 256
+    layers: int = 2
+    z: int = 24
+    sees: Sees = "previous"
+    photo_prior: bool = False
+    memory: bool = True
+    skips: bool = True
+    first_logvar: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.sees not in get_args(Sees):
+            raise InputError("sees", repr(self.sees), " or ".join(get_args(Sees)))
+
+    @classmethod
+    def full(cls, **changes: object) -> Self:
+        """The released code's widths: 36,990,691 parameters, 704 more than that has. Its audio encoder has no
+        batch normalisation; ours has, and no biases before it."""
+        return cls(**changes)
+
+    @classmethod
+    def lite(cls, **changes: object) -> Self:
+        """The same structure for a laptop."""
+        widths = {
+            "image": (16, 32, 64, 96, 128),
+            "code": 64,
+            "audio": (16, 32, 64, 64),
+            "audio_hidden": 256,
+            "hidden": 128,
+        }
+        return cls(**(widths | changes))
+
+    @classmethod
+    def of_size(cls, size: str, **changes: object) -> Self:
+        """``full`` or ``lite`` by name."""
+        sizes = {"full": cls.full, "lite": cls.lite}
+        if size not in sizes:
+            raise InputError("size", repr(size), " or ".join(sizes))
+        return sizes[size](**changes)
+
+
+class Gaussian(NamedTuple):
+    """A normal distribution with diagonal covariance: ``mean`` and ``logvar``, ln σ², float32, alike."""
+
+    mean: Tensor
+    logvar: Tensor
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """``z = μ + σ ⊙ ε`` (the reparameterisation trick of Kingma and Welling, 2014)."""
+        return self.mean + torch.exp(0.5 * self.logvar) * noise
+
+
+State = tuple[Tensor, Tensor]
+"""Hidden and cell units of an LSTM, each ``(layers, N, hidden)``."""
+
+
+class GaussianLSTM(nn.Module):
+    """A posterior ``q(z_t | ·)`` of Eq. 3: codes over time to means and log-variances.
+
+    In float32 whatever precision is around: a step takes little time, and a variance is an exponential.
+
+    Parameters
+    ----------
+    n_in, hidden, z:
+        Lengths of what comes in, of the memory, and of the hidden variable.
+    memory:
+        False: a fully connected layer in the LSTM's place.
+    """
+
+    def __init__(self, n_in: int, hidden: int, z: int, *, memory: bool = True) -> None:
+        super().__init__()
+        self.embed = nn.Linear(n_in, hidden)
+        self.lstm = nn.LSTM(hidden, hidden, batch_first=True) if memory else None
+        self.on = None if memory else nn.Sequential(nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh())
+        self.mean, self.logvar = nn.Linear(hidden, z), nn.Linear(hidden, z)
+
+    def forward(self, codes: Tensor, state: State | None = None) -> tuple[Gaussian, State | None]:
+        """``(B, T, n_in)`` and what an earlier stretch left → ``(B, T, z)`` twice, and the state after it."""
+        with torch.autocast(codes.device.type, enabled=False):
+            x = self.embed(codes.float())  # (B, T, n_in) → (B, T, hidden)
+            if self.lstm is None:
+                x = self.on(x)
+            else:
+                x, state = self.lstm(x, state)
+            return Gaussian(self.mean(x), self.logvar(x).clamp(*LOGVAR_RANGE)), state
+
+
+class FramePredictor(nn.Module):
+    """The LSTM between ``z_t`` and the decoder: ``g_t = tanh(LSTM(h ⊕ z_t))``, ``h`` the code of a picture.
+
+    Parameters
+    ----------
+    code, z, hidden, layers:
+        Lengths and depth.
+    """
+
+    def __init__(self, code: int, z: int, hidden: int, layers: int) -> None:
+        super().__init__()
+        self.embed = nn.Linear(code + z, hidden)
+        self.lstm = nn.LSTM(hidden, hidden, layers, batch_first=True)
+        self.last = nn.Sequential(nn.Linear(hidden, code), nn.Tanh())
+
+    def forward(self, codes: Tensor, z: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """``(B, T, code)``, ``(B, T, z)`` and a state → ``(B, T, code)`` in [-1, 1] and the next state."""
+        with torch.autocast(codes.device.type, enabled=False):
+            x = self.embed(torch.cat((codes.float(), z), dim=-1))  # → (B, T, hidden)
+            x, state = self.lstm(x, state)
+            return self.last(x), state  # → (B, T, code)
+
+
+class AudioEncoder(nn.Module):
+    """``h_a = Enc_a(a_t)`` (Eq. 3): a window of MFCC to a vector.
+
+    ReLU after every convolution and, ours, batch normalisation before it: the released code has neither, so
+    that its convolutions are together but one linear map with two poolings in it.
+
+    MFCC are standardised per coefficient by two fixed buffers, as AT-net's.
+
+    Parameters
+    ----------
+    channels, hidden, code:
+        Outputs of the four convolutions and of the two fully connected layers.
+    """
+
+    def __init__(self, channels: tuple[int, int, int, int], hidden: int, code: int) -> None:
+        super().__init__()
+        c1, c2, c3, c4 = channels
+        self.register_buffer("mfcc_mean", torch.zeros(MFCC_WINDOW[1]))
+        self.register_buffer("mfcc_std", torch.ones(MFCC_WINDOW[1]))
+        self.layers = nn.Sequential(
+            conv_block(1, c1),
+            conv_block(c1, c2),
+            nn.MaxPool2d(kernel_size=3, stride=(1, 2)),  # 28×12 → 26×5
+            conv_block(c2, c3),
+            conv_block(c3, c4),
+            nn.MaxPool2d(kernel_size=3, stride=2),  # 26×5 → 12×2
+            nn.Flatten(),
+            linear_relu((12 * 2 * c4, hidden, code)),
+        )
+
+    def forward(self, mfcc: Tensor) -> Tensor:
+        """``(B, T, 28, 12)`` → ``(B, T, code)``."""
+        windows = (mfcc - self.mfcc_mean) / self.mfcc_std  # (B, T, 28, 12)
+        return self.layers(windows.flatten(0, 1).unsqueeze(1)).unflatten(0, mfcc.shape[:2])  # (B, T, code)
+
+
+class Photograph(NamedTuple):
+    """What a film takes from its photographs, computed once: ``code`` ``(B, code)``, and for each frame
+    ``looked``, see :meth:`talkface_lite.networks.frame_codec.FrameDecoder.look`."""
+
+    code: Tensor
+    looked: list[Tensor]
+
+
+class Matched(NamedTuple):
+    """A window as it was learned: both posteriors ``(B, T, z)``, the draws ``z`` from the frames', the codes
+    ``g`` ``(B, T, code)`` that they gave, and the frames ``(B, P, 3, 128, 128)`` that were painted."""
+
+    of_frames: Gaussian
+    of_audio: Gaussian
+    z: Tensor
+    g: Tensor
+    painted: Tensor
+
+
+class LatentMatching(nn.Module):
+    """The whole model of Fig. 2.
+
+    Parameters
+    ----------
+    config:
+        Widths and what is wired to what.
+    """
+
+    def __init__(self, config: LatentMatchingConfig) -> None:
+        super().__init__()
+        self.config = c = config
+        self.frame_encoder = FrameEncoder(c.image, c.code)
+        self.frame_decoder = FrameDecoder(c.code, c.image, skips=c.skips)
+        self.audio_encoder = AudioEncoder(c.audio, c.audio_hidden, c.code)
+        n_in = c.code * (2 if c.photo_prior else 1)
+        self.frame_posterior = GaussianLSTM(n_in, c.hidden, c.z, memory=c.memory)
+        self.audio_posterior = GaussianLSTM(n_in, c.hidden, c.z, memory=c.memory)
+        self.frame_predictor = FramePredictor(c.code, c.z, c.hidden, c.layers)
+        for posterior in (self.frame_posterior, self.audio_posterior):
+            with torch.no_grad():
+                posterior.logvar.bias.add_(c.first_logvar)
+
+    def look(self, photo: Tensor) -> Photograph:
+        """What every frame takes of its photograph: ``(B, 3, 128, 128)`` in [-1, 1]."""
+        code, maps = self.frame_encoder(photo)
+        return Photograph(code, self.frame_decoder.look(maps))
+
+    def watch(
+        self, codes: Tensor, seen: Photograph, state: State | None = None
+    ) -> tuple[Gaussian, State | None]:
+        """``q(z_t | f_1 … f_t)``: the codes of frames ``(B, T, code)`` → ``(B, T, z)``."""
+        return self.frame_posterior(self._beside(codes, seen), state)
+
+    def listen(
+        self, mfcc: Tensor, seen: Photograph, state: State | None = None
+    ) -> tuple[Gaussian, State | None]:
+        """``q(z_t | a_1 … a_t)``: windows of MFCC ``(B, T, 28, 12)`` → ``(B, T, z)``."""
+        return self.audio_posterior(self._beside(self.audio_encoder(mfcc), seen), state)
+
+    def _beside(self, codes: Tensor, seen: Photograph) -> Tensor:
+        if not self.config.photo_prior:
+            return codes
+        photo = seen.code[:, None].expand(len(codes), codes.shape[1], -1)  # (B, code) → (B, T, code)
+        return torch.cat((codes, photo), dim=-1)
+
+    def predict(
+        self, z: Tensor, seen: Photograph, previous: Tensor | None = None, state: State | None = None
+    ) -> tuple[Tensor, State]:
+        """``z`` ``(B, T, z)``, and the codes of x_{t-1} where it is seen, → ``g`` ``(B, T, code)``."""
+        if previous is None:
+            previous = seen.code[:, None].expand(len(z), z.shape[1], -1)
+        return self.frame_predictor(previous, z, state)
+
+    def paint(self, g: Tensor, seen: Photograph) -> Tensor:
+        """``g`` ``(B, T, code)`` → frames, float32 ``(B, T, 3, 128, 128)`` in [-1, 1]."""
+        return self.frame_decoder(g.flatten(0, 1), seen.looked).unflatten(0, g.shape[:2])
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """``(B, T, 3, 128, 128)`` → ``(B, T, code)``."""
+        return self.frame_encoder(frames.flatten(0, 1))[0].unflatten(0, frames.shape[:2])
+
+    def forward(
+        self,
+        photo: Tensor,
+        frames: Tensor,
+        mfcc: Tensor,
+        previous: Tensor | None = None,
+        *,
+        true_share: float = 1.0,
+        chosen: Tensor | None = None,
+    ) -> Matched:
+        """Learn a window: both posteriors, and the frames painted from draws of the frames' own.
+
+        Parameters
+        ----------
+        photo:
+            x_0, ``(B, 3, 128, 128)`` in [-1, 1].
+        frames:
+            ``(B, T, 3, 128, 128)``.
+        mfcc:
+            ``(B, T, 28, 12)``.
+        previous:
+            The picture before the window, ``(B, 3, 128, 128)``; None: the photograph.
+        true_share:
+            Where x_{t-1} is seen: the share of frames that see the true one (teacher forcing), and not the
+            one that was painted. Each frame of each film is drawn by itself.
+        chosen:
+            int64 ``(B, P)``: which frames of each window to paint; None: all.
+        """
+        seen = self.look(photo)
+        codes = self.encode(frames)  # (B, T, code)
+        of_frames, _ = self.watch(codes, seen)  # (B, T, z)
+        of_audio, _ = self.listen(mfcc, seen)  # (B, T, z)
+        z = of_frames.sample(torch.randn_like(of_frames.mean))
+        if self.config.sees == "first":
+            g, _ = self.predict(z, seen)  # (B, T, code)
+        else:
+            before = self.encode((photo if previous is None else previous)[:, None])  # (B, 1, code)
+            true = torch.cat((before, codes[:, :-1]), dim=1)  # (B, T, code)
+            if true_share < 1:
+                taught = torch.rand(*z.shape[:2], 1, device=z.device) < true_share
+                return Matched(of_frames, of_audio, z, *self._fed_back(z, seen, true, taught, chosen))
+            g, _ = self.predict(z, seen, true)
+        return Matched(of_frames, of_audio, z, g, self.paint(picked(g, chosen), seen))
+
+    def _fed_back(
+        self, z: Tensor, seen: Photograph, true: Tensor, taught: Tensor, chosen: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Frame by frame: where ``taught`` ``(B, T, 1)`` is False, what was painted is seen."""
+        code, state, codes, frames = true[:, :1], None, [], []
+        for t in range(z.shape[1]):
+            code = torch.where(taught[:, t : t + 1], true[:, t : t + 1], code)
+            g, state = self.predict(z[:, t : t + 1], seen, code, state)
+            codes.append(g)
+            frames.append(self.paint(g, seen))
+            code = self.encode(frames[-1].detach())
+        return torch.cat(codes, dim=1), picked(torch.cat(frames, dim=1), chosen)
+
+
+def picked(values: Tensor, chosen: Tensor | None) -> Tensor:
+    """Some frames of each window: ``(B, T, ...)`` and int64 ``(B, P)`` → ``(B, P, ...)``; None: all."""
+    if chosen is None:
+        return values
+    return values[torch.arange(len(values), device=values.device)[:, None], chosen]
+
+
+def generated(
+    network: LatentMatching, z: Tensor, seen: Photograph, code: Tensor | None, state: State | None
+) -> tuple[Tensor, Tensor | None, State]:
+    """Paint a stretch from given draws, its own frames fed back where x_{t-1} is seen.
+
+    Parameters
+    ----------
+    z:
+        ``(N, T, z)``: of N films of one photograph, or of one each.
+    seen:
+        The photographs.
+    code:
+        Of the frame before, ``(N, 1, code)``; None at the beginning of a film: the photograph's.
+    state:
+        Of the predictor.
+
+    Returns
+    -------
+    frames, code, state:
+        ``(N, T, 3, 128, 128)``; what the next stretch takes.
+    """
+    if network.config.sees == "first":
+        g, state = network.predict(z, seen, state=state)
+        return network.paint(g, seen), None, state
+    frames = []
+    code = seen.code[:, None].expand(len(z), 1, -1) if code is None else code
+    for one in z.split(1, dim=1):
+        g, state = network.predict(one, seen, code, state)
+        frames.append(network.paint(g, seen))
+        code = network.encode(frames[-1])
+    return torch.cat(frames, dim=1), code, state

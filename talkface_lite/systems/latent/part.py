@@ -1,0 +1,263 @@
+"""Latent matching as it learns (Yadav et al., Interspeech 2020, Eq. 2)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from talkface_lite.clip import CROP_SIZE
+from talkface_lite.data.needs import Batch, DataSettings, Needs
+from talkface_lite.data.tensors import to_network
+from talkface_lite.errors import InputError
+from talkface_lite.losses import gaussian_kl, mouth_map
+from talkface_lite.networks.latent_matching import (
+    Gaussian,
+    LatentMatching,
+    LatentMatchingConfig,
+    Matched,
+    generated,
+    picked,
+)
+from talkface_lite.networks.layers import count_parameters
+from talkface_lite.systems.adapting import Adapting
+from talkface_lite.systems.part import Part, plain_module
+from talkface_lite.systems.training_settings import TrainingSettings
+
+KLMoves = Literal["both", "audio", "frames"]
+
+VALUES = 3 * CROP_SIZE**2
+"""Numbers in a picture."""
+
+REMEMBERED = 0.99
+"""Of the running means of :meth:`LatentMatchingPart.persistence`, from one update to the next."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentMatchingPartConfig:
+    """Settings of latent matching.
+
+    Parameters
+    ----------
+    latent_matching:
+        Widths, and what is wired to what.
+    reconstruction_weight:
+        λ of Eq. 2: factor of the squared error, *averaged* over the numbers of a picture, colours 0 to 1.
+    beta:
+        β of Eq. 2: factor of the KL divergence, *summed* over the numbers of z, in nats. Both terms are means
+        over the frames. With the paper's 1e-6 and 49,152 numbers in a picture, a nat weighs as much as a
+        squared error of 0.05 *summed* over the picture.
+    beta_warmup:
+        Ours: updates over which β grows from 0.
+    kl_moves:
+        Which posterior the divergence moves: "both", the paper's; "audio" takes the frames' for a fixed aim,
+        "frames" the sound's.
+    teacher_forcing:
+        Where x_{t-1} is seen: the share of frames that see the true one while learning. The released code's
+        is 1; the others see what was painted.
+    teacher_forcing_until:
+        Updates over which that share falls to 0; 0: it stays.
+    mouth_weight:
+        Ours: how much more a pixel of the true mouth counts in the squared error; 0 is the paper's. Landmarks
+        are asked for here and nowhere else.
+    painted:
+        Ours: paint so many frames of each window in an update, drawn at random, and take them for all: the
+        decoder is what takes time. None paints all.
+    """
+
+    latent_matching: LatentMatchingConfig = field(default_factory=LatentMatchingConfig)
+    reconstruction_weight: float = 1.0
+    beta: float = 1e-6
+    beta_warmup: int = 0
+    kl_moves: KLMoves = "both"
+    teacher_forcing: float = 1.0
+    teacher_forcing_until: int = 0
+    mouth_weight: float = 0.0
+    painted: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("reconstruction_weight", "beta", "beta_warmup", "teacher_forcing_until", "mouth_weight"):
+            if not getattr(self, name) >= 0:
+                raise InputError(name, getattr(self, name), "0 or more")
+        if self.kl_moves not in get_args(KLMoves):
+            raise InputError("kl_moves", repr(self.kl_moves), " or ".join(get_args(KLMoves)))
+        if not 0 <= self.teacher_forcing <= 1:
+            raise InputError("teacher_forcing", self.teacher_forcing, "0 to 1")
+        if self.painted is not None and self.painted < 1:
+            raise InputError("painted", self.painted, "at least 1 frame")
+        both = self.teacher_forcing == 1 and not self.teacher_forcing_until
+        if self.latent_matching.sees == "first" and not both:
+            raise InputError("teacher_forcing", "given, where the photograph is seen", "x_{t-1} to be seen")
+
+
+class LatentMatchingPart(Part):
+    """Both posteriors, the frame predictor, encoders and decoder, trained together.
+
+    Parameters
+    ----------
+    config:
+        Widths and losses.
+    """
+
+    system: ClassVar[str] = "latent"
+    name: ClassVar[str] = "latent-matching"
+    config_class: ClassVar[type] = LatentMatchingPartConfig
+    network_names: ClassVar[tuple[str, ...]] = ("latent_matching",)
+    needs: Needs = Needs(pictures=True)
+    defaults: ClassVar[Mapping[str, Any]] = MappingProxyType({"batch_size": 5})
+    figure: ClassVar[str] = "mouth"
+    adapting: ClassVar[Adapting] = Adapting(
+        training=TrainingSettings(steps=300, batch_size=4, learning_rate=5e-4, schedule="cosine"),
+        data=DataSettings(window=16, rest_examples=0.5),
+        config=MappingProxyType({"mouth_weight": 4.0, "painted": 6}),
+    )
+
+    def __init__(self, config: LatentMatchingPartConfig) -> None:
+        super().__init__(config)
+        self.latent_matching = LatentMatching(config.latent_matching)
+        if config.latent_matching.sees == "previous":
+            self.needs = replace(type(self).needs, previous=True)
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("step_products", torch.zeros(config.latent_matching.z))
+        self.register_buffer("step_squares", torch.zeros(config.latent_matching.z))
+        self.to(memory_format=torch.channels_last)
+
+    def prepare(self, statistics: Mapping[str, np.ndarray]) -> None:
+        """Standardise MFCC by the training set's ``mfcc_mean`` and ``mfcc_std``, each ``(12,)``."""
+        encoder = plain_module(self.latent_matching).audio_encoder
+        encoder.mfcc_mean.copy_(torch.as_tensor(statistics["mfcc_mean"]))
+        encoder.mfcc_std.copy_(torch.as_tensor(statistics["mfcc_std"]))
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Trainable numbers of each of its networks."""
+        networks = plain_module(self.latent_matching).named_children()
+        return {name: count_parameters(network) for name, network in networks}
+
+    @property
+    def persistence(self) -> Tensor:
+        """``(z,)``, 0 to below 1: how far ``(z_t - μ_a) / σ_a`` of a true film is that of the frame before.
+
+        What speech leaves open moves slowly: a head that is turned stays so. The correlation of one frame and
+        the next, as running means over training have it; 0 before.
+        """
+        return (self.step_products / self.step_squares.clamp(min=1e-6)).clamp(0, 0.999)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The negative of Eq. 2, per picture.
+
+        ``loss = 49,152 · (λ · mse + β · kl)``: the common factor changes no minimum. Without it the gradient
+        of the audio encoder, which β alone reaches, would be smaller than what Adam adds to its root mean
+        square so as not to divide by zero, and the audio encoder would hardly learn.
+        """
+        config, truth = self.config, to_network(batch.pictures)
+        chosen = self._chosen(batch.mask)
+        previous = None if batch.previous is None else to_network(batch.previous)
+        made = self.latent_matching(
+            to_network(batch.photograph),
+            truth,
+            batch.mfcc,
+            previous,
+            true_share=self.true_share,
+            chosen=chosen,
+        )
+        mask = picked(batch.mask, chosen)  # (B, P)
+        mouth = mouth_map(picked(batch.landmarks, chosen))  # (B, P, 1, H, W)
+        squared = ((made.painted - picked(truth, chosen)) / 2) ** 2  # (B, P, 3, H, W), colours 0 to 1
+        weighted = squared * (1 + config.mouth_weight * mouth) if config.mouth_weight else squared
+        mse = mean_of_frames(weighted.mean(dim=(2, 3, 4)), mask)
+        kl = mean_of_frames(self._divergence(made).sum(dim=-1), batch.mask)
+        loss = VALUES * (config.reconstruction_weight * mse + self.beta * kl)
+        if self.training:
+            self._count(made, batch.mask)
+        return {
+            "loss": loss,
+            "mse": mean_of_frames(squared.detach().mean(dim=(2, 3, 4)), mask),
+            "mouth": mean_at(squared.detach(), mouth, mask),
+            "kl": kl.detach(),
+        }
+
+    @property
+    def beta(self) -> float:
+        """β at this update."""
+        warm = self.config.beta_warmup
+        return self.config.beta * (min(1.0, float(self.updates) / warm) if warm and self.training else 1.0)
+
+    @property
+    def true_share(self) -> float:
+        """The share of frames that see the true picture before them, at this update."""
+        until = self.config.teacher_forcing_until
+        left = max(0.0, 1 - float(self.updates) / until) if until else 1.0
+        return self.config.teacher_forcing * left
+
+    def _chosen(self, mask: Tensor) -> Tensor | None:
+        """Which frames of each window are painted, ``(B, P)``: any that exist, and no others before those."""
+        n = self.config.painted
+        if n is None or n >= mask.shape[1] or not self.training:
+            return None
+        order = torch.rand(mask.shape, device=mask.device) + ~mask
+        return order.argsort(dim=1)[:, :n]
+
+    def _divergence(self, made: Matched) -> Tensor:
+        """KL of Eq. 2, element by element ``(B, T, z)``."""
+        q_f, q_a = made.of_frames, made.of_audio
+        if self.config.kl_moves == "audio":
+            q_f = Gaussian(*(x.detach() for x in q_f))
+        elif self.config.kl_moves == "frames":
+            q_a = Gaussian(*(x.detach() for x in q_a))
+        return gaussian_kl(*q_f, *q_a)
+
+    @torch.no_grad()
+    def _count(self, made: Matched, mask: Tensor) -> None:
+        """One update more, and what :attr:`persistence` needs of it."""
+        self.updates += 1
+        unexplained = (made.z - made.of_audio.mean) * torch.exp(-0.5 * made.of_audio.logvar)  # (B, T, z)
+        there = (mask[:, 1:] & mask[:, :-1])[..., None]
+        if there.any():
+            pairs = [unexplained[:, 1:] * unexplained[:, :-1], unexplained[:, 1:] ** 2]
+            now = [(pair * there).sum(dim=(0, 1)) / there.sum() for pair in pairs]
+            for kept, value in zip((self.step_products, self.step_squares), now):
+                kept.mul_(REMEMBERED).add_((1 - REMEMBERED) * value)
+
+    @torch.no_grad()
+    def held_out(self, batch: Batch) -> dict[str, Tensor]:
+        """How near its film is, from speech and photograph, and whether it looks at z.
+
+        Returns
+        -------
+        ``mouth`` and ``mse``: squared error at the true mouth and everywhere, colours 0 to 1, of the film
+        that the means of the audio posterior give, its own frames fed back. ``from_frames``: at the mouth,
+        of the film that the means of the frames' posterior give. ``kl``: nats. ``shuffled``: how far the film
+        changes at the mouth when each frame gets the z of half a window later, over how far the true mouth is
+        from the photograph's, mean absolute differences; 0: z is ignored.
+        """
+        network = plain_module(self.latent_matching)
+        truth, photo = to_network(batch.pictures), to_network(batch.photograph)
+        mouth, mask = mouth_map(batch.landmarks), batch.mask
+        seen = network.look(photo)
+        q_f, _ = network.watch(network.encode(truth), seen)
+        q_a, _ = network.listen(batch.mfcc, seen)
+        later = q_f.mean.roll(-(truth.shape[1] // 2), dims=1)
+        films = [generated(network, z, seen, None, None)[0] for z in (q_a.mean, q_f.mean, later)]
+        squared = [((film - truth) / 2) ** 2 for film in films]
+        moved = mean_at((films[1] - films[2]).abs(), mouth, mask)
+        return {
+            "mouth": mean_at(squared[0], mouth, mask),
+            "mse": mean_of_frames(squared[0].mean(dim=(2, 3, 4)), mask),
+            "from_frames": mean_at(squared[1], mouth, mask),
+            "kl": mean_of_frames(gaussian_kl(*q_f, *q_a).sum(dim=-1), mask),
+            "shuffled": moved / mean_at((photo[:, None] - truth).abs(), mouth, mask).clamp(min=1e-6),
+        }
+
+
+def mean_of_frames(values: Tensor, mask: Tensor) -> Tensor:
+    """The mean of ``(B, T)`` where ``mask``, bool ``(B, T)``, is True."""
+    return (values * mask).sum() / mask.sum().clamp(min=1)
+
+
+def mean_at(values: Tensor, where: Tensor, mask: Tensor) -> Tensor:
+    """The mean of ``(B, T, C, H, W)`` weighed by ``where``, ``(B, T, 1, H, W)``, over frames that exist."""
+    weights = where * mask[..., None, None, None]
+    return (values * weights).sum() / (weights.sum() * values.shape[2]).clamp(min=1e-6)

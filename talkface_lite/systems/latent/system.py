@@ -1,0 +1,142 @@
+"""Latent matching as it talks (Yadav et al., Interspeech 2020): one speech, many films."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+import torch
+
+from talkface_lite.clip import SAMPLES_PER_FRAME, Clip
+from talkface_lite.data.tensors import to_network, to_pictures
+from talkface_lite.errors import InputError
+from talkface_lite.networks.latent_matching import generated
+from talkface_lite.speech import mfcc_windows_between
+from talkface_lite.systems.base import Face, Shown, Stretch, System
+from talkface_lite.systems.latent.part import LatentMatchingPart
+from talkface_lite.systems.part import Part
+
+Draws = Literal["slow", "independent"]
+
+CHUNK_FRAMES = 50
+"""Frames of all films together that are painted at once: bounded memory for any speech."""
+
+FROM_MEAN, FROM_FRAMES = "from_mean", "from_frames"
+"""Rows of an evaluation: the film of the audio posterior's means, and that of the true frames' posterior."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentMatchingSettings:
+    """How latent matching talks.
+
+    Parameters
+    ----------
+    noise:
+        How far z is drawn from its mean, in standard deviations of the audio posterior; 0 gives the mean.
+    draws:
+        "independent": each frame by itself, as in the paper. "slow" (ours): what is drawn stays for a while,
+        each number of z as long as in the films that were learned from, and a film begins at the mean.
+    still_head:
+        Refused: what a film does with the head is in z with everything else.
+    """
+
+    noise: float = 1.0
+    draws: Draws = "slow"
+    still_head: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.noise <= 10:
+            raise InputError("noise", self.noise, "0 to 10")
+        if self.draws not in get_args(Draws):
+            raise InputError("draws", repr(self.draws), " or ".join(get_args(Draws)))
+        if self.still_head:
+            raise InputError("--still-head", "latent matching", "--noise 0: head and lips are in one z")
+
+
+class LatentMatchingSystem(System):
+    """Speech to a distribution, a draw from it and a photograph to pictures; no landmarks."""
+
+    name: ClassVar[str] = "latent"
+    parts: ClassVar[tuple[type[Part], ...]] = (LatentMatchingPart,)
+    settings_class: ClassVar[type] = LatentMatchingSettings
+    shipped: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
+    random: ClassVar[bool] = True
+
+    @property
+    def matching(self) -> LatentMatchingPart:
+        """Its one part."""
+        return self.part("latent-matching")
+
+    @torch.inference_mode()
+    def film(self, face: Face, speech: np.ndarray, rng: np.random.Generator) -> Iterator[Stretch]:
+        """As for every system; z is drawn from ``rng``."""
+        for (stretch,) in self.films(face, speech, [rng]):
+            yield stretch
+
+    @torch.inference_mode()
+    def films(
+        self, face: Face, speech: np.ndarray, rngs: Sequence[np.random.Generator]
+    ) -> Iterator[list[Stretch]]:
+        """Several films of one speech, painted together: of each its next stretch."""
+        part, network = self.matching, self.matching.latent_matching
+        device = part.updates.device
+        seen = network.look(to_network(torch.tensor(face.picture)[None].to(device)))
+        drawn = [self._draws(rng) for rng in rngs]
+        n_frames, step = len(speech) // SAMPLES_PER_FRAME, max(1, CHUNK_FRAMES // len(rngs))
+        heard = code = state = None
+        for start in range(0, n_frames, step):
+            stop = min(start + step, n_frames)
+            mfcc = torch.from_numpy(mfcc_windows_between(speech, start, stop))[None].to(device)
+            q, heard = network.listen(mfcc, seen, heard)  # (1, n, z)
+            noise = np.stack([[next(one) for _ in range(start, stop)] for one in drawn])
+            z = q.sample(torch.from_numpy(noise).to(device))  # (K, n, z)
+            frames, code, state = generated(network, z, seen, code, state)
+            yield [Stretch(to_pictures(film)) for film in frames]
+
+    def _draws(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """ε of one frame after the other, float32 ``(z,)``; slow ones begin at 0."""
+        keep = np.zeros(self.matching.config.latent_matching.z)
+        now = np.zeros_like(keep)
+        if self.settings.draws == "slow":
+            keep = self.matching.persistence.cpu().numpy().astype(np.float64)
+        while True:
+            now = keep * now + np.sqrt(1 - keep**2) * rng.standard_normal(len(keep))
+            yield (self.settings.noise * now).astype(np.float32)
+
+    @torch.inference_mode()
+    def rows(self, clip: Clip, shown: int, rng: np.random.Generator, *, pictures: bool) -> dict[str, Shown]:
+        """What it makes of a clip.
+
+        Returns
+        -------
+        ``from_speech``: one draw, as it is used. Where pictures are asked for, also ``from_mean``: the means
+        of the audio posterior, no noise; and ``from_frames``: those of the true frames' posterior, as near as
+        sound could come if it told everything.
+        """
+        found = super().rows(clip, shown, rng, pictures=pictures)
+        if not pictures:
+            return found
+        face, without = self.face_of(clip, shown), type(self)(self._parts, LatentMatchingSettings(noise=0.0))
+        mean = [stretch.frames for stretch in without.film(face, clip.speech, rng)]
+        found[FROM_MEAN] = Shown(None, np.concatenate(mean))
+        found[FROM_FRAMES] = Shown(None, self._rebuilt(face, clip.frames))
+        return found
+
+    def _rebuilt(self, face: Face, frames: np.ndarray) -> np.ndarray:
+        network, device = self.matching.latent_matching, self.matching.updates.device
+        seen, watched, code, state, made = None, None, None, None, []
+        seen = network.look(to_network(torch.tensor(face.picture)[None].to(device)))
+        for start in range(0, len(frames), CHUNK_FRAMES):
+            some = to_network(torch.tensor(frames[start : start + CHUNK_FRAMES])[None].to(device))
+            q, watched = network.watch(network.encode(some), seen, watched)
+            film, code, state = generated(network, q.mean, seen, code, state)
+            made.append(to_pictures(film[0]))
+        return np.concatenate(made)
+
+    @property
+    def how(self) -> str:
+        """What is drawn, and how."""
+        if self.settings.noise == 0:
+            return "the mean of what the speech allows, no noise"
+        return f"one draw of what the speech allows, {self.settings.draws} noise × {self.settings.noise:g}"

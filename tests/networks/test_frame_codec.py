@@ -1,0 +1,119 @@
+"""Pictures to codes and back: layer by layer equal to the plain way of the released code."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from talkface_lite.networks.frame_codec import FrameDecoder, FrameEncoder, UpConv, of_each_frame
+from talkface_lite.networks.layers import upsampled_conv
+
+torch.set_num_threads(1)
+
+WIDTHS, CODE = (3, 4, 5, 6, 7), 8
+
+
+def settled(network):
+    """With running means and deviations that are not 0 and 1."""
+    torch.manual_seed(1)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.normal_(0, 0.3)
+            layer.running_var.uniform_(0.3, 2)
+            nn.init.uniform_(layer.weight, 0.5, 1.5)
+            nn.init.normal_(layer.bias, 0, 0.3)
+    return network.eval()
+
+
+def normed(x, norm):
+    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    return (x - norm.running_mean[:, None, None]) * scale[:, None, None] + norm.bias[:, None, None]
+
+
+def leaky(x):
+    return torch.where(x > 0, x, 0.2 * x)
+
+
+@pytest.mark.parametrize("size", [(4, 4), (5, 3), (1, 1)])
+def test_a_convolution_of_an_enlarged_map_from_the_small_one(size):
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(4, 3, 3, 3, dtype=torch.float64, requires_grad=True)
+    wanted = F.conv2d(F.interpolate(x, scale_factor=2), weight, padding=1)
+    got = upsampled_conv(x, weight)
+    torch.testing.assert_close(got, wanted)
+    outside = torch.randn_like(wanted)
+    gradients = [torch.autograd.grad((maps * outside).sum(), (x, weight)) for maps in (got, wanted)]
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("n_map", [2, 64])
+def test_the_photographs_part_apart_is_the_convolution_of_both(n_map):
+    torch.manual_seed(0)
+    up = UpConv(n_map, 3, 5).double()
+    x = torch.randn(6, n_map, 4, 4, dtype=torch.float64)
+    skips = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    both = torch.cat((F.interpolate(x, scale_factor=2), skips.repeat_interleave(3, 0)), 1)
+    wanted = F.conv2d(both, up.weight, up.bias, padding=1)
+    torch.testing.assert_close(up((x, up.of_photo(skips))), wanted)
+
+
+def test_what_belongs_to_photographs_goes_to_their_frames():
+    of_photo = torch.arange(2.0)[:, None, None, None]
+    assert of_each_frame(of_photo, 6).flatten().tolist() == [0, 0, 0, 1, 1, 1]
+    assert of_each_frame(of_photo, 2) is of_photo
+    assert of_each_frame(of_photo[:1], 6).shape == (1, 1, 1, 1)
+
+
+def test_the_encoder_written_out():
+    encoder = settled(FrameEncoder(WIDTHS, CODE))
+    x = frames = torch.rand(2, 3, 128, 128) * 2 - 1
+    code, maps = encoder(frames)
+    for stage, got, side in zip(encoder.stages, maps, (128, 64, 32, 16, 8), strict=True):
+        wanted = leaky(normed(F.conv2d(x, stage[0].weight, stage[0].bias, padding=1), stage[1]))
+        torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
+        assert got.shape[2:] == (side, side)
+        x = F.max_pool2d(wanted, 2, 2)
+    last = F.conv2d(x, encoder.last[0].weight, encoder.last[0].bias)
+    torch.testing.assert_close(code, torch.tanh(normed(last, encoder.last[1])).flatten(1))
+
+
+@pytest.mark.parametrize("skips", [True, False])
+def test_the_decoder_written_out(skips):
+    encoder = settled(FrameEncoder(WIDTHS, CODE))
+    decoder = settled(FrameDecoder(CODE, WIDTHS, skips=skips))
+    _, maps = encoder(torch.rand(2, 3, 128, 128) * 2 - 1)
+    codes = torch.rand(6, CODE) * 2 - 1
+    first = decoder.first
+    x = F.conv_transpose2d(codes[:, :, None, None], first[0].weight, first[0].bias)
+    x = leaky(normed(x, first[1]))
+    for level, skip in enumerate(reversed(maps)):
+        x = F.interpolate(x, scale_factor=2, mode="nearest")
+        if skips:
+            x = torch.cat((x, skip.repeat_interleave(3, 0)), dim=1)
+        convolution, norm, _ = decoder.up[level]
+        x = leaky(normed(F.conv2d(x, convolution.weight, convolution.bias, padding=1), norm))
+        if level < 4:
+            convolution, norm, _ = decoder.on[level]
+            x = leaky(normed(F.conv2d(x, convolution.weight, convolution.bias, padding=1), norm))
+    x = F.conv_transpose2d(x, decoder.colour.weight, decoder.colour.bias, padding=1)
+    wanted = 2 * torch.sigmoid(x) - 1
+    torch.testing.assert_close(decoder(codes, decoder.look(maps)), wanted, atol=1e-5, rtol=1e-4)
+    assert wanted.shape == (6, 3, 128, 128)
+
+
+def test_without_skips_the_photograph_is_not_seen():
+    encoder = settled(FrameEncoder(WIDTHS, CODE))
+    codes = torch.rand(2, CODE)
+    for skips in (True, False):
+        decoder = settled(FrameDecoder(CODE, WIDTHS, skips=skips))
+        films = [decoder(codes, decoder.look(encoder(torch.rand(1, 3, 128, 128))[1])) for _ in range(2)]
+        assert torch.equal(*films) == (not skips)
+
+
+def test_released_sizes():
+    """Counted in the released code."""
+    encoder = FrameEncoder((64, 128, 256, 512, 512), 128)
+    decoder = FrameDecoder(128, (64, 128, 256, 512, 512))
+    assert sum(p.numel() for p in encoder.parameters()) == 4_962_688
+    assert sum(p.numel() for p in decoder.parameters()) == 15_952_195

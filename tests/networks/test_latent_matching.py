@@ -1,0 +1,235 @@
+"""Latent matching: sizes, equations, and what may influence what."""
+
+import pytest
+import torch
+from small_networks import SMALL_LATENT_MATCHING
+from torch import nn
+
+from talkface_lite.errors import InputError
+from talkface_lite.networks.latent_matching import (
+    LOGVAR_RANGE,
+    AudioEncoder,
+    Gaussian,
+    GaussianLSTM,
+    LatentMatching,
+    LatentMatchingConfig,
+    generated,
+    picked,
+)
+from talkface_lite.networks.layers import count_parameters
+
+torch.set_num_threads(1)
+
+
+def make(**changes):
+    torch.manual_seed(0)
+    from dataclasses import replace
+
+    network = LatentMatching(replace(SMALL_LATENT_MATCHING, **changes))
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.normal_(0, 0.1)
+            layer.running_var.uniform_(0.03, 0.3)
+    with torch.no_grad():
+        for parameter in network.frame_predictor.parameters():
+            parameter.mul_(2)
+    return network.eval()
+
+
+def window(n=2, frames=5, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    tiles = torch.rand(n, frames + 1, 3, 4, 4, generator=generator) * 2 - 1
+    pictures = tiles.repeat_interleave(32, 3).repeat_interleave(32, 4)
+    return pictures[:, 0], pictures[:, 1:], torch.randn(n, frames, 28, 12, generator=generator)
+
+
+WIRINGS = [
+    {"sees": sees, "photo_prior": prior, "memory": memory}
+    for sees in ("previous", "first")
+    for prior in (False, True)
+    for memory in (True, False)
+]
+
+
+def test_sizes():
+    with torch.device("meta"):
+        counts = {
+            name: count_parameters(part)
+            for name, part in LatentMatching(LatentMatchingConfig.full()).named_children()
+        }
+        lite = count_parameters(LatentMatching(LatentMatchingConfig.lite()))
+    assert counts == {
+        "frame_encoder": 4_962_688,
+        "frame_decoder": 15_952_195,
+        "audio_encoder": 13_806_976 + 704,  # batch normalisation, and no biases before it
+        "frame_posterior": 571_696,
+        "audio_posterior": 571_696,
+        "frame_predictor": 1_124_736,
+    }
+    assert lite < 4_000_000
+
+
+@pytest.mark.parametrize("wiring", WIRINGS, ids=str)
+def test_shapes(wiring):
+    network = make(**wiring)
+    photo, frames, mfcc = window()
+    made = network(photo, frames, mfcc, chosen=torch.tensor([[0, 3], [4, 1]]))
+    for q in (made.of_frames, made.of_audio):
+        assert q.mean.shape == q.logvar.shape == (2, 5, 4)
+    assert made.z.shape == (2, 5, 4)
+    assert made.painted.shape == (2, 2, 3, 128, 128)
+    assert made.painted.abs().max() <= 1
+
+
+def test_a_posterior_is_an_lstm_with_two_heads():
+    torch.manual_seed(0)
+    posterior = GaussianLSTM(6, 5, 3)
+    codes = torch.randn(2, 7, 6)
+    q, _ = posterior(codes)
+    cell = nn.LSTMCell(5, 5)
+    cell.load_state_dict({k.removesuffix("_l0"): v for k, v in posterior.lstm.state_dict().items()})
+    state = None
+    for t in range(7):
+        state = cell(posterior.embed(codes[:, t]), state)
+        torch.testing.assert_close(q.mean[:, t], posterior.mean(state[0]))
+        torch.testing.assert_close(q.logvar[:, t], posterior.logvar(state[0]))
+
+
+def test_log_variances_stay_in_their_range_and_float32():
+    posterior = GaussianLSTM(6, 5, 3)
+    with torch.no_grad():
+        posterior.logvar.bias.copy_(torch.tensor([-50.0, 0.0, 50.0]))
+    with torch.autocast("cpu", torch.bfloat16):
+        q, _ = posterior(torch.zeros(1, 1, 6, dtype=torch.bfloat16))
+    assert q.logvar.dtype == q.mean.dtype == torch.float32
+    assert (q.logvar[..., 0].item(), q.logvar[..., 2].item()) == LOGVAR_RANGE
+
+
+def test_a_draw_has_the_mean_and_deviation_that_it_should():
+    q = Gaussian(torch.tensor([1.0, -2.0]), torch.tensor([0.0, 2.0]).log() * 2)
+    torch.manual_seed(0)
+    drawn = q.sample(torch.randn(200_000, 2))
+    torch.testing.assert_close(drawn.mean(0), q.mean, atol=0.02, rtol=0)
+    torch.testing.assert_close(drawn.std(0), torch.tensor([0.0, 2.0]), atol=0.02, rtol=0)
+
+
+def test_a_draw_carries_the_gradient():
+    """``dz/dμ = 1`` and ``dz/d ln σ² = ½ σ ε``."""
+    mean, logvar = torch.tensor([0.3], requires_grad=True), torch.tensor([-1.2], requires_grad=True)
+    noise = torch.tensor([1.7])
+    Gaussian(mean, logvar).sample(noise).backward()
+    assert mean.grad.item() == 1
+    torch.testing.assert_close(logvar.grad, 0.5 * torch.exp(0.5 * logvar.detach()) * noise)
+
+
+def test_the_audio_encoder_bends():
+    """The released one has no activations: then twice the sound, poolings apart, gives twice the code."""
+    encoder = AudioEncoder((2, 3, 4, 4), 8, 6)
+    activations = [layer for layer in encoder.modules() if isinstance(layer, nn.ReLU)]
+    assert len(activations) == 6
+    encoder.mfcc_mean.fill_(2.0)
+    encoder.mfcc_std.fill_(3.0)
+    mfcc = torch.randn(2, 3, 28, 12)
+    standard = AudioEncoder((2, 3, 4, 4), 8, 6)
+    standard.layers.load_state_dict(encoder.layers.state_dict())
+    torch.testing.assert_close(encoder.eval()(mfcc), standard.eval()((mfcc - 2) / 3))
+
+
+@pytest.mark.parametrize("wiring", WIRINGS, ids=str)
+def test_nothing_reaches_back_in_time_or_across_the_batch(wiring):
+    """A change of one film's frame and sound at t changes nothing before t, and no other film."""
+    network = make(**wiring)
+    photo, frames, mfcc = window()
+    torch.manual_seed(1)
+    before = network(photo, frames, mfcc)
+    changed, heard = frames.clone(), mfcc.clone()
+    changed[0, 2] = -changed[0, 2]
+    heard[0, 2] += 1
+    torch.manual_seed(1)
+    after = network(photo, changed, heard)
+    memory = wiring["memory"]
+    for one, other, lasting in (
+        (before.of_frames.mean, after.of_frames.mean, memory),
+        (before.of_audio.mean, after.of_audio.mean, memory),
+        (before.painted, after.painted, True),
+    ):
+        differ = (one - other).flatten(2).abs().amax(-1) > 0
+        assert differ[0].tolist() == [False, False, True, lasting, lasting]
+        assert not differ[1].any()
+
+
+@pytest.mark.parametrize("prior", [False, True])
+def test_only_with_its_prior_the_photograph_is_in_z(prior):
+    network = make(photo_prior=prior)
+    photo, frames, mfcc = window()
+    made, other = (network(one, frames, mfcc) for one in (photo, -photo))
+    for name in ("of_frames", "of_audio"):
+        same = torch.allclose(getattr(made, name).mean, getattr(other, name).mean, atol=1e-6)
+        assert same == (not prior)
+
+
+@pytest.mark.parametrize("wiring", WIRINGS, ids=str)
+def test_taught_alone_or_not_at_all(wiring):
+    """With x_{t-1} seen, what stands there decides; with the first frame seen, nothing is fed back."""
+    network = make(**wiring)
+    photo, frames, mfcc = window()
+    films = []
+    for share in (1.0, 0.0):
+        torch.manual_seed(1)
+        films.append(network(photo, frames, mfcc, true_share=share).painted)
+    fed = wiring["sees"] == "previous"
+    assert torch.allclose(films[0][:, 0], films[1][:, 0], atol=1e-6), "the photograph is before the first"
+    assert torch.allclose(films[0][:, 1:], films[1][:, 1:], atol=1e-6) == (not fed)
+
+
+def test_the_picture_before_a_window_is_what_its_first_frame_sees():
+    network = make()
+    photo, frames, mfcc = window()
+    films = []
+    for previous in (None, photo, -photo):
+        torch.manual_seed(1)
+        films.append(network(photo, frames, mfcc, previous).painted)
+    assert torch.equal(films[0], films[1])
+    assert not torch.allclose(films[0], films[2], atol=1e-4)
+
+
+@pytest.mark.parametrize("sees", ["previous", "first"])
+def test_without_teaching_training_and_talking_are_one(sees):
+    network = make(sees=sees)
+    photo, frames, mfcc = window()
+    with torch.no_grad():
+        made = network(photo, frames, mfcc, true_share=0.0)
+        seen = network.look(photo)
+        film, _, _ = generated(network, made.z, seen, None, None)
+    torch.testing.assert_close(film, made.painted, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("sees", ["previous", "first"])
+def test_a_film_does_not_depend_on_its_stretches_nor_on_films_beside_it(sees):
+    network = make(sees=sees)
+    photo, _, _ = window(1)
+    with torch.no_grad():
+        seen, z = network.look(photo), torch.randn(3, 7, 4)
+        whole, _, _ = generated(network, z, seen, None, None)
+        code = state = None
+        parts = []
+        for some in z.split([3, 1, 3], dim=1):
+            film, code, state = generated(network, some, seen, code, state)
+            parts.append(film)
+        torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-4, rtol=0)
+        alone, _, _ = generated(network, z[1:2], seen, None, None)
+        torch.testing.assert_close(alone, whole[1:2], atol=1e-4, rtol=0)
+    assert not torch.allclose(whole[0], whole[1], atol=1e-4)
+
+
+def test_some_frames_of_each_window():
+    values = torch.arange(6).reshape(2, 3)
+    assert picked(values, torch.tensor([[2, 0], [1, 1]])).tolist() == [[2, 0], [4, 4]]
+    assert picked(values, None) is values
+
+
+def test_wrong_words():
+    with pytest.raises(InputError, match="sees: got 'both', expected previous or first"):
+        LatentMatchingConfig(sees="both")
+    with pytest.raises(InputError, match="size: got 'huge', expected full or lite"):
+        LatentMatchingConfig.of_size("huge")

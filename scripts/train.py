@@ -95,9 +95,9 @@ class Job:
                     self._train(name, stage)
 
     def _train(self, name: str, stage: Stage) -> None:
-        data = open_dataset(self.corpora(self.recipe.train), self.kind.needs, stage.data)
         torch.manual_seed(stage.training.seed)
         part = stage.part(self.kind, SIZE)
+        data = open_dataset(self.corpora(self.recipe.train), part.needs, stage.data)
         if stage.start_from:
             part.start_from(self.weights_of(stage.start_from))
         train(part, data, self.run / name, stage.training, resume=True, progress=not self.tiny)

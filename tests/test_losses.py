@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from torch.distributions import Normal, kl_divergence
 
 from talkface_lite.errors import InputError
 from talkface_lite.losses import (
     LANDMARK_MASKS,
     dynamic_pixel_loss,
+    gaussian_kl,
     landmark_mask,
     masked_mse,
     mouth_map,
@@ -194,3 +196,67 @@ def test_masked_mse_equals_torch_over_existing_frames():
     torch.testing.assert_close(masked_mse(a, b, mask, weight), expected)
     b[1, 3] = 1e9
     assert masked_mse(a, b, mask) < 100
+
+
+def pairs_of_gaussians(n, seed=0, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(seed)
+    means = 3 * torch.randn(2, n, generator=generator, dtype=dtype)
+    logvars = 4 * torch.rand(2, n, generator=generator, dtype=dtype) - 2
+    return means[0], logvars[0], means[1], logvars[1]
+
+
+def test_kl_is_what_torch_says():
+    pair = pairs_of_gaussians(10_000)
+    q, p = (Normal(pair[i], torch.exp(0.5 * pair[i + 1])) for i in (0, 2))
+    torch.testing.assert_close(gaussian_kl(*pair), kl_divergence(q, p), atol=1e-5, rtol=1e-5)
+
+
+def test_kl_of_a_distribution_and_itself_is_nothing():
+    mu, logvar, *_ = pairs_of_gaussians(10_000)
+    assert torch.equal(gaussian_kl(mu, logvar, mu, logvar), torch.zeros(10_000))
+
+
+def test_kl_is_never_negative():
+    """Also where the two are all but the same, and rounding decides."""
+    mu, logvar, other, spread = pairs_of_gaussians(10_000)
+    assert (gaussian_kl(mu, logvar, other, spread) >= 0).all()
+    near = gaussian_kl(mu, logvar, mu + 1e-7 * other, logvar + 1e-7 * spread)
+    assert (near >= 0).all()
+    assert (near < 1e-6).all()
+
+
+def test_kl_by_sampling():
+    """``KL(q‖p) = E_q[ln q - ln p]``; it is not symmetric."""
+    mu_q, logvar_q, mu_p, logvar_p = (torch.tensor(x) for x in (0.4, -0.5, -0.3, 0.6))
+    generator = torch.Generator().manual_seed(0)
+    drawn = mu_q + torch.exp(0.5 * logvar_q) * torch.randn(1_000_000, generator=generator)
+    q, p = Normal(mu_q, torch.exp(0.5 * logvar_q)), Normal(mu_p, torch.exp(0.5 * logvar_p))
+    sampled = (q.log_prob(drawn) - p.log_prob(drawn)).mean()
+    torch.testing.assert_close(gaussian_kl(mu_q, logvar_q, mu_p, logvar_p), sampled, atol=3e-3, rtol=0)
+    assert (
+        abs(gaussian_kl(mu_q, logvar_q, mu_p, logvar_p) - gaussian_kl(mu_p, logvar_p, mu_q, logvar_q)) > 0.1
+    )
+
+
+def test_kl_of_the_released_code_is_another():
+    """It hands σ on as ``ln σ²``. For equal means: systems read and run, rounded there to three digits."""
+    zero = torch.zeros(())
+    for logvar, true, coded in ((-4.0, 1.509, 0.143), (-8.0, 3.500, 0.178)):
+        logvar = torch.tensor(logvar)
+        released = gaussian_kl(zero, torch.exp(0.5 * logvar), zero, torch.exp(0.5 * zero))
+        assert gaussian_kl(zero, logvar, zero, zero).item() == pytest.approx(true, abs=6e-4)
+        assert released.item() == pytest.approx(coded, abs=6e-4)
+
+
+def test_kl_is_computed_in_float32_whatever_comes_in():
+    pair = [x.bfloat16() for x in pairs_of_gaussians(100)]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = gaussian_kl(*pair)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, gaussian_kl(*(x.float() for x in pair)))
+    assert gaussian_kl(*(x.double() for x in pair)).dtype == torch.float64
+
+
+def test_gradients_of_kl_by_finite_differences():
+    pair = [x.requires_grad_() for x in pairs_of_gaussians(5, dtype=torch.float64)]
+    assert torch.autograd.gradcheck(gaussian_kl, pair)

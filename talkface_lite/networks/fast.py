@@ -46,7 +46,7 @@ def for_inference(network: VGNet, precision: str = "auto") -> VGNet:
     device = next(network.parameters()).device
     if precision == "auto":
         precision = fast_precision(device)
-    fast = _folded(copy.deepcopy(network).eval().requires_grad_(False).float())
+    fast = folded(copy.deepcopy(network).eval().requires_grad_(False).float())
     n_blocks = network.config.blocks
     fast.conv_gru.from_memory = PackedConv2d(fast.conv_gru.from_memory)
     if n_blocks and worth_it(network.config.memory, device):
@@ -58,7 +58,7 @@ def for_inference(network: VGNet, precision: str = "auto") -> VGNet:
         for module in fast.modules():  # the landmarks stay float32: what moves in a mouth is small in them
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | WinogradConv2d):
                 module.bfloat16()
-    _keep_freed_memory()
+    keep_freed_memory()
     return fast.to(memory_format=torch.channels_last)
 
 
@@ -70,7 +70,7 @@ def fast_precision(device: torch.device | str = "cpu") -> str:
     return "bf16" if any(getattr(torch.cpu, check, bool)() for check in checks) else "32"
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Let glibc keep what tensors give back: it cost ``lite`` a fifth of its time to fetch it anew.
 
     glibc returns free memory from twice the size of the largest block that was ever freed, and looks at
@@ -79,10 +79,10 @@ def _keep_freed_memory() -> None:
     torch.empty(31 * 2**20, dtype=torch.uint8)
 
 
-def _folded(module: nn.Module) -> nn.Module:
+def folded(module: nn.Module) -> nn.Module:
     """The module with each batch normalisation in the convolution before it, ReLU in place, no dropout."""
     for name, child in module.named_children():
-        setattr(module, name, _folded(child))
+        setattr(module, name, folded(child))
     if isinstance(module, nn.ReLU):
         return nn.ReLU(inplace=True)
     if not isinstance(module, nn.Sequential):

@@ -7,12 +7,13 @@ Denton and Fergus (Stochastic Video Generation with a Learned Prior, ICML 2018),
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from talkface_lite.networks.layers import each_frame, upsampled_conv
+from talkface_lite.networks.layers import each_frame, looked_up, upsampled_conv
 
 SLOPE = 0.2
 """Of LeakyReLU below 0."""
@@ -22,6 +23,29 @@ COARSEST = 4
 
 WIDE = 64
 """From so many channels on, adding up weights first is faster than enlarging maps (:class:`UpConv`)."""
+
+
+FLOW = 4.0
+"""Pixels that a photograph moves by where the decoder's output for it is 1."""
+
+
+class Decoded(NamedTuple):
+    """What the decoder makes of N codes; without a warp everything is painted, and α and flow are None.
+
+    Parameters
+    ----------
+    frames, colour:
+        ``(N, 3, 128, 128)`` in [-1, 1]: the finished pictures, and what is painted.
+    alpha:
+        ``(N, 1, 128, 128)`` in [0, 1]: how far each pixel is painted.
+    flow:
+        ``(N, 2, 128, 128)``: how far from each pixel, in x and y, lies what it shows of the photograph, px.
+    """
+
+    frames: Tensor
+    colour: Tensor
+    alpha: Tensor | None = None
+    flow: Tensor | None = None
 
 
 def leaky_block(convolution: nn.Module, n_out: int) -> nn.Sequential:
@@ -119,11 +143,14 @@ class FrameDecoder(nn.Module):
         The encoder's.
     skips:
         False leaves the photograph's maps out: everything must pass through the code.
+    warp:
+        Ours: beside a colour the last layer gives α and a flow, and a frame is
+        ``α ⊙ colour + (1 - α) ⊙ photograph moved by the flow``.
     """
 
-    def __init__(self, code: int, widths: Sequence[int], *, skips: bool = True) -> None:
+    def __init__(self, code: int, widths: Sequence[int], *, skips: bool = True, warp: bool = False) -> None:
         super().__init__()
-        self.skips = skips
+        self.skips, self.warp = skips, warp
         first = nn.ConvTranspose2d(code, widths[-1], COARSEST)
         self.first = leaky_block(first, widths[-1])
         self.up, self.on = nn.ModuleList(), nn.ModuleList()
@@ -134,14 +161,18 @@ class FrameDecoder(nn.Module):
             n_in = widths[level - 1] if level else wide
             if level:
                 self.on.append(leaky_block(nn.Conv2d(wide, n_in, 3, padding=1), n_in))
-        self.colour = nn.ConvTranspose2d(n_in, 3, 3, padding=1)
+        self.colour = nn.ConvTranspose2d(n_in, 6 if warp else 3, 3, padding=1)
+        if warp:
+            with torch.no_grad():
+                self.colour.weight[:, 4:].mul_(0.1)  # nothing moves far at first
+                self.colour.bias[3:].zero_()
 
     def look(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """What the encoder's maps of B photographs give to every frame, from 8 to 128 pixels."""
         stages = zip(self.up, reversed(maps))
         return [stage[0].of_photo(skip if self.skips else None) for stage, skip in stages]
 
-    def forward(self, codes: Tensor, looked: Sequence[Tensor]) -> Tensor:
+    def forward(self, codes: Tensor, looked: Sequence[Tensor], photo: Tensor) -> Decoded:
         """Codes to pictures.
 
         Parameters
@@ -150,14 +181,22 @@ class FrameDecoder(nn.Module):
             ``(B·T, code)``, those of a photograph in a row.
         looked:
             What :meth:`look` gave of B photographs.
-
-        Returns
-        -------
-        float32 ``(B·T, 3, 128, 128)`` in [-1, 1].
+        photo:
+            The photographs ``(B, 3, 128, 128)`` in [-1, 1].
         """
         x = self.first(codes[:, :, None, None])  # (B·T, code, 1, 1) → (B·T, widths[4], 4, 4)
         for level, up in enumerate(self.up):
             x = up((x, looked[level]))  # → (B·T, width, S, S), S = 8 … 128
             if level < len(self.on):
                 x = self.on[level](x)  # → (B·T, next width, S, S)
-        return 2 * torch.sigmoid(self.colour(x).float()) - 1  # → (B·T, 3, 128, 128)
+        return self.finish(x, photo)
+
+    def finish(self, x: Tensor, photo: Tensor) -> Decoded:
+        """The last layer: the maps of codes ``(B·T, widths[0], 128, 128)`` to their pictures."""
+        x = self.colour(x).float()  # → (B·T, 3 or 6, 128, 128)
+        colour = 2 * torch.sigmoid(x[:, :3]) - 1  # (B·T, 3, 128, 128)
+        if not self.warp:
+            return Decoded(colour, colour)
+        alpha, flow = torch.sigmoid(x[:, 3:4]), FLOW * x[:, 4:]  # (B·T, 1, …), (B·T, 2, 128, 128)
+        moved = looked_up(photo, flow)  # (B, 3, 128, 128) → (B·T, 3, 128, 128)
+        return Decoded(alpha * colour + (1 - alpha) * moved, colour, alpha, flow)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from talkface_lite.errors import InputError
-from talkface_lite.networks.frame_codec import FrameDecoder, FrameEncoder
+from talkface_lite.networks.frame_codec import Decoded, FrameDecoder, FrameEncoder
 from talkface_lite.networks.layers import conv_block, linear_relu
 
 Sees = Literal["previous", "first"]
@@ -49,8 +49,8 @@ class LatentMatchingConfig:
         (when it talks, its own last one); or ``"first"``, the photograph (ours): nothing is fed back, all
         frames are painted at once.
     photo_prior:
-        Ours: the audio posterior sees the photograph's code, too, and the frame posterior likewise. How a
-        head is held, no sound can say; the photograph can.
+        Ours: the audio posterior sees the photograph's code beside the sound's, and the frame posterior how
+        far a frame's code is from it. How a head is held, no sound can say; the photograph can.
     memory:
         False makes both posteriors functions of one moment: no LSTM in them.
     skips:
@@ -59,6 +59,17 @@ class LatentMatchingConfig:
         Ours: where every log-variance begins. From 0, as PyTorch initialises, z is noise at first, of
         deviation 1 about means near 0; the decoder learns to look past it, and then no gradient tells the
         encoder to put anything there.
+    gain:
+        Ours: what the weight matrices of both posteriors and the predictor are multiplied by at the start. As
+        PyTorch initialises them, what moves in a film comes out of the four LSTMs a hundred times smaller
+        than it went in.
+    normalised:
+        Ours: batch normalisation, without factors of its own, of what the frame posterior sees and of the
+        means that it gives (Zhu et al., ACL 2020). Then z cannot fall silent: over people and time each of
+        its numbers has deviation 1.
+    warp:
+        Ours: the decoder moves the photograph and paints on it, see
+        :class:`~talkface_lite.networks.frame_codec.FrameDecoder`. What only moves need not be painted anew.
     """
 
     image: tuple[int, int, int, int, int] = (64, 128, 256, 512, 512)
@@ -73,6 +84,9 @@ class LatentMatchingConfig:
     memory: bool = True
     skips: bool = True
     first_logvar: float = 0.0
+    gain: float = 1.0
+    normalised: bool = False
+    warp: bool = False
 
     def __post_init__(self) -> None:
         if self.sees not in get_args(Sees):
@@ -131,10 +145,17 @@ class GaussianLSTM(nn.Module):
         Lengths of what comes in, of the memory, and of the hidden variable.
     memory:
         False: a fully connected layer in the LSTM's place.
+    normalised:
+        Batch normalisation of codes and of means, see :class:`LatentMatchingConfig`.
     """
 
-    def __init__(self, n_in: int, hidden: int, z: int, *, memory: bool = True) -> None:
+    def __init__(
+        self, n_in: int, hidden: int, z: int, *, memory: bool = True, normalised: bool = False
+    ) -> None:
         super().__init__()
+        self.norms = None
+        if normalised:
+            self.norms = nn.ModuleList(nn.BatchNorm1d(n, affine=False) for n in (n_in, z))
         self.embed = nn.Linear(n_in, hidden)
         self.lstm = nn.LSTM(hidden, hidden, batch_first=True) if memory else None
         self.on = None if memory else nn.Sequential(nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh())
@@ -143,12 +164,19 @@ class GaussianLSTM(nn.Module):
     def forward(self, codes: Tensor, state: State | None = None) -> tuple[Gaussian, State | None]:
         """``(B, T, n_in)`` and what an earlier stretch left → ``(B, T, z)`` twice, and the state after it."""
         with torch.autocast(codes.device.type, enabled=False):
-            x = self.embed(codes.float())  # (B, T, n_in) → (B, T, hidden)
+            x = self.embed(self._normed(0, codes.float()))  # (B, T, n_in) → (B, T, hidden)
             if self.lstm is None:
                 x = self.on(x)
             else:
                 x, state = self.lstm(x, state)
-            return Gaussian(self.mean(x), self.logvar(x).clamp(*LOGVAR_RANGE)), state
+            logvar = self.logvar(x).clamp(*LOGVAR_RANGE)  # (B, T, hidden) → (B, T, z)
+            return Gaussian(self._normed(1, self.mean(x)), logvar), state
+
+    def _normed(self, which: int, x: Tensor) -> Tensor:
+        """``(B, T, n)`` over people and time at deviation 1, where that is asked for."""
+        if self.norms is None:
+            return x
+        return self.norms[which](x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
 
 class FramePredictor(nn.Module):
@@ -211,9 +239,11 @@ class AudioEncoder(nn.Module):
 
 
 class Photograph(NamedTuple):
-    """What a film takes from its photographs, computed once: ``code`` ``(B, code)``, and for each frame
-    ``looked``, see :meth:`talkface_lite.networks.frame_codec.FrameDecoder.look`."""
+    """What a film takes from its photographs, computed once: the ``picture`` ``(B, 3, 128, 128)``, its
+    ``code`` ``(B, code)``, and for each frame ``looked``, see
+    :meth:`talkface_lite.networks.frame_codec.FrameDecoder.look`."""
 
+    picture: Tensor
     code: Tensor
     looked: list[Tensor]
 
@@ -242,26 +272,38 @@ class LatentMatching(nn.Module):
         super().__init__()
         self.config = c = config
         self.frame_encoder = FrameEncoder(c.image, c.code)
-        self.frame_decoder = FrameDecoder(c.code, c.image, skips=c.skips)
+        self.frame_decoder = FrameDecoder(c.code, c.image, skips=c.skips, warp=c.warp)
         self.audio_encoder = AudioEncoder(c.audio, c.audio_hidden, c.code)
         n_in = c.code * (2 if c.photo_prior else 1)
-        self.frame_posterior = GaussianLSTM(n_in, c.hidden, c.z, memory=c.memory)
+        how = {"memory": c.memory, "normalised": c.normalised}
+        self.frame_posterior = GaussianLSTM(c.code, c.hidden, c.z, **how)
         self.audio_posterior = GaussianLSTM(n_in, c.hidden, c.z, memory=c.memory)
         self.frame_predictor = FramePredictor(c.code, c.z, c.hidden, c.layers)
-        for posterior in (self.frame_posterior, self.audio_posterior):
-            with torch.no_grad():
-                posterior.logvar.bias.add_(c.first_logvar)
+        self._begin()
+
+    @torch.no_grad()
+    def _begin(self) -> None:
+        posteriors = self.frame_posterior, self.audio_posterior
+        for part in (*posteriors, self.frame_predictor):
+            for parameter in part.parameters():
+                if parameter.dim() == 2:
+                    parameter.mul_(self.config.gain)
+        for posterior in posteriors:
+            posterior.logvar.weight.div_(self.config.gain)
+            posterior.logvar.bias.add_(self.config.first_logvar)
 
     def look(self, photo: Tensor) -> Photograph:
         """What every frame takes of its photograph: ``(B, 3, 128, 128)`` in [-1, 1]."""
         code, maps = self.frame_encoder(photo)
-        return Photograph(code, self.frame_decoder.look(maps))
+        return Photograph(photo, code, self.frame_decoder.look(maps))
 
     def watch(
         self, codes: Tensor, seen: Photograph, state: State | None = None
     ) -> tuple[Gaussian, State | None]:
         """``q(z_t | f_1 … f_t)``: the codes of frames ``(B, T, code)`` → ``(B, T, z)``."""
-        return self.frame_posterior(self._beside(codes, seen), state)
+        if self.config.photo_prior:
+            codes = codes - seen.code[:, None]  # what moved
+        return self.frame_posterior(codes, state)
 
     def listen(
         self, mfcc: Tensor, seen: Photograph, state: State | None = None
@@ -283,9 +325,10 @@ class LatentMatching(nn.Module):
             previous = seen.code[:, None].expand(len(z), z.shape[1], -1)
         return self.frame_predictor(previous, z, state)
 
-    def paint(self, g: Tensor, seen: Photograph) -> Tensor:
+    def paint(self, g: Tensor, seen: Photograph) -> Decoded:
         """``g`` ``(B, T, code)`` → frames, float32 ``(B, T, 3, 128, 128)`` in [-1, 1]."""
-        return self.frame_decoder(g.flatten(0, 1), seen.looked).unflatten(0, g.shape[:2])
+        made = self.frame_decoder(g.flatten(0, 1), seen.looked, seen.picture)
+        return Decoded(*(part if part is None else part.unflatten(0, g.shape[:2]) for part in made))
 
     def encode(self, frames: Tensor) -> Tensor:
         """``(B, T, 3, 128, 128)`` → ``(B, T, code)``."""
@@ -333,7 +376,7 @@ class LatentMatching(nn.Module):
                 taught = torch.rand(*z.shape[:2], 1, device=z.device) < true_share
                 return Matched(of_frames, of_audio, z, *self._fed_back(z, seen, true, taught, chosen))
             g, _ = self.predict(z, seen, true)
-        return Matched(of_frames, of_audio, z, g, self.paint(picked(g, chosen), seen))
+        return Matched(of_frames, of_audio, z, g, self.paint(picked(g, chosen), seen).frames)
 
     def _fed_back(
         self, z: Tensor, seen: Photograph, true: Tensor, taught: Tensor, chosen: Tensor | None
@@ -344,7 +387,7 @@ class LatentMatching(nn.Module):
             code = torch.where(taught[:, t : t + 1], true[:, t : t + 1], code)
             g, state = self.predict(z[:, t : t + 1], seen, code, state)
             codes.append(g)
-            frames.append(self.paint(g, seen))
+            frames.append(self.paint(g, seen).frames)
             code = self.encode(frames[-1].detach())
         return torch.cat(codes, dim=1), picked(torch.cat(frames, dim=1), chosen)
 
@@ -358,7 +401,7 @@ def picked(values: Tensor, chosen: Tensor | None) -> Tensor:
 
 def generated(
     network: LatentMatching, z: Tensor, seen: Photograph, code: Tensor | None, state: State | None
-) -> tuple[Tensor, Tensor | None, State]:
+) -> tuple[Decoded, Tensor | None, State]:
     """Paint a stretch from given draws, its own frames fed back where x_{t-1} is seen.
 
     Parameters
@@ -374,16 +417,17 @@ def generated(
 
     Returns
     -------
-    frames, code, state:
-        ``(N, T, 3, 128, 128)``; what the next stretch takes.
+    made, code, state:
+        With ``frames`` ``(N, T, 3, 128, 128)``; what the next stretch takes.
     """
     if network.config.sees == "first":
         g, state = network.predict(z, seen, state=state)
         return network.paint(g, seen), None, state
-    frames = []
+    made = []
     code = seen.code[:, None].expand(len(z), 1, -1) if code is None else code
     for one in z.split(1, dim=1):
         g, state = network.predict(one, seen, code, state)
-        frames.append(network.paint(g, seen))
-        code = network.encode(frames[-1])
-    return torch.cat(frames, dim=1), code, state
+        made.append(network.paint(g, seen))
+        code = network.encode(made[-1].frames)
+    joined = (None if part[0] is None else torch.cat(part, dim=1) for part in zip(*made))
+    return Decoded(*joined), code, state

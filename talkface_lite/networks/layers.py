@@ -68,13 +68,45 @@ def upsampled_conv(x: Tensor, weight: Tensor) -> Tensor:
     -------
     ``(N, n_out, 2H, 2W)``
     """
-    height, width = x.shape[2:]
-    columns = [
-        _pair(weight, dim=3, first=first) for first in (True, False)
-    ]  # left and right pixel of a block
-    blocks = [_pair(two, dim=2, first=first) for two in columns for first in (True, False)]
-    maps = F.conv2d(x, torch.cat(blocks), padding=1)  # (N, 4·n_out, H+1, W+1)
-    la, lb, ra, rb = maps.split(len(weight), dim=1)
+    return interleaved(F.conv2d(x, summed_weight(weight), padding=1), x.shape[2:])
+
+
+def looked_up(maps: Tensor, flow: Tensor, first: tuple[int, int] = (0, 0)) -> Tensor:
+    """What each pixel finds in a map that lies so far from it, bilinear; beyond the edge the edge goes on.
+
+    Parameters
+    ----------
+    maps:
+        ``(B, C, H, W)``.
+    flow:
+        ``(N, 2, h, w)``, x and y, pixels of the maps; N is a multiple of B, those of one map in a row.
+    first:
+        Row and column of the maps that the first pixel of the flow stands for.
+
+    Returns
+    -------
+    float32 ``(N, C, h, w)``
+    """
+    (height, width), (h, w) = maps.shape[2:], flow.shape[2:]
+    y = torch.arange(first[0], first[0] + h, device=flow.device)[:, None]
+    x = torch.arange(first[1], first[1] + w, device=flow.device)
+    across, down = 2 * (flow[:, 0] + x) / (width - 1) - 1, 2 * (flow[:, 1] + y) / (height - 1) - 1
+    each = maps.float()[:, None].expand(-1, len(flow) // len(maps), -1, -1, -1).flatten(0, 1)
+    grid = torch.stack((across, down), dim=-1)
+    return F.grid_sample(each, grid, padding_mode="border", align_corners=True)
+
+
+def summed_weight(weight: Tensor) -> Tensor:
+    """``(n_out, n_in, 3, 3)`` → ``(4·n_out, n_in, 2, 2)``: what meets one pixel, added up, for the pixel of a
+    2×2 block that is left above, left below, right above, right below."""
+    columns = [_pair(weight, dim=3, first=first) for first in (True, False)]
+    return torch.cat([_pair(two, dim=2, first=first) for two in columns for first in (True, False)])
+
+
+def interleaved(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Four maps of blocks' pixels as one: ``(N, 4·n_out, H + 1, W + 1)`` → ``(N, n_out, 2H, 2W)``."""
+    height, width = size
+    la, lb, ra, rb = maps.chunk(4, dim=1)
     left = torch.stack((la[:, :, :height, :width], lb[:, :, 1:, :width]), dim=3)  # (N, n_out, H, 2, W)
     right = torch.stack((ra[:, :, :height, 1:], rb[:, :, 1:, 1:]), dim=3)
     return torch.stack((left, right), dim=5).flatten(4, 5).flatten(2, 3)  # (N, n_out, 2H, 2W)

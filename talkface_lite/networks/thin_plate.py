@@ -37,6 +37,7 @@ from torch.nn import functional as F
 from talkface_lite.clip import CROP_SIZE, check_photograph
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import MOUTH
+from talkface_lite.networks.layers import each_frame, looked_up
 
 CELL = 2
 """Side of the cells that a displacement is computed for, pixels."""
@@ -323,14 +324,10 @@ def warp(maps: Tensor, flow: Tensor) -> Tensor:
     if factor > 1:
         flow = F.avg_pool2d(flow, factor) / factor
     rows, columns = (slice(s.start // factor, s.stop // factor) for s in WINDOW)
-    y = torch.arange(rows.start, rows.stop, device=flow.device)[:, None]
-    x = torch.arange(columns.start, columns.stop, device=flow.device)
-    half = (side - 1) / 2
-    grid = torch.stack(((flow[:, 0] + x) / half - 1, (flow[:, 1] + y) / half - 1), dim=-1)
-    each = maps.float()[:, None].expand(-1, len(flow) // len(maps), -1, -1, -1).flatten(0, 1)
-    moved = F.grid_sample(each, grid, padding_mode="border", align_corners=True)
+    moved = looked_up(maps, flow, (rows.start, columns.start))
     still = (flow == 0).all(dim=1, keepdim=True)
-    return torch.where(still, each[..., rows, columns], moved)
+    unmoved = each_frame(maps.float()[..., rows, columns], len(flow) // len(maps))
+    return torch.where(still, unmoved, moved)
 
 
 def in_the_crop(window: Tensor) -> Tensor:

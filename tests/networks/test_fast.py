@@ -246,7 +246,7 @@ def test_weights_that_change_are_packed_anew():
 def test_wide_blocks_are_residual_blocks():
     network = make()
     expected = network.decode_middle[:3]
-    folded = fast._folded(copy.deepcopy(expected))
+    folded = fast.folded(copy.deepcopy(expected))
     x = torch.randn(4, 16, 8, 8)
     with torch.inference_mode():
         for tile in winograd.TILES:

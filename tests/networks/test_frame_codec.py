@@ -1,5 +1,7 @@
 """Pictures to codes and back: layer by layer equal to the plain way of the released code."""
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -98,8 +100,45 @@ def test_the_decoder_written_out(skips):
             x = leaky(normed(F.conv2d(x, convolution.weight, convolution.bias, padding=1), norm))
     x = F.conv_transpose2d(x, decoder.colour.weight, decoder.colour.bias, padding=1)
     wanted = 2 * torch.sigmoid(x) - 1
-    torch.testing.assert_close(decoder(codes, decoder.look(maps)), wanted, atol=1e-5, rtol=1e-4)
+    made = decoder(codes, decoder.look(maps), torch.zeros(2, 3, 128, 128))
+    torch.testing.assert_close(made.frames, wanted, atol=1e-5, rtol=1e-4)
+    assert made.frames is made.colour
+    assert made.alpha is made.flow is None
     assert wanted.shape == (6, 3, 128, 128)
+
+
+def test_a_frame_is_painted_on_the_moved_photograph():
+    """``α ⊙ colour + (1 - α) ⊙ photograph(y + flow(y))``, pixel by pixel as OpenCV moves it."""
+    encoder = settled(FrameEncoder(WIDTHS, CODE))
+    decoder = settled(FrameDecoder(CODE, WIDTHS, warp=True))
+    with torch.no_grad():
+        decoder.colour.weight[:, 4:].mul_(20)
+        photo = (torch.rand(2, 3, 16, 16) * 2 - 1).repeat_interleave(8, 2).repeat_interleave(8, 3)
+        codes = torch.rand(4, CODE) * 2 - 1
+        made = decoder(codes, decoder.look(encoder(photo)[1]), photo)
+    assert made.alpha.shape == (4, 1, 128, 128)
+    assert ((made.alpha > 0) & (made.alpha < 1)).all()
+    assert made.flow.abs().max() > 2
+    y, x = np.mgrid[:128, :128].astype(np.float32)
+    for number in range(4):
+        picture = photo[number // 2].permute(1, 2, 0).numpy()
+        across, down = made.flow[number].numpy()
+        moved = cv2.remap(picture, x + across, y + down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        alpha = made.alpha[number, 0, :, :, None].numpy()
+        wanted = alpha * made.colour[number].permute(1, 2, 0).numpy() + (1 - alpha) * moved
+        # OpenCV's places are rounded to 1/32 pixel, and beside a tile's edge that is much
+        found = made.frames[number].permute(1, 2, 0).numpy()
+        assert np.abs(found - wanted).mean() < 0.005
+        assert np.abs(found - wanted).max() < 0.1
+
+
+def test_a_fresh_decoder_moves_next_to_nothing():
+    torch.manual_seed(0)
+    encoder, decoder = FrameEncoder(WIDTHS, CODE), FrameDecoder(CODE, WIDTHS, warp=True)
+    photo = torch.rand(2, 3, 128, 128) * 2 - 1
+    made = decoder(torch.rand(2, CODE), decoder.look(encoder(photo)[1]), photo)
+    assert made.flow.abs().mean() < 0.5
+    assert 0.3 < made.alpha.mean() < 0.7
 
 
 def test_without_skips_the_photograph_is_not_seen():
@@ -107,7 +146,8 @@ def test_without_skips_the_photograph_is_not_seen():
     codes = torch.rand(2, CODE)
     for skips in (True, False):
         decoder = settled(FrameDecoder(CODE, WIDTHS, skips=skips))
-        films = [decoder(codes, decoder.look(encoder(torch.rand(1, 3, 128, 128))[1])) for _ in range(2)]
+        photos = [torch.rand(1, 3, 128, 128) for _ in range(2)]
+        films = [decoder(codes, decoder.look(encoder(photo)[1]), photo).frames for photo in photos]
         assert torch.equal(*films) == (not skips)
 
 

@@ -24,10 +24,22 @@ from talkface_lite.networks.latent_matching import (
 )
 from talkface_lite.networks.layers import count_parameters
 from talkface_lite.systems.adapting import Adapting
-from talkface_lite.systems.part import Part, plain_module
+from talkface_lite.systems.part import Part, Workload, plain_module
 from talkface_lite.systems.training_settings import TrainingSettings
 
 KLMoves = Literal["both", "audio", "frames"]
+
+SHIPPED: Mapping[str, Any] = MappingProxyType(
+    {
+        "sees": "first",
+        "photo_prior": True,
+        "first_logvar": -4.0,
+        "gain": 3.0,
+        "normalised": True,
+        "warp": True,
+    }
+)
+"""How the networks of the package's weights are wired, other than in the paper."""
 
 VALUES = 3 * CROP_SIZE**2
 """Numbers in a picture."""
@@ -63,6 +75,11 @@ class LatentMatchingPartConfig:
     mouth_weight:
         Ours: how much more a pixel of the true mouth counts in the squared error; 0 is the paper's. Landmarks
         are asked for here and nowhere else.
+    motion_weight:
+        Ours: how much more the error counts that changes from frame to frame of a film. The squared error
+        of some frames is that of their mean and that of what each differs from it by; the second is how the
+        film moves, small beside the first where a decoder first learns to copy a face. It asks for no
+        landmarks.
     painted:
         Ours: paint so many frames of each window in an update, drawn at random, and take them for all: the
         decoder is what takes time. None paints all.
@@ -76,10 +93,18 @@ class LatentMatchingPartConfig:
     teacher_forcing: float = 1.0
     teacher_forcing_until: int = 0
     mouth_weight: float = 0.0
+    motion_weight: float = 0.0
     painted: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("reconstruction_weight", "beta", "beta_warmup", "teacher_forcing_until", "mouth_weight"):
+        for name in (
+            "reconstruction_weight",
+            "beta",
+            "beta_warmup",
+            "teacher_forcing_until",
+            "mouth_weight",
+            "motion_weight",
+        ):
             if not getattr(self, name) >= 0:
                 raise InputError(name, getattr(self, name), "0 or more")
         if self.kl_moves not in get_args(KLMoves):
@@ -165,8 +190,13 @@ class LatentMatchingPart(Part):
         )
         mask = picked(batch.mask, chosen)  # (B, P)
         mouth = mouth_map(picked(batch.landmarks, chosen))  # (B, P, 1, H, W)
-        squared = ((made.painted - picked(truth, chosen)) / 2) ** 2  # (B, P, 3, H, W), colours 0 to 1
-        weighted = squared * (1 + config.mouth_weight * mouth) if config.mouth_weight else squared
+        error = (made.painted - picked(truth, chosen)) / 2  # (B, P, 3, H, W), colours 0 to 1
+        squared = error**2
+        weighted = squared
+        if config.motion_weight:
+            weighted = squared + config.motion_weight * changing(error, mask) ** 2
+        if config.mouth_weight:
+            weighted = weighted * (1 + config.mouth_weight * mouth)
         mse = mean_of_frames(weighted.mean(dim=(2, 3, 4)), mask)
         kl = mean_of_frames(self._divergence(made).sum(dim=-1), batch.mask)
         loss = VALUES * (config.reconstruction_weight * mse + self.beta * kl)
@@ -221,6 +251,15 @@ class LatentMatchingPart(Part):
             for kept, value in zip((self.step_products, self.step_squares), now):
                 kept.mul_(REMEMBERED).add_((1 - REMEMBERED) * value)
 
+    @classmethod
+    def workload(cls, wanted: Workload.Wanted) -> Workload | None:
+        """A film, three ways, see :mod:`talkface_lite.systems.latent.timing`; to train, its own step."""
+        if wanted.training:
+            return super().workload(wanted)
+        from talkface_lite.systems.latent import timing
+
+        return timing.filming(wanted)
+
     @torch.no_grad()
     def held_out(self, batch: Batch) -> dict[str, Tensor]:
         """How near its film is, from speech and photograph, and whether it looks at z.
@@ -240,7 +279,7 @@ class LatentMatchingPart(Part):
         q_f, _ = network.watch(network.encode(truth), seen)
         q_a, _ = network.listen(batch.mfcc, seen)
         later = q_f.mean.roll(-(truth.shape[1] // 2), dims=1)
-        films = [generated(network, z, seen, None, None)[0] for z in (q_a.mean, q_f.mean, later)]
+        films = [generated(network, z, seen, None, None)[0].frames for z in (q_a.mean, q_f.mean, later)]
         squared = [((film - truth) / 2) ** 2 for film in films]
         moved = mean_at((films[1] - films[2]).abs(), mouth, mask)
         return {
@@ -250,6 +289,13 @@ class LatentMatchingPart(Part):
             "kl": mean_of_frames(gaussian_kl(*q_f, *q_a).sum(dim=-1), mask),
             "shuffled": moved / mean_at((photo[:, None] - truth).abs(), mouth, mask).clamp(min=1e-6),
         }
+
+
+def changing(error: Tensor, mask: Tensor) -> Tensor:
+    """``(B, T, …)`` less its mean over the frames of each film that exist."""
+    there = mask.reshape(*mask.shape, *(1 for _ in error.shape[2:]))
+    lasting = (error * there).sum(dim=1, keepdim=True) / there.sum(dim=1, keepdim=True).clamp(min=1)
+    return error - lasting
 
 
 def mean_of_frames(values: Tensor, mask: Tensor) -> Tensor:

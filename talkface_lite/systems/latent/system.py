@@ -1,9 +1,10 @@
 """Latent matching as it talks (Yadav et al., Interspeech 2020): one speech, many films."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -11,10 +12,12 @@ import torch
 from talkface_lite.clip import SAMPLES_PER_FRAME, Clip
 from talkface_lite.data.tensors import to_network, to_pictures
 from talkface_lite.errors import InputError
+from talkface_lite.networks.fast_matching import for_inference
+from talkface_lite.networks.frame_codec import Decoded
 from talkface_lite.networks.latent_matching import generated
 from talkface_lite.speech import mfcc_windows_between
-from talkface_lite.systems.base import Face, Shown, Stretch, System
-from talkface_lite.systems.latent.part import LatentMatchingPart
+from talkface_lite.systems.base import Face, Painted, Shown, Stretch, System
+from talkface_lite.systems.latent.part import SHIPPED, LatentMatchingPart
 from talkface_lite.systems.part import Part
 
 Draws = Literal["slow", "independent"]
@@ -60,7 +63,7 @@ class LatentMatchingSystem(System):
     name: ClassVar[str] = "latent"
     parts: ClassVar[tuple[type[Part], ...]] = (LatentMatchingPart,)
     settings_class: ClassVar[type] = LatentMatchingSettings
-    shipped: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
+    shipped: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({"latent-matching": SHIPPED})
     random: ClassVar[bool] = True
 
     @property
@@ -79,7 +82,7 @@ class LatentMatchingSystem(System):
         self, face: Face, speech: np.ndarray, rngs: Sequence[np.random.Generator]
     ) -> Iterator[list[Stretch]]:
         """Several films of one speech, painted together: of each its next stretch."""
-        part, network = self.matching, self.matching.latent_matching
+        part, network = self.matching.eval(), self.matching.latent_matching
         device = part.updates.device
         seen = network.look(to_network(torch.tensor(face.picture)[None].to(device)))
         drawn = [self._draws(rng) for rng in rngs]
@@ -91,8 +94,8 @@ class LatentMatchingSystem(System):
             q, heard = network.listen(mfcc, seen, heard)  # (1, n, z)
             noise = np.stack([[next(one) for _ in range(start, stop)] for one in drawn])
             z = q.sample(torch.from_numpy(noise).to(device))  # (K, n, z)
-            frames, code, state = generated(network, z, seen, code, state)
-            yield [Stretch(to_pictures(film)) for film in frames]
+            made, code, state = generated(network, z, seen, code, state)
+            yield [_stretch(made, number) for number in range(len(z))]
 
     def _draws(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """ε of one frame after the other, float32 ``(z,)``; slow ones begin at 0."""
@@ -131,8 +134,15 @@ class LatentMatchingSystem(System):
             some = to_network(torch.tensor(frames[start : start + CHUNK_FRAMES])[None].to(device))
             q, watched = network.watch(network.encode(some), seen, watched)
             film, code, state = generated(network, q.mean, seen, code, state)
-            made.append(to_pictures(film[0]))
+            made.append(to_pictures(film.frames[0]))
         return np.concatenate(made)
+
+    def for_inference(self, precision: str = "auto") -> Self:
+        """With a copy of its networks that is faster, see
+        :func:`talkface_lite.networks.fast_matching.for_inference`."""
+        fast = copy.copy(self.matching)  # the configuration is shared, the networks are not
+        fast._modules = {"latent_matching": for_inference(self.matching.latent_matching, precision)}
+        return type(self)({fast.name: fast.eval()}, self.settings)
 
     @property
     def how(self) -> str:
@@ -140,3 +150,15 @@ class LatentMatchingSystem(System):
         if self.settings.noise == 0:
             return "the mean of what the speech allows, no noise"
         return f"one draw of what the speech allows, {self.settings.draws} noise × {self.settings.noise:g}"
+
+
+def _stretch(made: Decoded, number: int) -> Stretch:
+    """One of the films."""
+    frames = to_pictures(made.frames[number])
+    if made.alpha is None:
+        return Stretch(frames)
+    colour, alpha, flow = (
+        np.ascontiguousarray(part[number].movedim(1, -1).cpu().numpy())
+        for part in (made.colour, made.alpha, made.flow)
+    )
+    return Stretch(frames, None, Painted(colour, alpha[..., 0], flow))

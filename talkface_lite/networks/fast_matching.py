@@ -1,0 +1,79 @@
+"""Latent matching's copy for inference: the same function, computed faster."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from talkface_lite.errors import InputError
+from talkface_lite.networks.fast import PRECISIONS, Cast, fast_precision, folded, keep_freed_memory
+from talkface_lite.networks.frame_codec import WIDE, UpConv, of_each_frame
+from talkface_lite.networks.latent_matching import LatentMatching
+from talkface_lite.networks.layers import interleaved, summed_weight
+
+
+class ReadyUpConv(UpConv):
+    """The same convolution with its weights split and added up beforehand, once for all frames.
+
+    Parameters
+    ----------
+    convolution:
+        Trained.
+    """
+
+    def __init__(self, convolution: UpConv) -> None:
+        n_skip = convolution.in_channels - convolution.n_map
+        super().__init__(convolution.n_map, n_skip, convolution.out_channels)
+        self.load_state_dict(convolution.state_dict())
+        of_map = self.weight.detach()[:, : self.n_map]
+        self.register_buffer("of_map", summed_weight(of_map) if self.n_map >= WIDE else of_map.clone())
+
+    def forward(self, given: tuple[Tensor, Tensor]) -> Tensor:
+        """As for :class:`~talkface_lite.networks.frame_codec.UpConv`."""
+        x, of_photo = given
+        if self.n_map >= WIDE:
+            up = interleaved(F.conv2d(x, self.of_map, padding=1), x.shape[2:])
+        else:
+            up = F.conv2d(F.interpolate(x, scale_factor=2), self.of_map, padding=1)
+        return up.add_(of_each_frame(of_photo, len(x)))
+
+
+def for_inference(network: LatentMatching, precision: str = "auto") -> LatentMatching:
+    """A copy of a network that only looks ahead: same weights, same methods, no gradients.
+
+    - Each batch normalisation becomes part of the convolution before it.
+    - Encoder and decoder in bfloat16 where that is fast, channels last; codes, both posteriors and the
+      predictor stay float32.
+    - The decoder's weights for the photograph's maps and for its own stand apart.
+
+    Parameters
+    ----------
+    network:
+        Stays as it is. Choose its device first: the copy is made for that.
+    precision:
+        As for :func:`talkface_lite.networks.fast.for_inference`.
+
+    Raises
+    ------
+    InputError
+        When the precision is none of these.
+    """
+    if precision not in PRECISIONS:
+        raise InputError("precision", repr(precision), " or ".join(PRECISIONS))
+    if precision == "auto":
+        precision = fast_precision(next(network.parameters()).device)
+    fast = folded(copy.deepcopy(network).eval().requires_grad_(False).float())
+    encoder, decoder = fast.frame_encoder, fast.frame_decoder
+    for stage in decoder.up:
+        stage[0] = ReadyUpConv(stage[0]).requires_grad_(False)
+    for stage in (*encoder.stages, decoder.first, *decoder.up, *decoder.on):
+        stage[-1] = nn.LeakyReLU(stage[-1].negative_slope, inplace=True)
+    if precision == "bf16":
+        encoder.stages[0] = nn.Sequential(Cast(torch.bfloat16), *encoder.stages[0])
+        decoder.first = nn.Sequential(Cast(torch.bfloat16), *decoder.first)
+        for module in (*encoder.modules(), *decoder.modules()):
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                module.bfloat16()
+    keep_freed_memory()
+    return fast.to(memory_format=torch.channels_last)

@@ -1,0 +1,179 @@
+"""Latent matching talks: seeds, films side by side, what is drawn and how long it stays."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_networks import SMALL_LATENT_MATCHING
+from torch import nn
+
+from talkface_lite.clip import Clip
+from talkface_lite.data.tensors import to_network, to_pictures
+from talkface_lite.errors import InputError
+from talkface_lite.networks.latent_matching import generated
+from talkface_lite.speech import mfcc_windows
+from talkface_lite.systems.base import Face
+from talkface_lite.systems.latent import (
+    LatentMatchingPart,
+    LatentMatchingPartConfig,
+    LatentMatchingSettings,
+    LatentMatchingSystem,
+)
+from talkface_lite.systems.latent import system as module
+
+torch.set_num_threads(1)
+
+
+def make_system(sees="previous", *, persistence=0.8, **settings):
+    """Weights whose films differ where z does."""
+    torch.manual_seed(0)
+    config = LatentMatchingPartConfig(latent_matching=replace(SMALL_LATENT_MATCHING, sees=sees))
+    part = LatentMatchingPart(config)
+    part.step_products.fill_(persistence)
+    part.step_squares.fill_(1.0)
+    for layer in part.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_var.uniform_(0.03, 0.3)
+    return LatentMatchingSystem({part.name: part.eval()}, LatentMatchingSettings(**settings))
+
+
+@pytest.fixture(scope="module")
+def portrait(face):
+    return Face(face[0], face[1])
+
+
+@pytest.fixture(scope="module")
+def speech():
+    return (0.1 * np.random.default_rng(0).standard_normal(640 * 9)).astype(np.float32)
+
+
+def film_of(system, portrait, speech, seed=0):
+    made = list(system.checked_film(portrait, speech, np.random.default_rng(seed)))
+    assert all(stretch.landmarks is None and stretch.painted is None for stretch in made)
+    return np.concatenate([stretch.frames for stretch in made])
+
+
+def differ(one, other):
+    return np.abs(one.astype(int) - other).max()
+
+
+@pytest.mark.parametrize("sees", ["previous", "first"])
+def test_a_film_written_out(portrait, speech, sees):
+    """z from the audio posterior, its own pictures fed back, all in evaluation mode."""
+    system = make_system(sees, draws="independent")
+    network = system.matching.latent_matching
+    noise = np.random.default_rng(3).standard_normal((9, 4)).astype(np.float32)
+    with torch.no_grad():
+        seen = network.look(to_network(torch.from_numpy(portrait.picture)[None]))
+        q, _ = network.listen(torch.from_numpy(mfcc_windows(speech))[None], seen)
+        film, _, _ = generated(network, q.sample(torch.from_numpy(noise)[None]), seen, None, None)
+    assert differ(film_of(system, portrait, speech, 3), to_pictures(film.frames[0])) <= 1
+    system.matching.train()
+    assert differ(film_of(system, portrait, speech, 3), to_pictures(film.frames[0])) <= 1
+
+
+@pytest.mark.parametrize("sees", ["previous", "first"])
+@pytest.mark.parametrize("draws", ["slow", "independent"])
+def test_a_seed_repeats_its_film_to_the_last_bit(portrait, speech, sees, draws):
+    films = [film_of(make_system(sees, draws=draws), portrait, speech, seed) for seed in (1, 1, 2)]
+    assert np.array_equal(films[0], films[1])
+    assert differ(films[0], films[2]) > 1
+
+
+@pytest.mark.parametrize("sees", ["previous", "first"])
+def test_films_of_one_batch_are_those_of_their_seeds(portrait, speech, sees, monkeypatch):
+    system = make_system(sees)
+    alone = [film_of(system, portrait, speech, seed) for seed in (1, 2, 3)]
+    for chunk in (50, 6):
+        monkeypatch.setattr(module, "CHUNK_FRAMES", chunk)
+        rngs = [np.random.default_rng(seed) for seed in (1, 2, 3)]
+        rows = list(system.checked_films(portrait, speech, rngs))
+        assert [len(row[0].frames) for row in rows] == ([9] if chunk == 50 else [2, 2, 2, 2, 1])
+        for number, film in enumerate(alone):
+            made = np.concatenate([row[number].frames for row in rows])
+            assert differ(made, film) <= 1
+    assert differ(alone[0], alone[1]) > 1
+
+
+def test_without_noise_no_seed_matters(portrait, speech):
+    still = make_system(noise=0.0)
+    films = [film_of(still, portrait, speech, seed) for seed in (1, 2)]
+    assert np.array_equal(*films)
+    network = still.matching.latent_matching
+    with torch.no_grad():
+        seen = network.look(to_network(torch.from_numpy(portrait.picture)[None]))
+        q, _ = network.listen(torch.from_numpy(mfcc_windows(speech))[None], seen)
+        film, _, _ = generated(network, q.mean, seen, None, None)
+    assert differ(films[0], to_pictures(film.frames[0])) <= 1
+
+
+def draws_of(system, n, seed=0):
+    drawn = system._draws(np.random.default_rng(seed))
+    return np.array([next(drawn) for _ in range(n)])
+
+
+def test_independent_draws_are_white_and_slow_ones_stay():
+    white = draws_of(make_system(draws="independent"), 20_000)
+    slow = draws_of(make_system(draws="slow", persistence=0.8), 20_000)
+    for noise, wanted in ((white, 0.0), (slow, 0.8)):
+        np.testing.assert_allclose(noise.std(axis=0), 1, atol=0.05)
+        found = [np.corrcoef(x[1:], x[:-1])[0, 1] for x in noise.T]
+        np.testing.assert_allclose(found, wanted, atol=0.03)
+    doubled = draws_of(make_system(draws="slow", noise=2.0), 50)
+    np.testing.assert_allclose(doubled, 2 * draws_of(make_system(draws="slow"), 50), rtol=1e-5)
+    assert white.dtype == np.float32
+
+
+def test_slow_draws_begin_at_the_mean_and_spread():
+    system = make_system(draws="slow", persistence=0.9)
+    first = np.array([draws_of(system, 40, seed)[[0, 5, 39]] for seed in range(2000)])
+    found = first.std(axis=(0, 2))
+    wanted = np.sqrt(1 - 0.9 ** (2 * np.array([1, 6, 40])))
+    np.testing.assert_allclose(found, wanted, atol=0.03)
+
+
+def test_sound_to_come_changes_no_frame(portrait, speech):
+    """A window reaches 140 ms ahead of its frame's middle."""
+    for sees in ("previous", "first"):
+        system = make_system(sees)
+        other = speech.copy()
+        other[640 * 8 + 320 :] *= -3
+        films = [film_of(system, portrait, sound, 1) for sound in (speech, other)]
+        assert differ(films[0][:4], films[1][:4]) == 0
+
+
+def test_rows(portrait, speech):
+    system = make_system()
+    frames = np.stack([portrait.picture] * 9) // np.arange(1, 10, dtype=np.uint8)[:, None, None, None]
+    landmarks = np.stack([portrait.landmarks] * 9)
+    clip = Clip(frames=frames, landmarks=landmarks, speech=speech)
+    rows = system.rows(clip, 0, np.random.default_rng(5), pictures=True)
+    assert set(rows) == {"from_speech", "from_mean", "from_frames"}
+    face = system.face_of(clip, 0)
+    assert np.array_equal(rows["from_speech"].frames, film_of(system, face, speech, 5))
+    assert np.array_equal(rows["from_mean"].frames, film_of(make_system(noise=0.0), face, speech))
+    network = system.matching.latent_matching
+    with torch.no_grad():
+        seen = network.look(to_network(torch.from_numpy(face.picture)[None]))
+        q, _ = network.watch(network.encode(to_network(torch.from_numpy(frames)[None])), seen)
+        film, _, _ = generated(network, q.mean, seen, None, None)
+    assert differ(rows["from_frames"].frames, to_pictures(film.frames[0])) <= 1
+    assert set(system.rows(clip, 0, np.random.default_rng(5), pictures=False)) == {"from_speech"}
+
+
+def test_it_says_how():
+    assert make_system(noise=0.0).how == "the mean of what the speech allows, no noise"
+    said = make_system(noise=0.5, draws="independent").how
+    assert said == "one draw of what the speech allows, independent noise × 0.5"
+
+
+def test_refused():
+    for wrong, match in (
+        ({"noise": -0.1}, "noise: got -0.1, expected 0 to 10"),
+        ({"noise": float("nan")}, "noise"),
+        ({"draws": "fast"}, "draws: got 'fast', expected slow or independent"),
+        ({"still_head": True}, "--still-head: got latent matching, expected --noise 0"),
+    ):
+        with pytest.raises(InputError, match=match):
+            LatentMatchingSettings(**wrong)

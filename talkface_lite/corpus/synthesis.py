@@ -107,6 +107,7 @@ def draw_clip(
     view: str = "crop",
     clean: bool = False,
     varied: bool = True,
+    motion: int | None = None,
 ) -> Clip:
     """Draw one clip of about 2 to 4 s: someone who does not exist says something, with known truth.
 
@@ -116,6 +117,9 @@ def draw_clip(
         0 or more. The same seed and settings give the same clip.
     text, still_head, paint, split, view, clean, varied:
         See :class:`CorpusSettings`.
+    motion:
+        Seed of what speech does not determine (:class:`~talkface_lite.corpus.motion.Motion`), so that the
+        same person says the same in the same manner and moves otherwise; None is the clip's own, ``seed``.
 
     Returns
     -------
@@ -144,7 +148,7 @@ def draw_clip(
     geometry = face_points(
         identity,
         articulation(utterance.phonemes, n_frames, strength=manner.strength, rest=manner.rest),
-        Motion.draw(seed, n_frames, still=still_head),
+        Motion.draw(seed if motion is None else motion, n_frames, still=still_head),
     )
     frames = None
     if paint:
@@ -164,6 +168,8 @@ def draw_clip(
         "noise": "none" if sound["signal_to_noise"] is None else f"{sound['signal_to_noise']:.1f}dB",
         "room": "none" if sound["room"] is None else f"{sound['room'].decay:.2f}s",
     }
+    if motion is not None:
+        source["motion"] = motion
     return Clip(
         frames=frames,
         landmarks=geometry.landmarks if view == "crop" else geometry.camera_landmarks,

@@ -224,6 +224,34 @@ def test_a_film_does_not_depend_on_its_stretches_nor_on_films_beside_it(sees):
     assert not torch.allclose(whole.frames[0], whole.frames[1], atol=1e-4)
 
 
+def test_what_moves_passes_through_where_weights_begin_larger():
+    """Of what changes in a film, four LSTMs as PyTorch initialises them let next to nothing through."""
+    photo, frames, mfcc = window(3, 8)
+    found = {}
+    for gain in (1.0, 4.0):
+        network = make(gain=gain, sees="first").train()
+        g = network(photo, frames, mfcc).g
+        found[gain] = g.std(dim=1).mean().item()
+    assert found[4.0] > 5 * found[1.0]
+
+
+def test_log_variances_begin_where_they_are_told():
+    for gain in (1.0, 3.0):
+        network = make(first_logvar=-6.0, gain=gain)
+        made = network(*window())
+        for q in (made.of_frames, made.of_audio):
+            assert (q.logvar + 6).abs().max() < 1.5
+
+
+def test_normalised_means_have_deviation_one_over_people_and_time():
+    network = make(normalised=True, photo_prior=True).train()
+    made = network(*window(4, 8))
+    mean = made.of_frames.mean.flatten(0, 1)
+    torch.testing.assert_close(mean.mean(0), torch.zeros(4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(mean.std(0, unbiased=False), torch.ones(4), atol=0.02, rtol=0)
+    assert network.audio_posterior.norms is None
+
+
 def test_some_frames_of_each_window():
     values = torch.arange(6).reshape(2, 3)
     assert picked(values, torch.tensor([[2, 0], [1, 1]])).tolist() == [[2, 0], [4, 4]]

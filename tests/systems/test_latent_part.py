@@ -52,7 +52,7 @@ def batch_for(part, dataset):
     return dataset_for(part, dataset).batch([(0, 1, 5), (1, 0, 2)])
 
 
-def written_out(part, batch, *, beta, chosen=None, mouth_weight=0.0, weight=1.0, share=1.0):
+def written_out(part, batch, *, beta, chosen=None, mouth_weight=0.0, motion_weight=0.0, weight=1.0):
     """Eq. 2 with ``torch.distributions``: what :meth:`losses` should give under the same seed."""
     truth, previous = to_network(batch.pictures), batch.previous
     made = part.latent_matching(
@@ -60,7 +60,6 @@ def written_out(part, batch, *, beta, chosen=None, mouth_weight=0.0, weight=1.0,
         truth,
         batch.mfcc,
         None if previous is None else to_network(previous),
-        true_share=share,
         chosen=chosen,
     )
     mask = picked(batch.mask, chosen)
@@ -68,7 +67,9 @@ def written_out(part, batch, *, beta, chosen=None, mouth_weight=0.0, weight=1.0,
     mouth = mouth_map(picked(batch.landmarks, chosen))[mask]
     q_f, q_a = (Normal(q.mean, torch.exp(0.5 * q.logvar)) for q in (made.of_frames, made.of_audio))
     kl = kl_divergence(q_f, q_a)[batch.mask].sum(-1).mean()
-    mse = (error * (1 + mouth_weight * mouth)).mean()
+    films = [one[there] for one, there in zip((made.painted - picked(truth, chosen)) / 2, mask, strict=True)]
+    moving = torch.cat([(one - one.mean(0)) ** 2 for one in films])
+    mse = ((error + motion_weight * moving) * (1 + mouth_weight * mouth)).mean()
     return {
         "loss": 3 * 128 * 128 * (weight * mse + beta * kl),
         "mse": error.mean(),
@@ -80,8 +81,14 @@ def written_out(part, batch, *, beta, chosen=None, mouth_weight=0.0, weight=1.0,
 @pytest.mark.parametrize("sees", ["previous", "first"])
 @pytest.mark.parametrize(
     "options",
-    [{}, {"beta": 1e-3, "reconstruction_weight": 0.5}, {"mouth_weight": 4.0}],
-    ids=["paper", "weights", "mouth"],
+    [
+        {},
+        {"beta": 1e-3, "reconstruction_weight": 0.5},
+        {"mouth_weight": 4.0},
+        {"motion_weight": 3.0},
+        {"mouth_weight": 2.0, "motion_weight": 5.0},
+    ],
+    ids=["paper", "weights", "mouth", "motion", "both"],
 )
 def test_losses_written_out(dataset, sees, options):
     part = make_part(sees=sees, **options).eval()
@@ -91,8 +98,8 @@ def test_losses_written_out(dataset, sees, options):
     losses = part.losses(batch)
     torch.manual_seed(3)
     beta, weight = options.get("beta", 1e-6), options.get("reconstruction_weight", 1.0)
-    mouth_weight = options.get("mouth_weight", 0.0)
-    expected = written_out(part, batch, beta=beta, weight=weight, mouth_weight=mouth_weight)
+    ours = {name: options.get(name, 0.0) for name in ("mouth_weight", "motion_weight")}
+    expected = written_out(part, batch, beta=beta, weight=weight, **ours)
     assert losses.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(losses[name], value, msg=name)
@@ -330,6 +337,7 @@ def test_wrong_settings():
         ({"beta": -1.0}, "beta: got -1.0, expected 0 or more"),
         ({"beta_warmup": -1}, "beta_warmup"),
         ({"mouth_weight": float("nan")}, "mouth_weight"),
+        ({"motion_weight": -1.0}, "motion_weight"),
         ({"reconstruction_weight": -2.0}, "reconstruction_weight"),
         ({"kl_moves": "none"}, "kl_moves: got 'none', expected both or audio or frames"),
         ({"teacher_forcing": 1.5}, "teacher_forcing: got 1.5, expected 0 to 1"),

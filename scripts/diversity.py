@@ -1,0 +1,142 @@
+"""How far a system's films of one speech differ, beside how far true ones do: `python scripts/diversity.py`.
+
+Draws people and sentences held out; of each, films that differ in nothing but what speech does not determine.
+Lets the system say the same from the first frame, several times, and measures both with the same detector.
+With --ship the figures go into the package, where the chapter reads them.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import Parser, run
+
+from talkface_lite.clip import Clip
+from talkface_lite.corpus.synthesis import clip_seed, draw_clip
+from talkface_lite.errors import InputError
+from talkface_lite.files import write_json
+from talkface_lite.measuring.ablation import shipped_ablation
+from talkface_lite.measuring.diversity import (
+    best_of,
+    jitter,
+    noisy,
+    points_of,
+    shut_frames,
+    spreads,
+)
+from talkface_lite.measuring.pictures import FindPoints, dlib_in_crop
+from talkface_lite.runtime import device
+from talkface_lite.systems import load
+from talkface_lite.systems.base import Face, System
+
+CORPUS_SEED = 7000
+COUNTS = (1, 2, 4, 8, 16, 32)
+"""How many films there are to choose the nearest from."""
+
+WAYS: Mapping[str, Mapping[str, Any]] = {
+    "slow": {"draws": "slow"},
+    "independent": {"draws": "independent"},
+    "no noise": {"noise": 0.0},
+}
+
+
+def films_of(system: System, clip: Clip, count: int, seed: int) -> np.ndarray:
+    """uint8 ``(count, T, 128, 128, 3)``: what the clip says, from its first frame."""
+    rngs = [np.random.default_rng([seed, number]) for number in range(count)]
+    face = Face(clip.frames[0], clip.landmarks[0])
+    rows = list(system.checked_films(face, clip.speech, rngs))
+    return np.stack([np.concatenate([row[number].frames for row in rows]) for number in range(count)])
+
+
+def one_question(
+    system: System, number: int, films: int, most: int, seed: int, find_points: FindPoints
+) -> dict[str, Any]:
+    """Spread and jitter of one speech's films, true and made, and how near the nearest comes."""
+    drawn = {"split": "test", "text": None}
+    first = draw_clip(clip_seed(CORPUS_SEED, number), **drawn)
+    others = [draw_clip(clip_seed(CORPUS_SEED, number), **drawn, motion=motion) for motion in range(1, films)]
+    shut = shut_frames(first)
+    seen = points_of([clip.frames for clip in (first, *others)], find_points)
+    found: dict[str, Any] = {"truth": {"spread": spreads(seen, shut), "jitter": jitter(seen)}}
+    settings = system.settings
+    for name, changes in WAYS.items():
+        way = type(system)(system._parts, replace(settings, **changes))
+        made = films_of(way, first, most if name != "no noise" else films, seed)
+        seen = points_of(made[:films], find_points)
+        found[name] = {"spread": spreads(seen, shut), "jitter": jitter(seen)}
+        if name != "no noise":
+            counts = [count for count in COUNTS if count <= most]
+            found[name]["best"] = best_of(made, first.frames, counts)
+            mean = made.astype(np.float32).mean(axis=0)
+            noise = noisy(mean, made, np.random.default_rng([seed, number]))
+            found[name]["best of noise"] = best_of(noise, first.frames, counts)
+    return found
+
+
+def together(questions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Root mean squares of spreads and jitters over questions, means of decibels."""
+    ways: dict[str, Any] = {}
+    for name in questions[0]:
+        rows = [question[name] for question in questions]
+        ways[name] = {
+            kind: {
+                measure: float(np.sqrt(np.nanmean([row[kind][measure] ** 2 for row in rows])))
+                for measure in rows[0][kind]
+            }
+            for kind in ("spread", "jitter")
+        }
+        for kind in ("best", "best of noise"):
+            if kind in rows[0]:
+                ways[name][kind] = np.mean([row[kind] for row in rows], axis=0).tolist()
+    return ways
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draw, film, measure, print."""
+    parser = Parser(prog="diversity.py", description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--system", default="latent")
+    parser.add_argument("--weights", type=Path, nargs="+", help="one run each (default: the package's)")
+    parser.add_argument("--questions", type=int, default=12, help="people and sentences (default 12)")
+    parser.add_argument("--films", type=int, default=8, help="of each, for the spread (default 8)")
+    parser.add_argument("--most", type=int, default=32, help="to choose the nearest from (default 32)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--ship", action="store_true", help="write the figures into the package")
+    arguments: argparse.Namespace = parser.parse_args(argv)
+    if arguments.films < 2 or arguments.questions < 1 or arguments.most < arguments.films:
+        raise InputError("--films", arguments.films, "at least 2, no more than --most, of 1 question or more")
+    find_points = dlib_in_crop()
+    runs: dict[str, Any] = {}
+    for weights in arguments.weights or [None]:
+        system = load(arguments.system, weights=weights).to(device()).for_inference()
+        if not system.random:
+            raise InputError("--system", arguments.system, "one that draws at random")
+        began, questions = time.monotonic(), []
+        for number in range(arguments.questions):
+            many = (arguments.films, arguments.most, arguments.seed)
+            questions.append(one_question(system, number, *many, find_points))
+        name = "the package's" if weights is None else str(weights)
+        runs[name] = together(questions)
+        print(f"{name}, {time.monotonic() - began:.0f} s")
+        print(json.dumps(runs[name], indent=1))
+    about = {
+        "command": "python scripts/diversity.py",
+        "questions": arguments.questions,
+        "films": arguments.films,
+        "counts": [count for count in COUNTS if count <= arguments.most],
+        "seed": arguments.seed,
+        "corpus_seed": CORPUS_SEED,
+        "device": device(),
+        "torch": torch.__version__,
+    }
+    if arguments.ship:
+        print(write_json(shipped_ablation(f"{arguments.system}_diversity"), about | {"runs": runs}))
+
+
+if __name__ == "__main__":
+    run(main)

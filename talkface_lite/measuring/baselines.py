@@ -1,7 +1,7 @@
 """What needs no learning: rows that stand beside every system, so that a figure has something to be held to.
 
-The photograph held still; the mean face; a jaw that loudness opens; and the photograph warped to landmarks by
-thin plates, the inside of the mouth dark.
+The photograph held still; the mean face; a jaw that loudness opens; the clip's own mean picture, which only
+an oracle has; and the photograph warped to landmarks by thin plates, the inside of the mouth dark.
 """
 
 import numpy as np
@@ -14,6 +14,10 @@ from talkface_lite.systems.base import Shown
 
 COPY, MEAN_MOUTH, LOUDNESS = "copy_photo", "mean_mouth", "loudness"
 """The photograph, unmoved; for landmarks the mean face of the training corpus; a jaw that loudness opens."""
+
+MEAN_PICTURE = "mean_picture"
+"""The mean of the clip's own pictures, held still: nobody could know it, and it says nothing. What is nearer
+to the truth has moved with the speech."""
 
 WARP = "warp_with_truth"
 """The unlearned warp of the photograph to the true landmarks."""
@@ -59,6 +63,9 @@ def baselines(clip: Clip, shown: int, mean_face: np.ndarray, pictures: bool, war
         COPY: Shown(still, np.broadcast_to(clip.frames[shown], clip.frames.shape) if pictures else None),
         LOUDNESS: Shown(opened),
     }
+    if pictures:
+        mean = np.rint(clip.frames.mean(axis=0)).astype(np.uint8)
+        rows[MEAN_PICTURE] = Shown(None, np.broadcast_to(mean, clip.frames.shape))
     if warp:
         rows[LOUDNESS] = Shown(opened, warped(clip, shown, opened))
         rows[WARP] = Shown(None, warped(clip, shown, clip.landmarks))

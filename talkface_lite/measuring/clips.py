@@ -7,7 +7,7 @@ import numpy as np
 
 from talkface_lite.clip import CROP_SIZE, Clip
 from talkface_lite.landmarks import apply_transform, magnify
-from talkface_lite.measuring.baselines import COPY, WARP, WARPED
+from talkface_lite.measuring.baselines import COPY, MEAN_PICTURE, WARP, WARPED
 from talkface_lite.measuring.landmarks import measure_landmarks
 from talkface_lite.measuring.lips import (
     AMPLITUDES,
@@ -143,13 +143,15 @@ class _Lips:
 
 
 def _compare(found: Mapping[Key, dict[str, float]]) -> None:
-    """Add what the mouth box gains over the copy's and over the unlearned warp's."""
+    """Add what the mouth box gains over the copy's, the mean picture's and the unlearned warp's."""
     if "mouth_psnr" not in found["", COPY]:
         return  # nobody asked for pictures
     for (system, name), its in found.items():
         if "mouth_psnr" not in its or (system, name) == ("", COPY):
             continue
         its["mouth_gain"] = _gain(its, found["", COPY])
+        if system and ("", MEAN_PICTURE) in found:
+            its["gain_over_mean_picture"] = _gain(its, found["", MEAN_PICTURE])
         warp = {FROM_SPEECH: (system, WARPED), WITH_TRUTH: ("", WARP)}.get(name)
         if system and warp in found:
             gain = its["gain_over_warp"] = _gain(its, found[warp])

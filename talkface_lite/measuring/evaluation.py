@@ -78,10 +78,10 @@ def evaluate(
         ``clips``, ``frames``, ``frame_step``, ``seed``, ``example``; ``how``, what each system says of how it
         makes its film (:attr:`~talkface_lite.systems.base.System.how`); ``real``, the lips of the clips
         themselves; ``baselines`` with the rows ``copy_photo``, ``mean_mouth``, ``loudness`` and, with
-        pictures, ``warp_with_truth`` (see :mod:`talkface_lite.measuring.baselines`); ``systems``, and in it
-        for each system its rows, as :meth:`~talkface_lite.systems.base.System.rows` names them:
-        ``from_speech`` is the system as it is used, and ``warped``, with pictures, the photograph warped to
-        its landmarks.
+        pictures, ``mean_picture`` and ``warp_with_truth`` (see :mod:`talkface_lite.measuring.baselines`);
+        ``systems``, and in it for each system its rows, as
+        :meth:`~talkface_lite.systems.base.System.rows` names them: ``from_speech`` is the system as it is
+        used, and ``warped``, with pictures, the photograph warped to its landmarks.
 
         A row has, for each figure that was measured
         (:data:`~talkface_lite.measuring.landmarks.LANDMARK_METRICS`,
@@ -91,11 +91,11 @@ def evaluate(
         :data:`~talkface_lite.measuring.lips.BACK`), the ``median`` over clips and its 95 % bootstrap interval
         ``low``, ``high``, None where no clip has a finite value. A ratio (``_over_copy``, ``_over_still``,
         ``_over_real``) is taken clip by clip, so that its interval is one of pairs. So is ``mouth_gain``:
-        PSNR of the mouth box over the copy's; and ``gain_over_warp``, over that of the unlearned warp to the
-        same landmarks. Plain numbers are ``share_of_mean_mouth``, the median mouth distance over the mean
-        mouth's; and shares of clips: ``share_above_warp``, ``share_back_at_rest``, and
-        ``share_of_onsets_within_real``, whose jump is no larger than the real ones' 95th percentile,
-        ``onset_jump_p95`` of ``real``.
+        PSNR of the mouth box over the copy's; ``gain_over_mean_picture``, over that of the clip's own mean
+        picture; and ``gain_over_warp``, over that of the unlearned warp to the same landmarks. Plain numbers
+        are ``share_of_mean_mouth``, the median mouth distance over the mean mouth's; and shares of clips:
+        ``share_above_warp``, ``share_back_at_rest``, and ``share_of_onsets_within_real``, whose jump is no
+        larger than the real ones' 95th percentile, ``onset_jump_p95`` of ``real``.
 
         ``speakers`` holds such a report of each identity's clips; ``per_clip`` the values of each clip, in
         rows of the same names, and which clips these are: see

@@ -76,6 +76,7 @@ GROUPS: tuple[Group, ...] = (
             "ssim": "SSIM",
             "mouth_psnr": "mouth box, dB",
             "mouth_gain": "over the copy, dB",
+            "gain_over_mean_picture": "over its mean, dB",
             "gain_over_warp": "over the warp, dB",
             "share_above_warp": "above it",
         },

@@ -105,9 +105,25 @@ def test_the_photograph_is_warped_to_true_and_to_made_landmarks(clip):
     assert loud["lip_opening_correlation"]["median"] == pytest.approx(said, abs=1e-4)
     assert "warp_with_truth" not in evaluate(system, [clip])["baselines"], "nobody asked for pictures"
     bare = evaluate(system, [clip], pictures=True, warp=False)
-    assert set(bare["baselines"]) == {"mean_mouth", "copy_photo", "loudness"}
+    assert set(bare["baselines"]) == {"mean_mouth", "copy_photo", "loudness", "mean_picture"}
     assert list(bare["systems"]["oracle"]) == ["from_speech", "with_truth"]
     assert "gain_over_warp" not in bare["systems"]["oracle"]["with_truth"]
+
+
+def test_the_clips_own_mean_picture_held_still(clip):
+    still = Oracle(lambda clip, pictures: {"from_speech": Shown(None, 0 * clip.frames + mean)})
+    mean = np.rint(clip.frames.astype(float).mean(axis=0)).astype(np.uint8)
+    report = evaluate(still, [clip], pictures=True)
+    found = measure_pictures(np.broadcast_to(mean, clip.frames.shape), clip.frames, clip.landmarks)
+    row = report["baselines"]["mean_picture"]
+    for figure, value in found.items():
+        assert row[figure]["median"] == pytest.approx(value, abs=1e-4)
+    assert row["mouth_gain"]["median"] > 0, "it knows more than the photograph"
+    assert "mouth_landmark_distance" not in row
+    own = report["systems"]["oracle"]["from_speech"]
+    assert own["gain_over_mean_picture"]["median"] == 0
+    assert "gain_over_mean_picture" not in row
+    assert "mean_picture" not in evaluate(still, [clip])["baselines"], "nobody asked for pictures"
 
 
 def test_a_film_worse_than_the_warp_is_not_above_it(clip):

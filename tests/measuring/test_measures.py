@@ -127,7 +127,7 @@ def test_every_figure_of_pictures_and_the_gain_over_the_copy(clips):
     assert (own["mouth_gain"]["low"], own["mouth_gain"]["high"]) == (median([low]), median([high]))
     assert "mouth_gain" not in copy
     assert "psnr" not in report["baselines"]["mean_mouth"]
-    warp = {"gain_over_warp", "share_above_warp"}
+    warp = {"gain_over_warp", "share_above_warp", "gain_over_mean_picture"}
     assert set(own) - LIPS == {*METRICS, "mouth_gain", "share_of_mean_mouth", *warp} - {"lmd"}
     # both the film and the copy perfect: there is no gain to tell
     still = [Clip(frames=c.frames[:1], landmarks=c.landmarks[:1], speech=c.speech[:640]) for c in clips]

@@ -249,14 +249,15 @@ class Photograph(NamedTuple):
 
 
 class Matched(NamedTuple):
-    """A window as it was learned: both posteriors ``(B, T, z)``, the draws ``z`` from the frames', the codes
-    ``g`` ``(B, T, code)`` that they gave, and the frames ``(B, P, 3, 128, 128)`` that were painted."""
+    """A window as it was learned: both posteriors ``(B, T, z)``, the draws ``z`` from the frames', and where
+    something was painted the codes ``g`` ``(B, T, code)`` that these gave and the frames ``painted``
+    ``(B, P, 3, 128, 128)``."""
 
     of_frames: Gaussian
     of_audio: Gaussian
     z: Tensor
-    g: Tensor
-    painted: Tensor
+    g: Tensor | None = None
+    painted: Tensor | None = None
 
 
 class LatentMatching(nn.Module):
@@ -343,6 +344,7 @@ class LatentMatching(nn.Module):
         *,
         true_share: float = 1.0,
         chosen: Tensor | None = None,
+        listening: bool = False,
     ) -> Matched:
         """Learn a window: both posteriors, and the frames painted from draws of the frames' own.
 
@@ -361,12 +363,17 @@ class LatentMatching(nn.Module):
             one that was painted. Each frame of each film is drawn by itself.
         chosen:
             int64 ``(B, P)``: which frames of each window to paint; None: all.
+        listening:
+            The audio posterior alone learns: what pictures say is taken as it is, and nothing is painted.
         """
-        seen = self.look(photo)
-        codes = self.encode(frames)  # (B, T, code)
-        of_frames, _ = self.watch(codes, seen)  # (B, T, z)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not listening):
+            seen = self.look(photo)
+            codes = self.encode(frames)  # (B, T, code)
+            of_frames, _ = self.watch(codes, seen)  # (B, T, z)
         of_audio, _ = self.listen(mfcc, seen)  # (B, T, z)
         z = of_frames.sample(torch.randn_like(of_frames.mean))
+        if listening:
+            return Matched(of_frames, of_audio, z)
         if self.config.sees == "first":
             g, _ = self.predict(z, seen)  # (B, T, code)
         else:

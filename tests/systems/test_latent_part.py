@@ -177,12 +177,33 @@ def test_teaching_fades():
 
 @pytest.mark.parametrize("moves", ["both", "audio", "frames"])
 def test_what_the_divergence_moves(dataset, moves):
-    part = make_part(sees="first", reconstruction_weight=0.0, beta=1.0, kl_moves=moves)
-    part.losses(batch_for(part, dataset))["loss"].backward()
-    network = part.latent_matching
+    part = make_part(sees="first", kl_moves=moves)
+    batch, network = batch_for(part, dataset), part.latent_matching
+    made = network(to_network(batch.photograph), to_network(batch.pictures), batch.mfcc)
+    part._divergence(made).sum().backward()
     for name, moved in (("frame_posterior", moves != "audio"), ("audio_posterior", moves != "frames")):
         gradients = [p.grad for p in getattr(network, name).parameters()]
         assert any(g is not None and bool(g.abs().sum() > 0) for g in gradients) == moved, name
+
+
+def test_without_reconstruction_the_audio_posterior_alone_learns(dataset):
+    part = make_part(sees="first", reconstruction_weight=0.0, beta=1e-3, photo_prior=True)
+    batch = batch_for(part, dataset)
+    before = {name: value.clone() for name, value in part.latent_matching.named_parameters()}
+    torch.manual_seed(3)
+    losses = part.training_step(batch, part.optimizers(SETTINGS))
+    assert losses.keys() == {"loss", "kl"}
+    torch.testing.assert_close(losses["loss"], 49_152 * 1e-3 * losses["kl"])
+    moved = {
+        name.split(".")[0]
+        for name, value in part.latent_matching.named_parameters()
+        if not torch.equal(value, before[name])
+    }
+    assert moved == {"audio_encoder", "audio_posterior"}
+    assert part.updates == 1
+    torch.manual_seed(3)
+    expected = written_out(make_part(sees="first", photo_prior=True), batch, beta=1e-3)
+    torch.testing.assert_close(losses["kl"], expected["kl"].detach())
 
 
 def test_updates_are_counted_while_training_alone(dataset):

@@ -268,31 +268,6 @@ VOICES = {
 """The rungs from one synthesiser's voice to real ones, each learned by as many updates. The last two also
 learn from a real speaker's lips: they say what the rule costs, and never ship."""
 
-# ---- latent matching
-
-MATCHING = Stage(
-    config={
-        **system_class("latent").shipped["latent-matching"],
-        "beta": 1e-4,
-        "beta_warmup": 200,
-        "mouth_weight": 4.0,
-        "motion_weight": 10.0,
-        "painted": 6,
-    },
-    training=TrainingSettings(
-        steps=2400,
-        batch_size=8,
-        learning_rate=1.5e-3,
-        betas=(0.9, 0.999),
-        schedule="cosine",
-        precision="bf16",
-        log_every=50,
-        checkpoint_every=200,
-    ),
-    data=DataSettings(window=16, mfcc_shift=0.3, rest_examples=0.3, camera=0.5, mirrored=True),
-)
-"""Half of the clips hold the head still, half do not."""
-
 # ---- the tables
 
 RECIPES: dict[tuple[str, str, str], Recipe] = {
@@ -302,9 +277,6 @@ RECIPES: dict[tuple[str, str, str], Recipe] = {
         VG_NET_RECIPE, stages={"only": VG_NET_WARP}, train=("train-a", "train-b"), ships="only", beside={}
     ),
     ("atvg", "vg-net", "paper"): VG_NET_RECIPE,
-    ("latent", "latent-matching", ""): replace(
-        VG_NET_RECIPE, stages={"all": MATCHING}, ships="all", beside={}
-    ),
 }
 """System, part and variant → recipe, in the order in which they are trained."""
 

@@ -66,7 +66,8 @@ def test_talk_writes_a_film_with_sound(inputs, tmp_path, capsys, speech):
     report = json.loads(streams.out)
     how = "VG-net paints alone (the paper's)"
     assert report == {
-        "out": str(out), "frames": 10, "seconds": 0.4, "system": "atvg", "how": how, "marked": True,
+        "out": str(out), "films": [str(out)], "frames": 10, "seconds": 0.4,
+        "system": "atvg", "how": how, "marked": True,
     }  # fmt: skip
     assert [p.name for p in out.parent.iterdir()] == ["v.mp4"]
     video = read_video(out)
@@ -261,15 +262,21 @@ def test_bench_prints_one_object(monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out) == expected
 
 
+def test_several_films_of_a_system_that_draws_nothing(inputs, tmp_path, capsys):
+    code = talk(inputs, tmp_path / "v.mp4", "--samples", "3")
+    refused(capsys, code, "--samples: got 3, expected 1: atvg draws nothing at random")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_full_disk_during_talk(inputs, tmp_path, capsys, monkeypatch):
     pytest.importorskip("dlib")
 
-    def full(path, frames, *_, **__):
-        path.parent.mkdir(parents=True)
+    def full(paths, frames, *_, **__):
+        paths[0].parent.mkdir(parents=True)
         next(iter(frames))
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("talkface_lite.media.write_video", full)
+    monkeypatch.setattr("talkface_lite.media.write_videos", full)
     code = talk(inputs, tmp_path / "a" / "b" / "v.mp4")
     refused(capsys, code, "v.mp4: got No space left on device")
     assert list(tmp_path.iterdir()) == []

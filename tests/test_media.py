@@ -263,3 +263,31 @@ def test_real_grid_clip_is_read_whole(real):
     assert video.fps == 25
     assert video.speech is not None
     assert np.abs(video.speech).max() > 0.01
+
+
+def test_several_films_appear_together_or_not_at_all(tmp_path):
+    levels = np.array([[20, 200], [60, 160], [100, 120], [140, 80]], np.uint8)  # (T, films)
+    frames = [[np.full((32, 48, 3), level, np.uint8) for level in row] for row in levels]
+    sound = np.zeros(4 * 640, np.float32)
+    paths = [tmp_path / "new" / f"{name}.mp4" for name in "ab"]
+    assert media.write_videos(paths, iter(frames), sound) == paths
+    for number, path in enumerate(paths):
+        found = media.read_video(path).frames
+        assert len(found) == 4
+        np.testing.assert_allclose(found.mean(axis=(1, 2, 3)), levels[:, number], atol=3)
+        alone = media.write_video(tmp_path / "alone.mp4", [row[number] for row in frames], sound)
+        assert np.array_equal(media.read_video(alone).frames, found)
+
+    def breaking():
+        yield from frames[:2]
+        yield [frames[2][0], np.zeros((8, 8, 3), np.uint8)]
+
+    others = [tmp_path / "others" / f"{name}.mp4" for name in "ab"]
+    with pytest.raises(InputError, match="like the first"):
+        media.write_videos(others, breaking(), sound)
+    assert list((tmp_path / "others").iterdir()) == []
+    with pytest.raises(InputError, match="0 frames"):
+        media.write_videos(others, iter(()), sound)
+    with pytest.raises(ValueError, match="zip"):
+        media.write_videos(others, iter([frames[0][:1]]), sound)
+    assert list((tmp_path / "others").iterdir()) == []

@@ -13,15 +13,9 @@ from torch import Tensor, nn
 
 from talkface_lite.errors import InputError
 from talkface_lite.networks.frame_codec import Decoded, FrameDecoder, FrameEncoder
-from talkface_lite.networks.layers import conv_block, linear_relu
+from talkface_lite.networks.posteriors import AudioEncoder, FramePredictor, Gaussian, GaussianLSTM, State
 
 Sees = Literal["previous", "first"]
-
-LOGVAR_RANGE = (-10.0, 10.0)
-"""Of every log-variance: σ from 0.007 to 148."""
-
-MFCC_WINDOW = (28, 12)
-"""MFCC rows (280 ms) and coefficients (C1..C12) of one window."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,125 +111,6 @@ class LatentMatchingConfig:
         if size not in sizes:
             raise InputError("size", repr(size), " or ".join(sizes))
         return sizes[size](**changes)
-
-
-class Gaussian(NamedTuple):
-    """A normal distribution with diagonal covariance: ``mean`` and ``logvar``, ln σ², float32, alike."""
-
-    mean: Tensor
-    logvar: Tensor
-
-    def sample(self, noise: Tensor) -> Tensor:
-        """``z = μ + σ ⊙ ε`` (the reparameterisation trick of Kingma and Welling, 2014)."""
-        return self.mean + torch.exp(0.5 * self.logvar) * noise
-
-
-State = tuple[Tensor, Tensor]
-"""Hidden and cell units of an LSTM, each ``(layers, N, hidden)``."""
-
-
-class GaussianLSTM(nn.Module):
-    """A posterior ``q(z_t | ·)`` of Eq. 3: codes over time to means and log-variances.
-
-    In float32 whatever precision is around: a step takes little time, and a variance is an exponential.
-
-    Parameters
-    ----------
-    n_in, hidden, z:
-        Lengths of what comes in, of the memory, and of the hidden variable.
-    memory:
-        False: a fully connected layer in the LSTM's place.
-    normalised:
-        Batch normalisation of codes and of means, see :class:`LatentMatchingConfig`.
-    """
-
-    def __init__(
-        self, n_in: int, hidden: int, z: int, *, memory: bool = True, normalised: bool = False
-    ) -> None:
-        super().__init__()
-        self.norms = None
-        if normalised:
-            self.norms = nn.ModuleList(nn.BatchNorm1d(n, affine=False) for n in (n_in, z))
-        self.embed = nn.Linear(n_in, hidden)
-        self.lstm = nn.LSTM(hidden, hidden, batch_first=True) if memory else None
-        self.on = None if memory else nn.Sequential(nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh())
-        self.mean, self.logvar = nn.Linear(hidden, z), nn.Linear(hidden, z)
-
-    def forward(self, codes: Tensor, state: State | None = None) -> tuple[Gaussian, State | None]:
-        """``(B, T, n_in)`` and what an earlier stretch left → ``(B, T, z)`` twice, and the state after it."""
-        with torch.autocast(codes.device.type, enabled=False):
-            x = self.embed(self._normed(0, codes.float()))  # (B, T, n_in) → (B, T, hidden)
-            if self.lstm is None:
-                x = self.on(x)
-            else:
-                x, state = self.lstm(x, state)
-            logvar = self.logvar(x).clamp(*LOGVAR_RANGE)  # (B, T, hidden) → (B, T, z)
-            return Gaussian(self._normed(1, self.mean(x)), logvar), state
-
-    def _normed(self, which: int, x: Tensor) -> Tensor:
-        """``(B, T, n)`` over people and time at deviation 1, where that is asked for."""
-        if self.norms is None:
-            return x
-        return self.norms[which](x.flatten(0, 1)).unflatten(0, x.shape[:2])
-
-
-class FramePredictor(nn.Module):
-    """The LSTM between ``z_t`` and the decoder: ``g_t = tanh(LSTM(h ⊕ z_t))``, ``h`` the code of a picture.
-
-    Parameters
-    ----------
-    code, z, hidden, layers:
-        Lengths and depth.
-    """
-
-    def __init__(self, code: int, z: int, hidden: int, layers: int) -> None:
-        super().__init__()
-        self.embed = nn.Linear(code + z, hidden)
-        self.lstm = nn.LSTM(hidden, hidden, layers, batch_first=True)
-        self.last = nn.Sequential(nn.Linear(hidden, code), nn.Tanh())
-
-    def forward(self, codes: Tensor, z: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """``(B, T, code)``, ``(B, T, z)`` and a state → ``(B, T, code)`` in [-1, 1] and the next state."""
-        with torch.autocast(codes.device.type, enabled=False):
-            x = self.embed(torch.cat((codes.float(), z), dim=-1))  # → (B, T, hidden)
-            x, state = self.lstm(x, state)
-            return self.last(x), state  # → (B, T, code)
-
-
-class AudioEncoder(nn.Module):
-    """``h_a = Enc_a(a_t)`` (Eq. 3): a window of MFCC to a vector.
-
-    ReLU after every convolution and, ours, batch normalisation before it: the released code has neither, so
-    that its convolutions are together but one linear map with two poolings in it.
-
-    MFCC are standardised per coefficient by two fixed buffers, as AT-net's.
-
-    Parameters
-    ----------
-    channels, hidden, code:
-        Outputs of the four convolutions and of the two fully connected layers.
-    """
-
-    def __init__(self, channels: tuple[int, int, int, int], hidden: int, code: int) -> None:
-        super().__init__()
-        c1, c2, c3, c4 = channels
-        self.register_buffer("mfcc_mean", torch.zeros(MFCC_WINDOW[1]))
-        self.register_buffer("mfcc_std", torch.ones(MFCC_WINDOW[1]))
-        self.layers = nn.Sequential(
-            conv_block(1, c1),
-            conv_block(c1, c2),
-            nn.MaxPool2d(kernel_size=3, stride=(1, 2)),  # 28×12 → 26×5
-            conv_block(c2, c3),
-            conv_block(c3, c4),
-            nn.MaxPool2d(kernel_size=3, stride=2),  # 26×5 → 12×2
-            nn.Flatten(),
-            linear_relu((12 * 2 * c4, hidden, code)),
-        )
-
-    def forward(self, mfcc: Tensor) -> Tensor:
-        """``(B, T, 28, 12)`` → ``(B, T, code)``."""
-        windows = (mfcc - self.mfcc_mean) / self.mfcc_std  # (B, T, 28, 12)
-        return self.layers(windows.flatten(0, 1).unsqueeze(1)).unflatten(0, mfcc.shape[:2])  # (B, T, code)
 
 
 class Photograph(NamedTuple):

@@ -264,7 +264,7 @@ def test_the_systems_that_the_package_has_weights_of():
     assert list(shipped(["atvg"], variants=True, pictures=False)) == ["atvg", "atvg no_lstm"]
     assert shipped(["atvg"], "full") == {}
     with pytest.raises(InputError, match="system"):
-        shipped(["latent"])
+        shipped(["nobody"])
 
 
 def test_the_mouth_is_its_20_points():

@@ -260,9 +260,9 @@ def test_the_step_between_frames_is_passed_on(clips):
     assert report["frame_step"] == 4
     assert row["ssim"]["median"] == 1
     assert row["psnr"]["median"] == pytest.approx(10 * np.log10(255**2 / 800), abs=1e-3)
-    # the clip's frames 0 and 4: those of the two films are the same pictures, and known
+    # the clip's frames 0 and 4: those of two films are the same pictures, and known; and its mean picture
     frames = clips[0].frames
-    assert len(seen) == 2
+    assert len(seen) == 3
     np.testing.assert_array_equal(seen[0], frames[0])
     np.testing.assert_array_equal(seen[1], frames[4])
     every = evaluate(Oracle(answer), clips[:1], pictures=True)
@@ -289,7 +289,7 @@ def test_lmd_is_between_what_the_detector_sees_in_both(clips):
     assert row["lmd"]["median"] == pytest.approx((1.9 + 19 * 0.1) / 20, abs=1e-4)
     assert row["missed"]["median"] == pytest.approx(1 / N_FRAMES, abs=1e-4)
     assert report["baselines"]["copy_photo"]["lmd"]["median"] == 0
-    assert set(row) - LIPS == {*PICTURE_METRICS, "mouth_gain", "missed"}
+    assert set(row) - LIPS == {*PICTURE_METRICS, "mouth_gain", "gain_over_mean_picture", "missed"}
     blind = evaluate(painter(), dark, pictures=True, find_points=lambda picture: None)
     assert row_of(blind)["lmd"]["median"] is None
     assert row_of(blind)["missed"]["median"] == 1

@@ -194,7 +194,7 @@ def test_with_a_step_nothing_is_said_of_movements_that_were_not_seen(filmed):
 def test_each_picture_is_looked_at_once(filmed):
     looks = Looks()
     evaluate(films(1), filmed[:1], pictures=True, find_points=looks, warp=False)
-    assert looks.looks == len(set(SAID))
+    assert looks.looks == len(set(SAID)) + 1, "and the mean of all"
     seen = remembering(looks)
     before = looks.looks
     assert seen(filmed[0].frames[4]) is seen(filmed[0].frames[4].copy())

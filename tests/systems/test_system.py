@@ -68,10 +68,10 @@ def same_weights(a, b):
 def test_systems_by_name():
     assert default_system() == "atvg" == next(iter(SYSTEMS))
     assert system_class("atvg") is ATVGnet
-    with pytest.raises(InputError, match="system: got 'latent', expected atvg"):
-        system_class("latent")
-    with pytest.raises(InputError, match="system: got 'latent', expected atvg"):
-        load("latent")
+    with pytest.raises(InputError, match="system: got 'nobody', expected atvg or latent"):
+        system_class("nobody")
+    with pytest.raises(InputError, match="system: got 'nobody', expected atvg or latent"):
+        load("nobody")
     with pytest.raises(TypeError):
         SYSTEMS["latent"] = "a:B"
 

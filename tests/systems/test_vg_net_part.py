@@ -160,7 +160,7 @@ def test_build_and_describe():
     about = describe(["atvg"], ["full"])["atvg"]["full"]["networks"]
     assert (about["vg_net_paper"], about["discriminator_paper"]) == (58_355_781, 21_491_473)
     with pytest.raises(InputError, match="system"):
-        build_part("latent")
+        build_part("nobody")
     with pytest.raises(InputError, match="lite or full"):
         build_part("atvg", "vg-net", "huge")
     with pytest.raises(InputError, match=r"channels.*a field of VGNetPartConfig"):

@@ -15,7 +15,6 @@ from talkface_lite.data.tensors import to_network
 from talkface_lite.errors import InputError
 from talkface_lite.losses import gaussian_kl, mouth_map
 from talkface_lite.networks.latent_matching import (
-    Gaussian,
     LatentMatching,
     LatentMatchingConfig,
     Matched,
@@ -23,6 +22,7 @@ from talkface_lite.networks.latent_matching import (
     picked,
 )
 from talkface_lite.networks.layers import count_parameters
+from talkface_lite.networks.posteriors import Gaussian
 from talkface_lite.systems.adapting import Adapting
 from talkface_lite.systems.part import Part, Workload, plain_module
 from talkface_lite.systems.training_settings import TrainingSettings

@@ -174,9 +174,9 @@ class LatentMatchingPart(Part):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The negative of Eq. 2, per picture.
 
-        ``loss = 49,152 · (λ · mse + β · kl)``: the common factor changes no minimum. Without it the gradient
-        of the audio encoder, which β alone reaches, would be smaller than what Adam adds to its root mean
-        square so as not to divide by zero, and the audio encoder would hardly learn.
+        ``loss = 49,152 · (λ · mse + β · kl)``: the common factor changes no minimum; it makes of the mean a
+        sum over the picture, and keeps the gradient of the audio encoder, which β alone reaches, far above
+        the 1e-8 that Adam adds to its root mean square.
         """
         if self.config.reconstruction_weight == 0:
             return self._listening(batch)

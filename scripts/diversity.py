@@ -35,6 +35,9 @@ from talkface_lite.runtime import device
 from talkface_lite.systems import load
 from talkface_lite.systems.base import Face, System
 
+SYSTEM = "latent"
+"""The one that draws, and whose settings :data:`WAYS` changes."""
+
 CORPUS_SEED = 7000
 COUNTS = (1, 2, 4, 8, 16, 32)
 """How many films there are to choose the nearest from."""
@@ -58,15 +61,14 @@ def one_question(
     system: System, number: int, films: int, most: int, seed: int, find_points: FindPoints
 ) -> dict[str, Any]:
     """Spread and jitter of one speech's films, true and made, and how near the nearest comes."""
-    drawn = {"split": "test", "text": None}
-    first = draw_clip(clip_seed(CORPUS_SEED, number), **drawn)
-    others = [draw_clip(clip_seed(CORPUS_SEED, number), **drawn, motion=motion) for motion in range(1, films)]
+    drawn = {"seed": clip_seed(CORPUS_SEED, number), "split": "test"}
+    first = draw_clip(**drawn)
+    others = [draw_clip(**drawn, motion=motion) for motion in range(1, films)]
     shut = shut_frames(first)
     seen = points_of([clip.frames for clip in (first, *others)], find_points)
     found: dict[str, Any] = {"truth": {"spread": spreads(seen, shut), "jitter": jitter(seen)}}
-    settings = system.settings
     for name, changes in WAYS.items():
-        way = type(system)(system._parts, replace(settings, **changes))
+        way = system.with_settings(replace(system.settings, **changes))
         made = films_of(way, first, most if name != "no noise" else films, seed)
         seen = points_of(made[:films], find_points)
         found[name] = {"spread": spreads(seen, shut), "jitter": jitter(seen)}
@@ -100,7 +102,6 @@ def together(questions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw, film, measure, print."""
     parser = Parser(prog="diversity.py", description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--system", default="latent")
     parser.add_argument("--weights", type=Path, nargs="+", help="one run each (default: the package's)")
     parser.add_argument("--questions", type=int, default=12, help="people and sentences (default 12)")
     parser.add_argument("--films", type=int, default=8, help="of each, for the spread (default 8)")
@@ -113,9 +114,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     find_points = dlib_in_crop()
     runs: dict[str, Any] = {}
     for weights in arguments.weights or [None]:
-        system = load(arguments.system, weights=weights).to(device()).for_inference()
-        if not system.random:
-            raise InputError("--system", arguments.system, "one that draws at random")
+        system = load(SYSTEM, weights=weights).to(device()).for_inference()
         began, questions = time.monotonic(), []
         for number in range(arguments.questions):
             many = (arguments.films, arguments.most, arguments.seed)
@@ -135,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "torch": torch.__version__,
     }
     if arguments.ship:
-        print(write_json(shipped_ablation(f"{arguments.system}_diversity"), about | {"runs": runs}))
+        print(write_json(shipped_ablation(f"{SYSTEM}_diversity"), about | {"runs": runs}))
 
 
 if __name__ == "__main__":

@@ -23,11 +23,6 @@ Points = np.ndarray
 """float ``(..., 68, 2)``, pixels of the aligned crop; NaN where no face was seen."""
 
 
-def eye_distance(points: Points) -> np.ndarray:
-    """Between the outer corners of the eyes, ``(...)``."""
-    return np.linalg.norm(points[..., 45, :] - points[..., 36, :], axis=-1)
-
-
 def lids(points: Points) -> np.ndarray:
     """How far both eyes are open, mean over the upper lids' points, px."""
     upper, lower = points[..., [37, 38, 43, 44], 1], points[..., [41, 40, 47, 46], 1]

@@ -41,11 +41,8 @@ def for_inference(network: VGNet, precision: str = "auto") -> VGNet:
     InputError
         When the precision is none of these.
     """
-    if precision not in PRECISIONS:
-        raise InputError("precision", repr(precision), " or ".join(PRECISIONS))
     device = next(network.parameters()).device
-    if precision == "auto":
-        precision = fast_precision(device)
+    precision = chosen_precision(precision, device)
     fast = folded(copy.deepcopy(network).eval().requires_grad_(False).float())
     n_blocks = network.config.blocks
     fast.conv_gru.from_memory = PackedConv2d(fast.conv_gru.from_memory)
@@ -60,6 +57,19 @@ def for_inference(network: VGNet, precision: str = "auto") -> VGNet:
                 module.bfloat16()
     keep_freed_memory()
     return fast.to(memory_format=torch.channels_last)
+
+
+def chosen_precision(precision: str, device: torch.device | str) -> str:
+    """``"bf16"`` or ``"32"``: what is asked for, or for ``"auto"`` what :func:`fast_precision` says.
+
+    Raises
+    ------
+    InputError
+        When it is none of :data:`PRECISIONS`.
+    """
+    if precision not in PRECISIONS:
+        raise InputError("precision", repr(precision), " or ".join(PRECISIONS))
+    return fast_precision(device) if precision == "auto" else precision
 
 
 def fast_precision(device: torch.device | str = "cpu") -> str:

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from talkface_lite.errors import InputError
-from talkface_lite.networks.fast import PRECISIONS, Cast, fast_precision, folded, keep_freed_memory
-from talkface_lite.networks.frame_codec import WIDE, UpConv, of_each_frame
+from talkface_lite.networks.fast import Cast, chosen_precision, folded, keep_freed_memory
+from talkface_lite.networks.frame_codec import WIDE, UpConv
 from talkface_lite.networks.latent_matching import LatentMatching
 from talkface_lite.networks.layers import interleaved, summed_weight
 
@@ -26,17 +25,14 @@ class ReadyUpConv(UpConv):
         n_skip = convolution.in_channels - convolution.n_map
         super().__init__(convolution.n_map, n_skip, convolution.out_channels)
         self.load_state_dict(convolution.state_dict())
-        of_map = self.weight.detach()[:, : self.n_map]
-        self.register_buffer("of_map", summed_weight(of_map) if self.n_map >= WIDE else of_map.clone())
+        weight = self.weight.detach()[:, : self.n_map]
+        self.register_buffer("ready", summed_weight(weight) if self.n_map >= WIDE else weight.clone())
 
-    def forward(self, given: tuple[Tensor, Tensor]) -> Tensor:
+    def of_map(self, x: Tensor) -> Tensor:
         """As for :class:`~talkface_lite.networks.frame_codec.UpConv`."""
-        x, of_photo = given
         if self.n_map >= WIDE:
-            up = interleaved(F.conv2d(x, self.of_map, padding=1), x.shape[2:])
-        else:
-            up = F.conv2d(F.interpolate(x, scale_factor=2), self.of_map, padding=1)
-        return up.add_(of_each_frame(of_photo, len(x)))
+            return interleaved(F.conv2d(x, self.ready, padding=1), x.shape[2:])
+        return F.conv2d(F.interpolate(x, scale_factor=2), self.ready, padding=1)
 
 
 def for_inference(network: LatentMatching, precision: str = "auto") -> LatentMatching:
@@ -59,10 +55,7 @@ def for_inference(network: LatentMatching, precision: str = "auto") -> LatentMat
     InputError
         When the precision is none of these.
     """
-    if precision not in PRECISIONS:
-        raise InputError("precision", repr(precision), " or ".join(PRECISIONS))
-    if precision == "auto":
-        precision = fast_precision(next(network.parameters()).device)
+    precision = chosen_precision(precision, next(network.parameters()).device)
     fast = folded(copy.deepcopy(network).eval().requires_grad_(False).float())
     encoder, decoder = fast.frame_encoder, fast.frame_decoder
     for stage in decoder.up:

@@ -24,7 +24,6 @@ COARSEST = 4
 WIDE = 64
 """From so many channels on, adding up weights first is faster than enlarging maps (:class:`UpConv`)."""
 
-
 FLOW = 4.0
 """Pixels that a photograph moves by where the decoder's output for it is 1."""
 
@@ -117,12 +116,14 @@ class UpConv(nn.Conv2d):
     def forward(self, given: tuple[Tensor, Tensor]) -> Tensor:
         """``x`` ``(B·T, n_in, S/2, S/2)`` and what :meth:`of_photo` gave → ``(B·T, n_out, S, S)``."""
         x, of_photo = given
+        return self.of_map(x) + of_each_frame(of_photo, len(x))
+
+    def of_map(self, x: Tensor) -> Tensor:
+        """``W_x * up(x)``: ``(N, n_in, S/2, S/2)`` → ``(N, n_out, S, S)``."""
         weight = self.weight[:, : self.n_map]
         if self.n_map >= WIDE:
-            up = upsampled_conv(x, weight)  # (B·T, n_out, S, S)
-        else:
-            up = F.conv2d(F.interpolate(x, scale_factor=2), weight, padding=1)
-        return up + of_each_frame(of_photo, len(x))
+            return upsampled_conv(x, weight)
+        return F.conv2d(F.interpolate(x, scale_factor=2), weight, padding=1)
 
 
 def of_each_frame(of_photo: Tensor, n_frames: int) -> Tensor:

@@ -55,8 +55,8 @@ class LatentMatchingConfig:
         encoder to put anything there.
     gain:
         Ours: what the weight matrices of both posteriors and the predictor are multiplied by at the start. As
-        PyTorch initialises them, what moves in a film comes out of the four LSTMs a hundred times smaller
-        than it went in.
+        PyTorch initialises them, what moves in a film comes out of the three layers of LSTM some hundred
+        times smaller than it went in.
     normalised:
         Ours: batch normalisation, without factors of its own, of what the frame posterior sees and of the
         means that it gives (Zhu et al., ACL 2020). Then z cannot fall silent: over people and time each of

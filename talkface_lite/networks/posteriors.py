@@ -9,13 +9,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from talkface_lite.networks.at_net import WINDOW
 from talkface_lite.networks.layers import conv_block, linear_relu
 
 LOGVAR_RANGE = (-10.0, 10.0)
 """Of every log-variance: σ from 0.007 to 148."""
-
-MFCC_WINDOW = (28, 12)
-"""MFCC rows (280 ms) and coefficients (C1..C12) of one window."""
 
 
 class Gaussian(NamedTuple):
@@ -119,8 +117,8 @@ class AudioEncoder(nn.Module):
     def __init__(self, channels: tuple[int, int, int, int], hidden: int, code: int) -> None:
         super().__init__()
         c1, c2, c3, c4 = channels
-        self.register_buffer("mfcc_mean", torch.zeros(MFCC_WINDOW[1]))
-        self.register_buffer("mfcc_std", torch.ones(MFCC_WINDOW[1]))
+        self.register_buffer("mfcc_mean", torch.zeros(WINDOW[1]))
+        self.register_buffer("mfcc_std", torch.ones(WINDOW[1]))
         self.layers = nn.Sequential(
             conv_block(1, c1),
             conv_block(c1, c2),

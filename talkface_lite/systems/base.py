@@ -272,6 +272,10 @@ class System(ABC):
         """The same for :meth:`film` alone, faster, where there is a faster way."""
         return self
 
+    def with_settings(self, settings: Any) -> Self:
+        """The same parts, talking otherwise; settings as for the class."""
+        return type(self)(self._parts, settings)
+
     @classmethod
     def build(cls, size: str = "lite", *, variant: str = "") -> Self:
         """With fresh weights: to count, to time, to try."""

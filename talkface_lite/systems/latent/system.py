@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self, get_args
@@ -14,9 +15,9 @@ from talkface_lite.data.tensors import to_network, to_pictures
 from talkface_lite.errors import InputError
 from talkface_lite.networks.fast_matching import for_inference
 from talkface_lite.networks.frame_codec import Decoded
-from talkface_lite.networks.latent_matching import generated
+from talkface_lite.networks.latent_matching import LatentMatching, Photograph, generated
 from talkface_lite.speech import mfcc_windows_between
-from talkface_lite.systems.base import Face, Painted, Shown, Stretch, System
+from talkface_lite.systems.base import FROM_SPEECH, Face, Painted, Shown, Stretch, System
 from talkface_lite.systems.latent.part import SHIPPED, LatentMatchingPart
 from talkface_lite.systems.part import Part
 
@@ -82,20 +83,30 @@ class LatentMatchingSystem(System):
         self, face: Face, speech: np.ndarray, rngs: Sequence[np.random.Generator]
     ) -> Iterator[list[Stretch]]:
         """Several films of one speech, painted together: of each its next stretch."""
-        part, network = self.matching.eval(), self.matching.latent_matching
-        device = part.updates.device
-        seen = network.look(to_network(torch.tensor(face.picture)[None].to(device)))
         drawn = [self._draws(rng) for rng in rngs]
         n_frames, step = len(speech) // SAMPLES_PER_FRAME, max(1, CHUNK_FRAMES // len(rngs))
         heard = code = state = None
-        for start in range(0, n_frames, step):
-            stop = min(start + step, n_frames)
-            mfcc = torch.from_numpy(mfcc_windows_between(speech, start, stop))[None].to(device)
-            q, heard = network.listen(mfcc, seen, heard)  # (1, n, z)
-            noise = np.stack([[next(one) for _ in range(start, stop)] for one in drawn])
-            z = q.sample(torch.from_numpy(noise).to(device))  # (K, n, z)
-            made, code, state = generated(network, z, seen, code, state)
-            yield [_stretch(made, number) for number in range(len(z))]
+        with self._looking(face) as (network, seen, device):
+            for start in range(0, n_frames, step):
+                stop = min(start + step, n_frames)
+                mfcc = torch.from_numpy(mfcc_windows_between(speech, start, stop))[None].to(device)
+                q, heard = network.listen(mfcc, seen, heard)  # (1, n, z)
+                noise = np.stack([[next(one) for _ in range(start, stop)] for one in drawn])
+                z = q.sample(torch.from_numpy(noise).to(device))  # (K, n, z)
+                made, code, state = generated(network, z, seen, code, state)
+                yield [_stretch(made, number) for number in range(len(z))]
+
+    @contextmanager
+    def _looking(self, face: Face) -> Iterator[tuple[LatentMatching, Photograph, torch.device]]:
+        """The network in evaluation mode, the photograph seen by it, and where to compute."""
+        part = self.matching
+        was_training, device = part.training, part.updates.device
+        part.eval()
+        try:
+            picture = to_network(torch.tensor(face.picture)[None].to(device))
+            yield part.latent_matching, part.latent_matching.look(picture), device
+        finally:
+            part.train(was_training)
 
     def _draws(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """ε of one frame after the other, float32 ``(z,)``; slow ones begin at 0."""
@@ -113,28 +124,27 @@ class LatentMatchingSystem(System):
 
         Returns
         -------
-        ``from_speech``: one draw, as it is used. Where pictures are asked for, also ``from_mean``: the means
-        of the audio posterior, no noise; and ``from_frames``: those of the true frames' posterior, as near as
-        sound could come if it told everything.
+        ``from_speech``: one draw, as it is used; without pictures nothing is known of it. Where pictures are
+        asked for, also ``from_mean``: the means of the audio posterior, no noise; and ``from_frames``: those
+        of the true frames' posterior, as near as sound could come if it told everything.
         """
-        found = super().rows(clip, shown, rng, pictures=pictures)
         if not pictures:
-            return found
-        face, without = self.face_of(clip, shown), type(self)(self._parts, LatentMatchingSettings(noise=0.0))
+            return {FROM_SPEECH: Shown()}
+        found = super().rows(clip, shown, rng, pictures=True)
+        face, without = self.face_of(clip, shown), self.with_settings(LatentMatchingSettings(noise=0.0))
         mean = [stretch.frames for stretch in without.film(face, clip.speech, rng)]
         found[FROM_MEAN] = Shown(None, np.concatenate(mean))
         found[FROM_FRAMES] = Shown(None, self._rebuilt(face, clip.frames))
         return found
 
     def _rebuilt(self, face: Face, frames: np.ndarray) -> np.ndarray:
-        network, device = self.matching.latent_matching, self.matching.updates.device
-        seen, watched, code, state, made = None, None, None, None, []
-        seen = network.look(to_network(torch.tensor(face.picture)[None].to(device)))
-        for start in range(0, len(frames), CHUNK_FRAMES):
-            some = to_network(torch.tensor(frames[start : start + CHUNK_FRAMES])[None].to(device))
-            q, watched = network.watch(network.encode(some), seen, watched)
-            film, code, state = generated(network, q.mean, seen, code, state)
-            made.append(to_pictures(film.frames[0]))
+        made, watched, code, state = [], None, None, None
+        with self._looking(face) as (network, seen, device):
+            for start in range(0, len(frames), CHUNK_FRAMES):
+                some = to_network(torch.tensor(frames[start : start + CHUNK_FRAMES])[None].to(device))
+                q, watched = network.watch(network.encode(some), seen, watched)
+                film, code, state = generated(network, q.mean, seen, code, state)
+                made.append(to_pictures(film.frames[0]))
         return np.concatenate(made)
 
     def for_inference(self, precision: str = "auto") -> Self:

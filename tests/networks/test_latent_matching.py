@@ -114,17 +114,26 @@ def test_a_draw_carries_the_gradient():
     torch.testing.assert_close(logvar.grad, 0.5 * torch.exp(0.5 * logvar.detach()) * noise)
 
 
-def test_the_audio_encoder_bends():
-    """The released one has no activations: then twice the sound, poolings apart, gives twice the code."""
-    encoder = AudioEncoder((2, 3, 4, 4), 8, 6)
-    activations = [layer for layer in encoder.modules() if isinstance(layer, nn.ReLU)]
-    assert len(activations) == 6
+def test_every_layer_of_the_audio_encoder_is_followed_by_a_bend():
+    """The released one's convolutions are not."""
+    layers = [layer for layer in AudioEncoder((2, 3, 4, 4), 8, 6).modules() if not list(layer.children())]
+    weighing = [number for number, layer in enumerate(layers) if isinstance(layer, nn.Conv2d | nn.Linear)]
+    assert len(weighing) == 6
+    for number in weighing:
+        following = [one for one in layers[number + 1 : number + 3] if not isinstance(one, nn.BatchNorm2d)]
+        assert isinstance(following[0], nn.ReLU)
+
+
+def test_the_audio_encoder_standardises():
+    torch.manual_seed(0)
+    encoder, standard = (AudioEncoder((2, 3, 4, 4), 8, 6).eval() for _ in range(2))
+    standard.layers.load_state_dict(encoder.layers.state_dict())
     encoder.mfcc_mean.fill_(2.0)
     encoder.mfcc_std.fill_(3.0)
     mfcc = torch.randn(2, 3, 28, 12)
-    standard = AudioEncoder((2, 3, 4, 4), 8, 6)
-    standard.layers.load_state_dict(encoder.layers.state_dict())
-    torch.testing.assert_close(encoder.eval()(mfcc), standard.eval()((mfcc - 2) / 3))
+    code = encoder(mfcc)
+    torch.testing.assert_close(code, standard((mfcc - 2) / 3))
+    assert not torch.allclose(code, standard(mfcc), atol=1e-3)
 
 
 @pytest.mark.parametrize("wiring", WIRINGS, ids=str)

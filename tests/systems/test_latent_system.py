@@ -13,7 +13,7 @@ from talkface_lite.data.tensors import to_network, to_pictures
 from talkface_lite.errors import InputError
 from talkface_lite.networks.latent_matching import generated
 from talkface_lite.speech import mfcc_windows
-from talkface_lite.systems.base import Face
+from talkface_lite.systems.base import Face, Shown
 from talkface_lite.systems.latent import (
     LatentMatchingPart,
     LatentMatchingPartConfig,
@@ -71,6 +71,7 @@ def test_a_film_written_out(portrait, speech, sees):
     assert differ(film_of(system, portrait, speech, 3), to_pictures(film.frames[0])) <= 1
     system.matching.train()
     assert differ(film_of(system, portrait, speech, 3), to_pictures(film.frames[0])) <= 1
+    assert system.matching.training, "filming leaves the mode as it was"
 
 
 @pytest.mark.parametrize("sees", ["previous", "first"])
@@ -159,7 +160,12 @@ def test_rows(portrait, speech):
         q, _ = network.watch(network.encode(to_network(torch.from_numpy(frames)[None])), seen)
         film, _, _ = generated(network, q.mean, seen, None, None)
     assert differ(rows["from_frames"].frames, to_pictures(film.frames[0])) <= 1
-    assert set(system.rows(clip, 0, np.random.default_rng(5), pictures=False)) == {"from_speech"}
+    system.matching.train()
+    again = system.rows(clip, 0, np.random.default_rng(5), pictures=True)
+    assert differ(again["from_frames"].frames, rows["from_frames"].frames) == 0
+    untouched = np.random.default_rng(5)
+    assert system.rows(clip, 0, untouched, pictures=False) == {"from_speech": Shown()}
+    assert untouched.random() == np.random.default_rng(5).random(), "no film is made to measure nothing"
 
 
 def test_it_says_how():

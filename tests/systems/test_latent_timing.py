@@ -16,7 +16,7 @@ torch.set_num_threads(1)
 
 def make(**changes):
     torch.manual_seed(0)
-    network = LatentMatching(replace(SMALL_LATENT_MATCHING, gain=4.0, **changes)).eval()
+    network = LatentMatching(replace(SMALL_LATENT_MATCHING, **({"gain": 4.0} | changes))).eval()
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.running_var.uniform_(0.01, 0.1)
@@ -40,7 +40,9 @@ def test_the_released_way_makes_the_same_film(sees, skips, warp):
 
 def test_a_film_is_timed_three_ways_and_eight_films_at_once(monkeypatch):
     monkeypatch.setattr(timing, "N_FRAMES", 3)
-    monkeypatch.setattr(timing, "_network", lambda size: (make(sees="first", warp=True), f"random {size}"))
+    monkeypatch.setattr(
+        timing, "_network", lambda size: (make(sees="first", warp=True, gain=1.0), f"random {size}")
+    )
     workload = LatentMatchingPart.workload(Workload.Wanted("lite", "cpu", 1, training=False))
     assert list(workload.ways) == ["fast", "float32", "frame_by_frame"]
     films = {name: way() for name, way in workload.ways.items()}

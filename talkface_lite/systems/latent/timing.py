@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from talkface_lite.clip import CROP_SIZE
+from talkface_lite.corpus.synthesis import clip_seed, draw_clip
+from talkface_lite.data.tensors import to_network
 from talkface_lite.metrics import psnr
 from talkface_lite.networks.fast import fast_precision
 from talkface_lite.networks.fast_matching import for_inference
@@ -74,9 +75,9 @@ def filming(wanted: Workload.Wanted) -> Workload:
     network, weights = _network(wanted.size)
     network = network.to(wanted.device, memory_format=torch.channels_last).eval()
     fast = for_inference(network)
+    photo = to_network(torch.from_numpy(draw_clip(clip_seed(0, 0)).frames[:1])).to(wanted.device)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        photo = (torch.rand(1, 3, CROP_SIZE, CROP_SIZE) * 2 - 1).to(wanted.device)
         z = torch.randn(N_FILMS, N_FRAMES, network.config.z).to(wanted.device)
 
     def film(one: LatentMatching, films: int = 1) -> Tensor:

@@ -13,6 +13,7 @@ from talkface_lite.networks.vg_net import VGNet
 from talkface_lite.networks.winograd import WinogradConv2d, from_tiles, to_tiles, worth_it
 
 PRECISIONS = ("auto", "bf16", "32")
+"""What a copy for inference may be asked for."""
 
 
 def for_inference(network: VGNet, precision: str = "auto") -> VGNet:

@@ -267,7 +267,10 @@ def _curls(canvas: Canvas, size: float, rng: np.random.Generator) -> np.ndarray:
 def paint_front_hair(
     colour: np.ndarray, alpha: np.ndarray, head: Head, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Hair or headwear on the painted head: new colour and alpha on :data:`HEAD`."""
+    """Hair or headwear on the painted head.
+
+    New colour and alpha on :data:`~talkface_lite.corpus.painter.skin.HEAD`.
+    """
     person, style = head.identity, style_of(head)
     if style is not None:
         colour, alpha = _front_strands(colour, alpha, head, style, rng)

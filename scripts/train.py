@@ -97,7 +97,7 @@ class Job:
     def _train(self, name: str, stage: Stage) -> None:
         torch.manual_seed(stage.training.seed)
         part = stage.part(self.kind, SIZE)
-        data = open_dataset(self.corpora(self.recipe.train), part.needs, stage.data)
+        data = open_dataset(self.corpora(stage.train or self.recipe.train), part.needs, stage.data)
         if stage.start_from:
             part.start_from(self.weights_of(stage.start_from))
         train(part, data, self.run / name, stage.training, resume=True, progress=not self.tiny)
@@ -136,6 +136,15 @@ class Job:
         write_json(path, {"weights": digest, "metrics": metrics})
         return metrics
 
+    def _before(self, stage: str) -> dict[str, Any]:
+        """The record of the stage that this one began with, with that of its own beginning in it."""
+        start = self.recipe.stages[stage].start_from
+        return {"started_from": self._record(start) | self._before(start)} if start else {}
+
+    def _learned_otherwise(self) -> dict[str, list[str]]:
+        """Corpora of those stages that learned from others than the recipe's."""
+        return {name: list(stage.train) for name, stage in self.recipe.stages.items() if stage.train}
+
     def _others(self) -> list[Path]:
         others = [kind for kind in system_class(self.system).parts if kind is not self.kind]
         paths = [self.into / shipped_weights(self.system, kind.name, SIZE).name for kind in others]
@@ -147,11 +156,11 @@ class Job:
         metrics = self.measure(weights)
         record = self._record(recipe.ships)
         record |= {network: self._record(stage) for network, stage in recipe.beside.items()}
-        if start := recipe.stages[recipe.ships].start_from:
-            record["started_from"] = self._record(start)
+        record |= self._before(recipe.ships)
         record["drawn"] = {
             "command": command,
             "train": {name: CORPORA[name].about() for name in recipe.train},
+            **({"stages": others} if (others := self._learned_otherwise()) else {}),
             "test": {head: CORPORA[name].about() for head, name in recipe.held_out.items()},
             "shape_pca": dict(ShapePCA.pretrained().origin),
         }

@@ -156,6 +156,7 @@ class _Box:
             return cls(*block.at, 0.64, 0.42, () if measured.shape is None else (short(measured.shape),))
         rows: list[str] = []
         for name, n in measured.layers:
+            name = "layer" if (name, n) == ("layers", 1) else name
             text = name if name in ("tanh", "σ") else f"{n} {name}"
             if rows and len(rows[-1]) + len(text) < 14:
                 rows[-1] += f", {text}"

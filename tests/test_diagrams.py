@@ -2,6 +2,7 @@
 
 import ast
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -88,6 +89,8 @@ def test_another_width_is_another_diagram():
     by_block, all_texts = texts(draw_network(ATNet(wide), LAYOUT, GIVEN))
     assert (by_block["f_audio"], by_block["f_lmark"], by_block["lstm"]) == ("100", "50", "90")
     assert "2 layers" in all_texts
+    _, all_texts = texts(draw_network(ATNet(replace(wide, layers=1)), LAYOUT, GIVEN))
+    assert "1 layer" in all_texts
 
 
 def test_an_arrow_for_each_edge_dashed_where_a_film_needs_it_once():

@@ -219,7 +219,7 @@ class LatentMatching(nn.Module):
         *,
         true_share: float = 1.0,
         chosen: Tensor | None = None,
-        listening: bool = False,
+        watcher: "LatentMatching | None" = None,
     ) -> Matched:
         """Learn a window: both posteriors, and the frames painted from draws of the frames' own.
 
@@ -238,17 +238,22 @@ class LatentMatching(nn.Module):
             one that was painted. Each frame of each film is drawn by itself.
         chosen:
             int64 ``(B, P)``: which frames of each window to paint; None: all.
-        listening:
-            The audio posterior alone learns: what pictures say is taken as it is, and nothing is painted.
+        watcher:
+            A copy that only looks ahead
+            (:func:`~talkface_lite.networks.fast_matching.for_inference`). With it the audio posterior alone
+            learns: what this makes of the pictures is taken as it is, and nothing is painted.
         """
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not listening):
-            seen = self.look(photo)
-            codes = self.encode(frames)  # (B, T, code)
-            of_frames, _ = self.watch(codes, seen)  # (B, T, z)
+        if watcher is not None:
+            with torch.no_grad():
+                seen = Photograph(photo, watcher.encode(photo[:, None])[:, 0], [])
+                of_frames, _ = watcher.watch(watcher.encode(frames), seen)
+            of_audio, _ = self.listen(mfcc, seen)  # (B, T, z)
+            return Matched(of_frames, of_audio, of_frames.sample(torch.randn_like(of_frames.mean)))
+        seen = self.look(photo)
+        codes = self.encode(frames)  # (B, T, code)
+        of_frames, _ = self.watch(codes, seen)  # (B, T, z)
         of_audio, _ = self.listen(mfcc, seen)  # (B, T, z)
         z = of_frames.sample(torch.randn_like(of_frames.mean))
-        if listening:
-            return Matched(of_frames, of_audio, z)
         if self.config.sees == "first":
             g, _ = self.predict(z, seen)  # (B, T, code)
         else:

@@ -1,6 +1,7 @@
 """Pieces that several networks share."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 
 import torch
@@ -223,3 +224,10 @@ def each_frame(per_photo: Tensor, n_frames: int) -> Tensor:
     """Repeat what belongs to a photograph for each of its frames: ``(B, C, ...)`` → ``(B·T, C, ...)``."""
     last = per_photo.movedim(1, -1).unsqueeze(1)  # (B, 1, ..., C): should it be copied, then channels last
     return last.expand(-1, n_frames, *last.shape[2:]).flatten(0, 1).movedim(-1, 1)
+
+
+def full_precision(device: torch.device) -> AbstractContextManager:
+    """Inside it nothing is rounded to bfloat16, whatever is around; on a device without mixed precision, such
+    as torch's ``meta``, nothing would be."""
+    mixed = torch.amp.is_autocast_available(device.type)
+    return torch.autocast(device.type, enabled=False) if mixed else nullcontext()

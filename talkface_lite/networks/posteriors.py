@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from talkface_lite.networks.at_net import WINDOW
-from talkface_lite.networks.layers import conv_block, linear_relu
+from talkface_lite.networks.layers import conv_block, full_precision, linear_relu
 
 LOGVAR_RANGE = (-10.0, 10.0)
 """Of every log-variance: σ from 0.007 to 148."""
@@ -61,7 +61,7 @@ class GaussianLSTM(nn.Module):
 
     def forward(self, codes: Tensor, state: State | None = None) -> tuple[Gaussian, State | None]:
         """``(B, T, n_in)`` and what an earlier stretch left → ``(B, T, z)`` twice, and the state after it."""
-        with torch.autocast(codes.device.type, enabled=False):
+        with full_precision(codes.device):
             x = self.embed(self._normed(0, codes.float()))  # (B, T, n_in) → (B, T, hidden)
             if self.lstm is None:
                 x = self.on(x)
@@ -94,7 +94,7 @@ class FramePredictor(nn.Module):
 
     def forward(self, codes: Tensor, z: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """``(B, T, code)``, ``(B, T, z)`` and a state → ``(B, T, code)`` in [-1, 1] and the next state."""
-        with torch.autocast(codes.device.type, enabled=False):
+        with full_precision(codes.device):
             x = self.embed(torch.cat((codes.float(), z), dim=-1))  # → (B, T, hidden)
             x, state = self.lstm(x, state)
             return self.last(x), state  # → (B, T, code)

@@ -37,7 +37,7 @@ from torch.nn import functional as F
 from talkface_lite.clip import CROP_SIZE, check_photograph
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import MOUTH
-from talkface_lite.networks.layers import each_frame, looked_up
+from talkface_lite.networks.layers import each_frame, full_precision, looked_up
 
 CELL = 2
 """Side of the cells that a displacement is computed for, pixels."""
@@ -95,9 +95,7 @@ def displacement(example: Tensor, landmarks: Tensor) -> Moved:
     landmarks:
         ``(N, 68, 2)``: points of the frames.
     """
-    with torch.autocast(
-        landmarks.device.type, enabled=False
-    ):  # half a pixel of 128 is less than bfloat16 has
+    with full_precision(landmarks.device):  # half a pixel of 128 is less than bfloat16 has
         example, landmarks = example.float().expand(len(landmarks), -1, -1), landmarks.float()
         plates = thin_plates(*control_points(example, landmarks), _cells(landmarks.device))  # (2, N, H·W, 2)
         coarse = torch.cat((*plates.mT.unflatten(-1, _SIZE), region(example, landmarks)), dim=1)

@@ -14,6 +14,7 @@ from talkface_lite.data.needs import Batch, DataSettings, Needs
 from talkface_lite.data.tensors import to_network
 from talkface_lite.errors import InputError
 from talkface_lite.losses import gaussian_kl, mouth_map
+from talkface_lite.networks.fast_matching import for_inference
 from talkface_lite.networks.latent_matching import (
     LatentMatching,
     LatentMatchingConfig,
@@ -144,6 +145,7 @@ class LatentMatchingPart(Part):
     def __init__(self, config: LatentMatchingPartConfig) -> None:
         super().__init__(config)
         self.latent_matching = LatentMatching(config.latent_matching)
+        self._watching: list[LatentMatching] = []  # no part of this one: not saved, not trained
         if config.latent_matching.sees == "previous":
             self.needs = replace(type(self).needs, previous=True)
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
@@ -214,11 +216,20 @@ class LatentMatchingPart(Part):
 
     def _listening(self, batch: Batch) -> dict[str, Tensor]:
         photo, frames = to_network(batch.photograph), to_network(batch.pictures)
-        made = self.latent_matching(photo, frames, batch.mfcc, listening=True)
+        made = self.latent_matching(photo, frames, batch.mfcc, watcher=self._watcher())
         kl = mean_of_frames(self._divergence(made).sum(dim=-1), batch.mask)
         if self.training:
             self._count(made, batch.mask)
         return {"loss": VALUES * self.beta * kl, "kl": kl.detach()}
+
+    def _watcher(self) -> LatentMatching:
+        """What looks at the frames while the audio posterior alone learns: as they are looked at when a film
+        is made, in evaluation mode; nothing that it consists of changes meanwhile."""
+        if not self._watching:
+            mixed = torch.is_autocast_enabled(self.updates.device.type)
+            copied = for_inference(plain_module(self.latent_matching), "bf16" if mixed else "32")
+            self._watching.append(copied)
+        return self._watching[0]
 
     @property
     def beta(self) -> float:

@@ -271,43 +271,6 @@ VOICES = {
 """The rungs from one synthesiser's voice to real ones, each learned by as many updates. The last two also
 learn from a real speaker's lips: they say what the rule costs, and never ship."""
 
-# ---- latent matching
-
-PAINT = Stage(
-    config={
-        **system_class("latent").shipped["latent-matching"],
-        "mouth_weight": 4.0,
-        "motion_weight": 10.0,
-        "painted": 4,
-    },
-    training=TrainingSettings(
-        steps=2000,
-        batch_size=8,
-        learning_rate=1.5e-3,
-        betas=(0.9, 0.999),
-        schedule="cosine",
-        precision="bf16",
-        log_every=50,
-        checkpoint_every=300,
-    ),
-    data=DataSettings(window=8, mfcc_shift=0.3, rest_examples=0.3, mirrored=True),
-    train=("train-a", "train-b", "train-c"),
-)
-"""Frames through z and back, at the paper's β: three still heads in four, so that z begins with the lips."""
-MOVE = replace(
-    PAINT.changed(data={"camera": 0.5}),
-    training=replace(PAINT.training, steps=2400, learning_rate=1e-3, seed=1),
-    start_from="paint",
-    train=(),
-)
-"""The same on as many moving heads as still ones."""
-LISTEN = replace(
-    MOVE.changed(data={"window": 48}, reconstruction_weight=0.0),
-    training=replace(PAINT.training, steps=1200, batch_size=12, seed=2),
-    start_from="move",
-)
-"""The sound alone learns to say what frames say: nothing is painted, so that windows may be long."""
-
 # ---- the tables
 
 RECIPES: dict[tuple[str, str, str], Recipe] = {
@@ -317,13 +280,6 @@ RECIPES: dict[tuple[str, str, str], Recipe] = {
         VG_NET_RECIPE, stages={"only": VG_NET_WARP}, train=("train-a", "train-b"), ships="only", beside={}
     ),
     ("atvg", "vg-net", "paper"): VG_NET_RECIPE,
-    ("latent", "latent-matching", ""): Recipe(
-        stages={"paint": PAINT, "move": MOVE, "listen": LISTEN},
-        train=VG_NET_RECIPE.train,
-        held_out=VG_NET_RECIPE.held_out,
-        ships="listen",
-        frame_step=5,
-    ),
 }
 """System, part and variant → recipe, in the order in which they are trained."""
 

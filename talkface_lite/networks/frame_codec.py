@@ -27,6 +27,15 @@ WIDE = 64
 FLOW = 4.0
 """Pixels that a photograph moves by where the decoder's output for it is 1."""
 
+GRID = 8
+"""Side of the coarse flow, which a code gives by itself."""
+
+LITTLE = 0.1
+"""Of its weights the flow begins with: nothing moves far at first."""
+
+MOSTLY_MOVED = -2.0
+"""Logit of α at first, 0.12: a decoder that paints from the start does not learn to move."""
+
 
 class Decoded(NamedTuple):
     """What the decoder makes of N codes; without a warp everything is painted, and α and flow are None.
@@ -146,7 +155,8 @@ class FrameDecoder(nn.Module):
         False leaves the photograph's maps out: everything must pass through the code.
     warp:
         Ours: beside a colour the last layer gives α and a flow, and a frame is
-        ``α ⊙ colour + (1 - α) ⊙ photograph moved by the flow``.
+        ``α ⊙ colour + (1 - α) ⊙ photograph moved by the flow``. The flow is a sum: of one that the code gives
+        by itself, on a coarse grid, as a head turns; and of one that the maps give for each pixel.
     """
 
     def __init__(self, code: int, widths: Sequence[int], *, skips: bool = True, warp: bool = False) -> None:
@@ -164,9 +174,13 @@ class FrameDecoder(nn.Module):
                 self.on.append(leaky_block(nn.Conv2d(wide, n_in, 3, padding=1), n_in))
         self.colour = nn.ConvTranspose2d(n_in, 6 if warp else 3, 3, padding=1)
         if warp:
+            self.coarse = nn.Linear(code, 2 * GRID**2)
             with torch.no_grad():
-                self.colour.weight[:, 4:].mul_(0.1)  # nothing moves far at first
+                for weight in (self.colour.weight[:, 4:], self.coarse.weight):
+                    weight.mul_(LITTLE)
                 self.colour.bias[3:].zero_()
+                self.colour.bias[3] = MOSTLY_MOVED
+                self.coarse.bias.zero_()
 
     def look(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """What the encoder's maps of B photographs give to every frame, from 8 to 128 pixels."""
@@ -190,14 +204,16 @@ class FrameDecoder(nn.Module):
             x = up((x, looked[level]))  # → (B·T, width, S, S), S = 8 … 128
             if level < len(self.on):
                 x = self.on[level](x)  # → (B·T, next width, S, S)
-        return self.finish(x, photo)
+        return self.finish(x, photo, codes)
 
-    def finish(self, x: Tensor, photo: Tensor) -> Decoded:
-        """The last layer: the maps of codes ``(B·T, widths[0], 128, 128)`` to their pictures."""
+    def finish(self, x: Tensor, photo: Tensor, codes: Tensor) -> Decoded:
+        """The last layer: codes and their maps ``(B·T, widths[0], 128, 128)`` to their pictures."""
         x = self.colour(x).float()  # → (B·T, 3 or 6, 128, 128)
         colour = 2 * torch.sigmoid(x[:, :3]) - 1  # (B·T, 3, 128, 128)
         if not self.warp:
             return Decoded(colour, colour)
-        alpha, flow = torch.sigmoid(x[:, 3:4]), FLOW * x[:, 4:]  # (B·T, 1, …), (B·T, 2, 128, 128)
+        coarse = self.coarse(codes).float().unflatten(1, (2, GRID, GRID))  # (B·T, 2, 8, 8)
+        coarse = F.interpolate(coarse, size=x.shape[2:], mode="bicubic")  # → (B·T, 2, 128, 128)
+        alpha, flow = torch.sigmoid(x[:, 3:4]), FLOW * (coarse + x[:, 4:])  # (B·T, 1, …), (B·T, 2, …)
         moved = looked_up(photo, flow)  # (B, 3, 128, 128) → (B·T, 3, 128, 128)
         return Decoded(alpha * colour + (1 - alpha) * moved, colour, alpha, flow)

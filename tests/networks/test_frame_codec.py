@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from talkface_lite.networks.frame_codec import FrameDecoder, FrameEncoder, UpConv, of_each_frame
+from talkface_lite.networks.frame_codec import FLOW, FrameDecoder, FrameEncoder, UpConv, of_each_frame
 from talkface_lite.networks.layers import upsampled_conv
 
 torch.set_num_threads(1)
@@ -138,7 +138,28 @@ def test_a_fresh_decoder_moves_next_to_nothing():
     photo = torch.rand(2, 3, 128, 128) * 2 - 1
     made = decoder(torch.rand(2, CODE), decoder.look(encoder(photo)[1]), photo)
     assert made.flow.abs().mean() < 0.5
-    assert 0.3 < made.alpha.mean() < 0.7
+    assert 0.05 < made.alpha.mean() < 0.3  # mostly the moved photograph
+
+
+def test_the_flow_is_the_codes_own_on_a_grid_and_the_maps():
+    encoder = settled(FrameEncoder(WIDTHS, CODE))
+    decoder = settled(FrameDecoder(CODE, WIDTHS, warp=True))
+    photo, codes = torch.rand(1, 3, 128, 128), torch.rand(3, CODE)
+    with torch.no_grad():
+        decoder.coarse.weight.mul_(20)
+        looked = decoder.look(encoder(photo)[1])
+        both = decoder(codes, looked, photo).flow
+        wanted = FLOW * _enlarged(decoder.coarse(codes))
+        decoder.coarse.weight.zero_()
+        decoder.coarse.bias.zero_()
+        of_maps = decoder(codes, looked, photo).flow
+    torch.testing.assert_close(both - of_maps, wanted, atol=1e-4, rtol=1e-4)
+    assert (both - of_maps).abs().max() > 1
+
+
+def _enlarged(numbers):
+    grid = numbers.reshape(-1, 2, 8, 8)
+    return F.interpolate(grid, size=(128, 128), mode="bicubic")
 
 
 def test_without_skips_the_photograph_is_not_seen():

@@ -53,7 +53,7 @@ def frame_by_frame(network: LatentMatching, z: Tensor, photo: Tensor) -> Tensor:
             x = bend(norm(F.conv2d(x, convolution.weight, convolution.bias, padding=1)))
             if level < len(decoder.on):
                 x = decoder.on[level](x)
-        frames.append(decoder.finish(x, photo).frames)
+        frames.append(decoder.finish(x, photo, g[0]).frames)
         if sees == "previous":
             code, _ = network.frame_encoder(frames[-1])
     return torch.stack(frames, dim=1)

@@ -249,21 +249,31 @@ class LatentMatching(nn.Module):
                 of_frames, _ = watcher.watch(watcher.encode(frames), seen)
             of_audio, _ = self.listen(mfcc, seen)  # (B, T, z)
             return Matched(of_frames, of_audio, of_frames.sample(torch.randn_like(of_frames.mean)))
-        seen = self.look(photo)
-        codes = self.encode(frames)  # (B, T, code)
+        before = photo if previous is None else previous
+        seen, codes = self._seen_together(photo, torch.cat((before[:, None], frames), dim=1))
+        true, codes = codes[:, :-1], codes[:, 1:]  # (B, T, code): of the picture before each, and its own
         of_frames, _ = self.watch(codes, seen)  # (B, T, z)
         of_audio, _ = self.listen(mfcc, seen)  # (B, T, z)
         z = of_frames.sample(torch.randn_like(of_frames.mean))
         if self.config.sees == "first":
             g, _ = self.predict(z, seen)  # (B, T, code)
         else:
-            before = self.encode((photo if previous is None else previous)[:, None])  # (B, 1, code)
-            true = torch.cat((before, codes[:, :-1]), dim=1)  # (B, T, code)
             if true_share < 1:
                 taught = torch.rand(*z.shape[:2], 1, device=z.device) < true_share
                 return Matched(of_frames, of_audio, z, *self._fed_back(z, seen, true, taught, chosen))
             g, _ = self.predict(z, seen, true)
         return Matched(of_frames, of_audio, z, g, self.paint(picked(g, chosen), seen).frames)
+
+    def _seen_together(self, photo: Tensor, frames: Tensor) -> tuple[Photograph, Tensor]:
+        """Photographs and their frames ``(B, T, …)`` in one pass, so that while training all are normalised
+        alike: what moved is the difference of their codes."""
+        both = torch.cat((photo[:, None], frames), dim=1)  # (B, 1 + T, 3, 128, 128)
+        codes, maps = self.frame_encoder(both.flatten(0, 1))
+        codes, maps = (
+            codes.unflatten(0, both.shape[:2]),
+            [m.unflatten(0, both.shape[:2])[:, 0] for m in maps],
+        )
+        return Photograph(photo, codes[:, 0], self.frame_decoder.look(maps)), codes[:, 1:]
 
     def _fed_back(
         self, z: Tensor, seen: Photograph, true: Tensor, taught: Tensor, chosen: Tensor | None

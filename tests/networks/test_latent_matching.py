@@ -264,3 +264,15 @@ def test_wrong_words():
         LatentMatchingConfig(sees="both")
     with pytest.raises(InputError, match="size: got 'huge', expected full or lite"):
         LatentMatchingConfig.of_size("huge")
+
+
+def test_what_did_not_move_has_no_code_of_its_own_while_training():
+    """Photograph and frames are normalised together: a frame that is the photograph is 0 away from it."""
+    network = make(photo_prior=True, sees="first").train()
+    photo, _, mfcc = window(n=3)
+    given = []
+    network.frame_posterior.register_forward_pre_hook(lambda _, into: given.append(into[0]))
+    network(photo, torch.stack((photo, photo.flip(-1)), dim=1), mfcc[:, :2])
+    moved = given[0].abs().amax(dim=(0, 2))  # of the first frame, of the second
+    assert moved[0] < 1e-5
+    assert moved[1] > 0.01

@@ -1,8 +1,8 @@
 """Which pieces of a part help? `python scripts/ablate.py atvg vg-net --work RUNS`.
 
-Trains each variant of the table in `scripts/recipes.py` from each seed, all with the same clips, batches and
-number of updates, measures each on held-out people, voices and sentences, and prints the differences. A run
-that is there already is not made again, and one that was stopped goes on. One thread a run, two runs at a
+Trains each variant of the table in `scripts/comparisons.py` from each seed, all with the same clips, batches
+and number of updates, measures each on held-out people, voices and sentences, and prints the differences. A
+run that is there already is not made again, and one that was stopped goes on. One thread a run, two runs at a
 time. With --ship the table that the book shows goes into the package, the sheet of pictures into the pages.
 """
 
@@ -18,8 +18,10 @@ from typing import Any
 import sheets
 import torch
 from common import PACKAGE, STATIC, Parser, run
+from comparisons import comparison_of, tiny_comparison
 from corpora import draw_all
-from recipes import CORPORA, Comparison, comparison_of, tiny_comparison, tiny_corpus
+from recipes import CORPORA, tiny_corpus
+from stages import Comparison
 
 from talkface_lite.clip import Clip
 from talkface_lite.data.features import read_clips

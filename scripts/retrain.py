@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from common import PACKAGE, ROOT, STATIC, Parser, run
-from recipes import ABLATIONS, RECIPES
+from comparisons import ABLATIONS
+from recipes import RECIPES
 
 from talkface_lite.errors import InputError
 from talkface_lite.files import held, write_json

@@ -20,7 +20,8 @@ from typing import Any
 import torch
 from common import PACKAGE, Parser, run
 from corpora import draw_all
-from recipes import CORPORA, Recipe, Stage, recipe_of, tiny_corpus, tiny_recipe
+from recipes import CORPORA, recipe_of, tiny_corpus, tiny_recipe
+from stages import Recipe, Stage
 
 from talkface_lite.data.features import read_clips
 from talkface_lite.data.opening import open_dataset
@@ -97,7 +98,7 @@ class Job:
     def _train(self, name: str, stage: Stage) -> None:
         torch.manual_seed(stage.training.seed)
         part = stage.part(self.kind, SIZE)
-        data = open_dataset(self.corpora(stage.train or self.recipe.train), part.needs, stage.data)
+        data = open_dataset(self.corpora(self.recipe.train), part.needs, stage.data)
         if stage.start_from:
             part.start_from(self.weights_of(stage.start_from))
         train(part, data, self.run / name, stage.training, resume=True, progress=not self.tiny)
@@ -141,10 +142,6 @@ class Job:
         start = self.recipe.stages[stage].start_from
         return {"started_from": self._record(start) | self._before(start)} if start else {}
 
-    def _learned_otherwise(self) -> dict[str, list[str]]:
-        """Corpora of those stages that learned from others than the recipe's."""
-        return {name: list(stage.train) for name, stage in self.recipe.stages.items() if stage.train}
-
     def _others(self) -> list[Path]:
         others = [kind for kind in system_class(self.system).parts if kind is not self.kind]
         paths = [self.into / shipped_weights(self.system, kind.name, SIZE).name for kind in others]
@@ -160,7 +157,6 @@ class Job:
         record["drawn"] = {
             "command": command,
             "train": {name: CORPORA[name].about() for name in recipe.train},
-            **({"stages": others} if (others := self._learned_otherwise()) else {}),
             "test": {head: CORPORA[name].about() for head, name in recipe.held_out.items()},
             "shape_pca": dict(ShapePCA.pretrained().origin),
         }

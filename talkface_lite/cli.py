@@ -18,8 +18,8 @@ from typing import Any, NoReturn
 
 from talkface_lite import __version__, commands
 from talkface_lite.errors import InputError
+from talkface_lite.networks.sizes import SIZES
 from talkface_lite.systems import SYSTEMS, default_system, part_class, system_class
-from talkface_lite.systems.config import SIZES
 
 RECORDING_KINDS = ("grid", "lrw", "tcd-timit", "voxceleb", "crema-d", "folder")
 """As in :data:`talkface_lite.recordings.readers.READERS`."""

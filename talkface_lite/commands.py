@@ -309,8 +309,8 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def info(arguments: argparse.Namespace) -> dict[str, Any]:
     """Count parameters, name origins; what ``talkface info`` does."""
+    from talkface_lite.networks.sizes import SIZES
     from talkface_lite.systems import SYSTEMS, describe, describe_file
-    from talkface_lite.systems.config import SIZES
 
     if arguments.file is not None:
         if arguments.system or arguments.size:

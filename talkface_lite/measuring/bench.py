@@ -23,10 +23,10 @@ from talkface_lite.corpus.voice import VOICES, speak
 from talkface_lite.data.features import Features
 from talkface_lite.errors import InputError
 from talkface_lite.media import read_speech, write_speech, write_video
+from talkface_lite.networks.sizes import SIZES
 from talkface_lite.runtime import device as choose_device
 from talkface_lite.systems import SYSTEMS, load, system_class
 from talkface_lite.systems.base import Face, System
-from talkface_lite.systems.config import SIZES
 from talkface_lite.systems.part import Workload
 from talkface_lite.systems.timing import alternate, now, times
 from talkface_lite.talking.film import pictures

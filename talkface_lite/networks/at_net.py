@@ -10,8 +10,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from talkface_lite.errors import InputError
 from talkface_lite.networks.layers import conv_block, linear_relu
+from talkface_lite.networks.sizes import Sized
 
 State = tuple[Tensor, Tensor]
 """Hidden and cell units of the LSTM, each ``(layers, B, hidden)``: the paper's ``c_t``."""
@@ -26,7 +26,7 @@ uses (1, 2.4, 2.8, 3.2, 3.6, 4.0) instead. Ours is none: ω = 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ATNetConfig:
+class ATNetConfig(Sized):
     """Widths of AT-net; the defaults are the paper's (``full``).
 
     Parameters
@@ -70,14 +70,6 @@ class ATNetConfig:
             hidden=128,
             recurrent=recurrent,
         )
-
-    @classmethod
-    def of_size(cls, size: str, *, recurrent: bool = True) -> Self:
-        """``full`` or ``lite`` by name."""
-        sizes = {"full": cls.full, "lite": cls.lite}
-        if size not in sizes:
-            raise InputError("size", repr(size), " or ".join(sizes))
-        return sizes[size](recurrent=recurrent)
 
 
 class ATNet(nn.Module):

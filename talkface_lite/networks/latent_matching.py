@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from talkface_lite.errors import InputError
 from talkface_lite.networks.frame_codec import Decoded, FrameDecoder, FrameEncoder
 from talkface_lite.networks.posteriors import AudioEncoder, FramePredictor, Gaussian, GaussianLSTM, State
+from talkface_lite.networks.sizes import Sized
 
 Sees = Literal["previous", "first"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LatentMatchingConfig:
+class LatentMatchingConfig(Sized):
     """Widths of latent matching; the defaults are the released code's (``full``).
 
     Parameters
@@ -103,14 +104,6 @@ class LatentMatchingConfig:
             "hidden": 128,
         }
         return cls(**(widths | changes))
-
-    @classmethod
-    def of_size(cls, size: str, **changes: object) -> Self:
-        """``full`` or ``lite`` by name."""
-        sizes = {"full": cls.full, "lite": cls.lite}
-        if size not in sizes:
-            raise InputError("size", repr(size), " or ".join(sizes))
-        return sizes[size](**changes)
 
 
 class Photograph(NamedTuple):

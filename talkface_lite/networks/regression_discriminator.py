@@ -10,12 +10,12 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from talkface_lite.errors import InputError
 from talkface_lite.networks.layers import conv_block, linear_relu
+from talkface_lite.networks.sizes import Sized
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegressionDiscriminatorConfig:
+class RegressionDiscriminatorConfig(Sized):
     """Widths of the discriminator; the defaults are the paper's (``full``).
 
     Parameters
@@ -56,14 +56,6 @@ class RegressionDiscriminatorConfig:
             layers=2,
             unused_decoder=False,
         )
-
-    @classmethod
-    def of_size(cls, size: str) -> Self:
-        """``full`` or ``lite`` by name."""
-        sizes = {"full": cls.full, "lite": cls.lite}
-        if size not in sizes:
-            raise InputError("size", repr(size), " or ".join(sizes))
-        return sizes[size]()
 
 
 class RegressionDiscriminator(nn.Module):

@@ -23,6 +23,7 @@ from talkface_lite.networks.layers import (
     each_frame,
     up_block,
 )
+from talkface_lite.networks.sizes import Sized
 from talkface_lite.networks.thin_plate import (
     WINDOW,
     between_the_lips,
@@ -40,7 +41,7 @@ _GUIDES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class VGNetConfig:
+class VGNetConfig(Sized):
     """Widths of VG-net; the defaults are the paper's (``full``).
 
     Parameters
@@ -119,14 +120,6 @@ class VGNetConfig:
         if changes.get("warp"):
             widths["blocks"] = 3
         return cls(**(widths | changes))
-
-    @classmethod
-    def of_size(cls, size: str, **changes: object) -> Self:
-        """``full`` or ``lite`` by name."""
-        sizes = {"full": cls.full, "lite": cls.lite}
-        if size not in sizes:
-            raise InputError("size", repr(size), " or ".join(sizes))
-        return sizes[size](**changes)
 
 
 class Frames(NamedTuple):

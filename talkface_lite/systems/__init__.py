@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from talkface_lite.errors import InputError
-from talkface_lite.systems.config import SIZES
+from talkface_lite.networks.sizes import SIZES
 
 if TYPE_CHECKING:
     from talkface_lite.systems.base import System

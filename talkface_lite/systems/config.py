@@ -11,9 +11,6 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from talkface_lite.errors import InputError
 
-SIZES = ("lite", "full")
-"""A network's widths by name: those for a laptop, those of the paper."""
-
 
 def inner_of(hint: Any) -> tuple[Any, bool]:
     """A type hint without its ``| None``, and whether it had one."""

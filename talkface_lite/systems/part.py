@@ -18,8 +18,9 @@ from torch.optim import Optimizer
 from talkface_lite.data.needs import Batch, Needs
 from talkface_lite.errors import InputError
 from talkface_lite.networks.layers import count_parameters
+from talkface_lite.networks.sizes import SIZES
 from talkface_lite.systems.adapting import Adapting
-from talkface_lite.systems.config import SIZES, from_json, of_size
+from talkface_lite.systems.config import from_json, of_size
 from talkface_lite.systems.weights_file import (
     FORMAT,
     Packed,

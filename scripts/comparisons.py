@@ -1,0 +1,119 @@
+"""What the ablations of the book compare: one table.
+
+A new paper brings rows into :data:`ABLATIONS`. What the package holds of them is held against this table by a
+test.
+"""
+
+from dataclasses import replace
+
+from corpora import Recordings
+from recipes import AT_NET, REAL, VG_NET_FIRST, tiny_stage
+from stages import Comparison, Stage
+
+from talkface_lite.data.needs import DataSettings
+from talkface_lite.errors import InputError
+from talkface_lite.networks.regression_discriminator import RegressionDiscriminatorConfig
+from talkface_lite.systems import part_class
+
+# ---- ATVGnet
+
+ABLATED = Stage(
+    config={
+        "image": (16, 16, 32, 48, 64),
+        "landmark": (32, 64),
+        "attention": (32, 16),
+        "fused": 48,
+        "memory": 48,
+        "decoder": (48, 32, 16, 16),
+        "discriminator": None,
+    },
+    training=replace(VG_NET_FIRST.training, steps=1200, batch_size=4, checkpoint_every=500),
+    data=DataSettings(window=8, closed_examples=0.3, mirrored=True),
+)
+"""VG-net at half of `lite`'s widths with the paper's pixel loss and nothing else."""
+PAINTED = ABLATED.changed(data={"camera": 1.0, "landmark_noise": 0.3, "mouth_light": 0.4}, mouth_weight=4.0)
+"""The same as VG-net is trained to ship, but for the light in the mouth, which it was trained with before."""
+JUDGE = RegressionDiscriminatorConfig(
+    image=(8, 16, 32, 32), features=32, landmark=(32, 32), hidden=32, layers=2, unused_decoder=False
+)
+
+RUNG = replace(AT_NET, training=replace(AT_NET.training, steps=600))
+VOICES = {
+    "espeak": ("espeak",),
+    "varied": ("varied",),
+    "connected": ("connected",),
+    "real voices": ("connected", "said-by-s1"),
+    "30 s of real lips": ("connected", "said-by-s1", "lips-30-s"),
+    "6 min of real lips": ("connected", "said-by-s1", "lips-6-min"),
+}
+"""The rungs from one synthesiser's voice to real ones, each learned by as many updates. The last two also
+learn from a real speaker's lips: they say what the rule costs, and never ship."""
+
+# ---- the table
+
+ABLATIONS: dict[tuple[str, str, str], Comparison] = {
+    ("atvg", "vg-net", ""): Comparison(
+        name="vg_net",
+        variants={
+            "dynamic": ABLATED,
+            "l1": ABLATED.changed(loss="l1"),
+            "discriminator": ABLATED.changed(discriminator=JUDGE),
+            "no landmark attention": ABLATED.changed(landmark_attention=False),
+            "no attention": ABLATED.changed(landmark_attention=False, pixel_attention=False),
+            "recurrence off": ABLATED.changed(recurrence="off"),
+            "colour weight": ABLATED.changed(colour_weight=0.3),
+            "mouth weight": ABLATED.changed(mouth_weight=4.0),
+            "camera": ABLATED.changed(data={"camera": 1.0}),
+        },
+        train=("train-a",),
+        tests={"test-still": "test-still"},
+        recorded={"grid": Recordings(folder="grid")},
+        row="with_truth",
+        metrics={"psnr": 2, "ssim": 4, "mouth_gain": 2},
+        frame_step=5,
+        sheet=("painters", ("dynamic", "mouth weight", "colour weight", "discriminator", "no attention")),
+    ),
+    ("atvg", "vg-net", "warp"): Comparison(
+        name="vg_net_warp",
+        variants={"paper": PAINTED, "warp, then paint": PAINTED.changed(warp=True)},
+        train=("train-a",),
+        tests={"test-still": "test-still"},
+        recorded=REAL,
+        example="rest",
+        row="with_truth",
+        metrics={"psnr": 2, "ssim": 4, "mouth_gain": 2},
+        baselines={"warp alone": "warp_with_truth"},
+        frame_step=5,
+    ),
+    ("atvg", "at-net", "voices"): Comparison(
+        name="at_net_voices",
+        variants=dict.fromkeys(VOICES, RUNG),
+        train=("espeak",),
+        learns=VOICES,
+        tests={"said-test-still": "said-test-still"},
+        recorded=REAL,
+        example="rest",
+        metrics={
+            "lip_opening_correlation": 2,
+            "mouth_landmark_distance_over_copy": 2,
+            "motion_distance_over_still": 2,
+            "opening_error_over_copy": 2,
+        },
+    ),
+}
+"""System, part and what is asked → comparison; "" asks what the paper's own pieces are worth."""
+
+
+def comparison_of(system: str, part: str, what: str = "") -> Comparison:
+    """What an ablation of a part compares; raises as :func:`recipe_of`."""
+    name = part_class(system, part).name
+    if (system, name, what) not in ABLATIONS:
+        told = f"ablation {what} of {name} of {system}".replace("  ", " ")
+        raise InputError(told, "none", "a row in ABLATIONS")
+    return ABLATIONS[system, name, what]
+
+
+def tiny_comparison(comparison: Comparison) -> Comparison:
+    """The same variants, tiny, two seeds."""
+    variants = {name: tiny_stage(stage) for name, stage in comparison.variants.items()}
+    return replace(comparison, variants=variants, seeds=comparison.seeds[:2], frame_step=15)

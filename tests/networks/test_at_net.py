@@ -67,7 +67,7 @@ def test_full_has_the_released_shapes():
 
 
 def test_unknown_size():
-    with pytest.raises(InputError, match="full or lite"):
+    with pytest.raises(InputError, match="lite or full"):
         ATNetConfig.of_size("huge")
 
 

@@ -262,7 +262,7 @@ def test_some_frames_of_each_window():
 def test_wrong_words():
     with pytest.raises(InputError, match="sees: got 'both', expected previous or first"):
         LatentMatchingConfig(sees="both")
-    with pytest.raises(InputError, match="size: got 'huge', expected full or lite"):
+    with pytest.raises(InputError, match="size: got 'huge', expected lite or full"):
         LatentMatchingConfig.of_size("huge")
 
 

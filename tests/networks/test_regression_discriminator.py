@@ -177,5 +177,5 @@ def test_unused_decoder_changes_nothing():
 
 
 def test_unknown_size():
-    with pytest.raises(InputError, match="full or lite"):
+    with pytest.raises(InputError, match="lite or full"):
         RegressionDiscriminatorConfig.of_size("huge")

@@ -373,5 +373,5 @@ def test_wrong_configurations():
         VGNetConfig.lite(recurrence="space")
     with pytest.raises(InputError, match=r"decoder: got 64 channels at 32×32, expected 128"):
         VGNetConfig(decoder=(256, 64, 64, 32))
-    with pytest.raises(InputError, match="full or lite"):
+    with pytest.raises(InputError, match="lite or full"):
         VGNetConfig.of_size("huge")

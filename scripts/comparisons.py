@@ -105,7 +105,7 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
 
 
 def comparison_of(system: str, part: str, what: str = "") -> Comparison:
-    """What an ablation of a part compares; raises as :func:`recipe_of`."""
+    """What an ablation of a part compares; raises as ``recipes.recipe_of``."""
     name = part_class(system, part).name
     if (system, name, what) not in ABLATIONS:
         told = f"ablation {what} of {name} of {system}".replace("  ", " ")

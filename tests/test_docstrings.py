@@ -13,7 +13,7 @@ import pytest
 import talkface_lite
 
 PACKAGE = Path(talkface_lite.__file__).parent
-ROLE = re.compile(r":(?:class|func|meth|attr|data|exc):`~?([\w.]+)`")
+ROLE = re.compile(r":(?:mod|class|func|meth|attr|data|exc):`~?([\w.]+)`")
 
 
 def modules() -> dict[str, ast.Module]:
@@ -63,6 +63,8 @@ def missing(name: str, tree: ast.Module, trees: dict[str, ast.Module]) -> list[s
 def leads(target: str, trees: dict[str, ast.Module]) -> bool:
     """Whether a dotted name is something of the package's that a page holds, or of another package."""
     parts = target.split(".")
+    if target in trees:
+        return True
     for n in range(len(parts) - 1, 0, -1):
         module, rest = ".".join(parts[:n]), parts[n:]
         try:

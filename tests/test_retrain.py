@@ -1,13 +1,15 @@
 """One command makes every weights file and picture of the book again: tried whole, with tiny numbers."""
 
 import json
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from test_scripts import ROOT, recorded, retrain, script, train
+from test_scripts import ROOT, recipes, recorded, retrain, script, train
 
 from talkface_lite.errors import InputError
+from talkface_lite.files import write_json
 from talkface_lite.measuring.ablation import Ablation
 from talkface_lite.systems import load, part_class
 
@@ -135,6 +137,19 @@ def test_a_training_that_is_there_is_not_made_again(chain, monkeypatch):
     train.main(["atvg", "vg-net", "--work", str(work), "--tiny", "--ship", "--into", str(package)])
     assert (package / "atvg_vg_net_lite.safetensors").read_bytes() == weights
     assert (package / "atvg_vg_net_lite.json").read_bytes() == record
+
+
+def test_a_record_holds_those_of_all_stages_that_it_began_with(tmp_path):
+    names = ("atvg", "vg-net", "paper")
+    known = recipes.RECIPES[names]
+    third = replace(known.stages["second"], start_from="second")
+    job = train.Job(
+        names, replace(known, stages={**known.stages, "third": third}), tmp_path, tmp_path, tiny=True
+    )
+    for step, stage in enumerate(("first", "second", "third")):
+        write_json(job.run / stage / "record.json", {"step": step})
+    assert job._before("third") == {"started_from": {"step": 1, "started_from": {"step": 0}}}
+    assert job._before("first") == {}
 
 
 def test_a_step_that_fails_is_not_done_and_its_time_counts(tmp_path):

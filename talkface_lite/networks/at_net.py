@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from talkface_lite.networks.layers import conv_block, linear_relu
-from talkface_lite.networks.sizes import Sized
+from talkface_lite.networks.sizes import TwoSizes
 
 State = tuple[Tensor, Tensor]
 """Hidden and cell units of the LSTM, each ``(layers, B, hidden)``: the paper's ``c_t``."""
@@ -26,7 +26,7 @@ uses (1, 2.4, 2.8, 3.2, 3.6, 4.0) instead. Ours is none: ω = 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ATNetConfig(Sized):
+class ATNetConfig(TwoSizes):
     """Widths of AT-net; the defaults are the paper's (``full``).
 
     Parameters

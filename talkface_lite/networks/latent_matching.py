@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from talkface_lite.errors import InputError
 from talkface_lite.networks.frame_codec import Decoded, FrameDecoder, FrameEncoder
 from talkface_lite.networks.posteriors import AudioEncoder, FramePredictor, Gaussian, GaussianLSTM, State
-from talkface_lite.networks.sizes import Sized
+from talkface_lite.networks.sizes import TwoSizes
 
 Sees = Literal["previous", "first"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LatentMatchingConfig(Sized):
+class LatentMatchingConfig(TwoSizes):
     """Widths of latent matching; the defaults are the released code's (``full``).
 
     Parameters
@@ -242,13 +242,17 @@ class LatentMatching(nn.Module):
                 of_frames, _ = watcher.watch(watcher.encode(frames), seen)
             of_audio, _ = self.listen(mfcc, seen)  # (B, T, z)
             return Matched(of_frames, of_audio, of_frames.sample(torch.randn_like(of_frames.mean)))
-        before = photo if previous is None else previous
-        seen, codes = self._seen_together(photo, torch.cat((before[:, None], frames), dim=1))
-        true, codes = codes[:, :-1], codes[:, 1:]  # (B, T, code): of the picture before each, and its own
+        fed = self.config.sees == "previous"
+        if fed:
+            before = photo if previous is None else previous
+            frames = torch.cat((before[:, None], frames), dim=1)  # (B, 1 + T, 3, 128, 128)
+        seen, codes = self._seen_together(photo, frames)
+        if fed:
+            true, codes = codes[:, :-1], codes[:, 1:]  # (B, T, code): of the picture before each, and its own
         of_frames, _ = self.watch(codes, seen)  # (B, T, z)
         of_audio, _ = self.listen(mfcc, seen)  # (B, T, z)
         z = of_frames.sample(torch.randn_like(of_frames.mean))
-        if self.config.sees == "first":
+        if not fed:
             g, _ = self.predict(z, seen)  # (B, T, code)
         else:
             if true_share < 1:
@@ -262,11 +266,9 @@ class LatentMatching(nn.Module):
         alike: what moved is the difference of their codes."""
         both = torch.cat((photo[:, None], frames), dim=1)  # (B, 1 + T, 3, 128, 128)
         codes, maps = self.frame_encoder(both.flatten(0, 1))
-        codes, maps = (
-            codes.unflatten(0, both.shape[:2]),
-            [m.unflatten(0, both.shape[:2])[:, 0] for m in maps],
-        )
-        return Photograph(photo, codes[:, 0], self.frame_decoder.look(maps)), codes[:, 1:]
+        codes = codes.unflatten(0, both.shape[:2])  # (B, 1 + T, code)
+        of_photo = [one.unflatten(0, both.shape[:2])[:, 0] for one in maps]  # each (B, width, S, S)
+        return Photograph(photo, codes[:, 0], self.frame_decoder.look(of_photo)), codes[:, 1:]
 
     def _fed_back(
         self, z: Tensor, seen: Photograph, true: Tensor, taught: Tensor, chosen: Tensor | None

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from talkface_lite.networks.layers import conv_block, linear_relu
-from talkface_lite.networks.sizes import Sized
+from talkface_lite.networks.sizes import TwoSizes
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegressionDiscriminatorConfig(Sized):
+class RegressionDiscriminatorConfig(TwoSizes):
     """Widths of the discriminator; the defaults are the paper's (``full``).
 
     Parameters

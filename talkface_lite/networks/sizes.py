@@ -8,7 +8,7 @@ SIZES = ("lite", "full")
 """A network's widths by name: those for a laptop, those of the paper."""
 
 
-class Sized:
+class TwoSizes:
     """A configuration with the class methods ``full`` and ``lite``."""
 
     @classmethod

@@ -23,7 +23,7 @@ from talkface_lite.networks.layers import (
     each_frame,
     up_block,
 )
-from talkface_lite.networks.sizes import Sized
+from talkface_lite.networks.sizes import TwoSizes
 from talkface_lite.networks.thin_plate import (
     WINDOW,
     between_the_lips,
@@ -41,7 +41,7 @@ _GUIDES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class VGNetConfig(Sized):
+class VGNetConfig(TwoSizes):
     """Widths of VG-net; the defaults are the paper's (``full``).
 
     Parameters

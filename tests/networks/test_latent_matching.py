@@ -276,3 +276,19 @@ def test_what_did_not_move_has_no_code_of_its_own_while_training():
     moved = given[0].abs().amax(dim=(0, 2))  # of the first frame, of the second
     assert moved[0] < 1e-5
     assert moved[1] > 0.01
+
+
+@pytest.mark.parametrize(("sees", "more"), [("first", 1), ("previous", 2)])
+def test_each_picture_is_encoded_once(sees, more):
+    """Beside the frames the photograph; and where it is seen, the picture before the first of them."""
+    network, given = make(sees=sees), []
+    network.frame_encoder.register_forward_pre_hook(lambda _, into: given.append(len(into[0])))
+    network(*window(n=2, frames=5))
+    assert given == [2 * (5 + more)]
+
+
+def test_it_runs_where_nothing_is_computed():
+    """A diagram is drawn on torch's ``meta`` device, which has no mixed precision to turn off."""
+    network = make(sees="first", warp=True).to("meta")
+    made = network(*(part.to("meta") for part in window(n=2, frames=3)))
+    assert made.painted.shape == (2, 3, 3, 128, 128)

@@ -227,6 +227,19 @@ def test_the_audio_posterior_learns_what_is_said_of_frames_as_a_film_is_made(dat
     torch.testing.assert_close(kl, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_other_weights_are_looked_at_with_other_eyes(dataset):
+    part = make_part(sees="first", reconstruction_weight=0.0, beta=1e-3)
+    batch = batch_for(part, dataset)
+    before = part.losses(batch)["kl"]
+    other = {name: 1.5 * value for name, value in part.state_dict().items() if "frame_posterior" in name}
+    part.load_state_dict(part.state_dict() | other)
+    after = part.losses(batch)["kl"]
+    fresh = make_part(sees="first", reconstruction_weight=0.0, beta=1e-3)
+    fresh.load_state_dict(part.state_dict())
+    torch.testing.assert_close(after, fresh.losses(batch)["kl"])
+    assert not torch.isclose(after, before, rtol=0.05)
+
+
 def test_updates_are_counted_while_training_alone(dataset):
     part = make_part(sees="first")
     batch = batch_for(part, dataset)

@@ -59,7 +59,7 @@ class LatentMatchingPartConfig:
         Widths, and what is wired to what.
     reconstruction_weight:
         λ of Eq. 2: factor of the squared error, *averaged* over the numbers of a picture, colours 0 to 1. 0
-        paints nothing: the audio posterior alone learns, many times as fast, to say what the frames' says.
+        paints nothing: the audio posterior alone learns to say what the frames' says.
     beta:
         β of Eq. 2: factor of the KL divergence, *summed* over the numbers of z, in nats. Both terms are means
         over the frames. With the paper's 1e-6 and 49,152 numbers in a picture, a nat weighs as much as a
@@ -148,6 +148,7 @@ class LatentMatchingPart(Part):
         self._watching: list[LatentMatching] = []  # no part of this one: not saved, not trained
         if config.latent_matching.sees == "previous":
             self.needs = replace(type(self).needs, previous=True)
+        self.register_load_state_dict_post_hook(lambda part, _: part._watching.clear())
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self.register_buffer("step_products", torch.zeros(config.latent_matching.z))
         self.register_buffer("step_squares", torch.zeros(config.latent_matching.z))

@@ -212,9 +212,14 @@ def test_without_reconstruction_the_audio_posterior_alone_learns(dataset):
 def test_the_audio_posterior_learns_what_is_said_of_frames_as_a_film_is_made(dataset):
     part = make_part(sees="first", reconstruction_weight=0.0, beta=1e-3, photo_prior=True)
     batch = batch_for(part, dataset)
-    kl = part.losses(batch)["kl"]
+    before = part.losses(batch)["kl"]
     other = make_part(sees="first", photo_prior=True)
     net = other.latent_matching
+    with torch.no_grad():
+        net.frame_posterior.mean.weight.mul_(1.5)
+    part.load_state_dict(other.state_dict())  # other weights are looked at with other eyes
+    kl = part.losses(batch)["kl"]
+    assert not torch.isclose(kl, before, rtol=0.01)
     photo, truth = to_network(batch.photograph), to_network(batch.pictures)
     with torch.no_grad():
         for still in (net.frame_encoder, net.frame_posterior):
@@ -225,19 +230,6 @@ def test_the_audio_posterior_learns_what_is_said_of_frames_as_a_film_is_made(dat
         bells = [Normal(q.mean, torch.exp(0.5 * q.logvar)) for q in (q_f, q_a)]
         expected = kl_divergence(*bells).sum(-1)[batch.mask].mean()
     torch.testing.assert_close(kl, expected, rtol=1e-4, atol=1e-4)
-
-
-def test_other_weights_are_looked_at_with_other_eyes(dataset):
-    part = make_part(sees="first", reconstruction_weight=0.0, beta=1e-3)
-    batch = batch_for(part, dataset)
-    before = part.losses(batch)["kl"]
-    other = {name: 1.5 * value for name, value in part.state_dict().items() if "frame_posterior" in name}
-    part.load_state_dict(part.state_dict() | other)
-    after = part.losses(batch)["kl"]
-    fresh = make_part(sees="first", reconstruction_weight=0.0, beta=1e-3)
-    fresh.load_state_dict(part.state_dict())
-    torch.testing.assert_close(after, fresh.losses(batch)["kl"])
-    assert not torch.isclose(after, before, rtol=0.05)
 
 
 def test_updates_are_counted_while_training_alone(dataset):

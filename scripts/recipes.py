@@ -25,6 +25,9 @@ REAL = {
 }
 """Who judges: sentences of one speaker that nothing learned from, and six people that nothing looked at."""
 
+SENTENCE = "Where are we going today, and how far is it?"
+PARAGRAPH = f"{SENTENCE} Nobody here has ever been to the lake. We had better ask the people who live there."
+
 CORPORA: dict[str, AnyCorpus] = {
     # AT-net
     "said": Corpus(clips=2600, seed=1000, still_head=None, common_words=True, paint=False),
@@ -44,6 +47,10 @@ CORPORA: dict[str, AnyCorpus] = {
     "train-d": Corpus(clips=900, seed=4003),
     "test-still": Corpus(clips=50, seed=5000, split="test", still_head=True),
     "test-moving": Corpus(clips=50, seed=5001, split="test"),
+    # latent matching: films of about 29, 75 and 250 frames
+    "test-word": Corpus(clips=12, seed=5002, split="test", still_head=True, text="No."),
+    "test-sentence": Corpus(clips=12, seed=5002, split="test", still_head=True, text=SENTENCE),
+    "test-paragraph": Corpus(clips=12, seed=5002, split="test", still_head=True, text=PARAGRAPH),
 }
 
 # ---- ATVGnet
@@ -112,6 +119,35 @@ VG_NET_WARP = replace(
 )
 """Ours: paints on the moved photograph. It has less to learn, and learns it sooner."""
 
+# ---- latent matching
+
+PAINT = Stage(
+    config={
+        **system_class("latent").shipped["latent-matching"],
+        "mouth_weight": 20.0,
+        "motion_weight": 2.0,
+        "painted": 3,
+    },
+    training=TrainingSettings(
+        steps=6000,
+        batch_size=16,
+        learning_rate=4e-3,
+        betas=(0.9, 0.999),
+        schedule="cosine",
+        precision="bf16",
+        log_every=50,
+        checkpoint_every=300,
+    ),
+    data=DataSettings(window=4, mfcc_shift=0.3, rest_examples=0.3, camera=0.3, mirrored=True),
+)
+"""Frames through z and back, at the paper's β. Windows are short, so that a batch holds many people."""
+LISTEN = replace(
+    PAINT.changed(data={"window": 48}, reconstruction_weight=0.0),
+    training=replace(PAINT.training, steps=1200, batch_size=12, learning_rate=1.5e-3, seed=1),
+    start_from="paint",
+)
+"""The sound alone learns to say what frames say: nothing is painted, so that windows may be long."""
+
 # ---- the table
 
 RECIPES: dict[tuple[str, str, str], Recipe] = {
@@ -121,6 +157,13 @@ RECIPES: dict[tuple[str, str, str], Recipe] = {
         VG_NET_RECIPE, stages={"only": VG_NET_WARP}, train=("train-a", "train-b"), ships="only", beside={}
     ),
     ("atvg", "vg-net", "paper"): VG_NET_RECIPE,
+    ("latent", "latent-matching", ""): Recipe(
+        stages={"paint": PAINT, "listen": LISTEN},
+        train=VG_NET_RECIPE.train,
+        held_out=VG_NET_RECIPE.held_out,
+        ships="listen",
+        frame_step=5,
+    ),
 }
 """System, part and variant → recipe, in the order in which they are trained."""
 

@@ -147,6 +147,12 @@ LISTEN = replace(
     start_from="paint",
 )
 """The sound alone learns to say what frames say: nothing is painted, so that windows may be long."""
+SPEAK = replace(
+    PAINT.changed(data={"window": 24}, spoken_weight=1.0, beta=1e-5),
+    training=replace(PAINT.training, steps=800, batch_size=8, learning_rate=1e-3, seed=2),
+    start_from="listen",
+)
+"""All together: what the sound says is painted too."""
 
 # ---- the table
 

@@ -119,13 +119,14 @@ class Photograph(NamedTuple):
 class Matched(NamedTuple):
     """A window as it was learned: both posteriors ``(B, T, z)``, the draws ``z`` from the frames', and where
     something was painted the codes ``g`` ``(B, T, code)`` that these gave and the frames ``painted``
-    ``(B, P, 3, 128, 128)``."""
+    ``(B, P, 3, 128, 128)``; ``spoken``, as many, from the means of the audio posterior."""
 
     of_frames: Gaussian
     of_audio: Gaussian
     z: Tensor
     g: Tensor | None = None
     painted: Tensor | None = None
+    spoken: Tensor | None = None
 
 
 class LatentMatching(nn.Module):
@@ -212,6 +213,7 @@ class LatentMatching(nn.Module):
         *,
         true_share: float = 1.0,
         chosen: Tensor | None = None,
+        spoken: bool = False,
         watcher: "LatentMatching | None" = None,
     ) -> Matched:
         """Learn a window: both posteriors, and the frames painted from draws of the frames' own.
@@ -231,6 +233,8 @@ class LatentMatching(nn.Module):
             one that was painted. Each frame of each film is drawn by itself.
         chosen:
             int64 ``(B, P)``: which frames of each window to paint; None: all.
+        spoken:
+            Paint them once more from the means of the audio posterior, true frames fed back.
         watcher:
             A copy that only looks ahead
             (:func:`~talkface_lite.networks.fast_matching.for_inference`). With it the audio posterior alone
@@ -252,14 +256,15 @@ class LatentMatching(nn.Module):
         of_frames, _ = self.watch(codes, seen)  # (B, T, z)
         of_audio, _ = self.listen(mfcc, seen)  # (B, T, z)
         z = of_frames.sample(torch.randn_like(of_frames.mean))
-        if not fed:
-            g, _ = self.predict(z, seen)  # (B, T, code)
-        else:
-            if true_share < 1:
-                taught = torch.rand(*z.shape[:2], 1, device=z.device) < true_share
-                return Matched(of_frames, of_audio, z, *self._fed_back(z, seen, true, taught, chosen))
-            g, _ = self.predict(z, seen, true)
-        return Matched(of_frames, of_audio, z, g, self.paint(picked(g, chosen), seen).frames)
+        if fed and true_share < 1:
+            taught = torch.rand(*z.shape[:2], 1, device=z.device) < true_share
+            return Matched(of_frames, of_audio, z, *self._fed_back(z, seen, true, taught, chosen))
+        g, _ = self.predict(z, seen, true if fed else None)  # (B, T, code)
+        if not spoken:
+            return Matched(of_frames, of_audio, z, g, self.paint(picked(g, chosen), seen).frames)
+        said, _ = self.predict(of_audio.mean, seen, true if fed else None)  # (B, T, code)
+        both = torch.cat((picked(g, chosen), picked(said, chosen)), dim=1)  # (B, 2P, code)
+        return Matched(of_frames, of_audio, z, g, *self.paint(both, seen).frames.chunk(2, dim=1))
 
     def _seen_together(self, photo: Tensor, frames: Tensor) -> tuple[Photograph, Tensor]:
         """Photographs and their frames ``(B, T, …)`` in one pass, so that while training all are normalised

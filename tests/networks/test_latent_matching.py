@@ -206,6 +206,25 @@ def test_without_teaching_training_and_talking_are_one(sees):
 
 
 @pytest.mark.parametrize("sees", ["previous", "first"])
+def test_what_is_spoken_is_the_film_of_the_means(sees):
+    network = make(sees=sees)
+    photo, frames, mfcc = window()
+    chosen = torch.tensor([[0, 3], [4, 0]])
+    with torch.no_grad():
+        torch.manual_seed(1)
+        made = network(photo, frames, mfcc, chosen=chosen, spoken=True)
+        film, _, _ = generated(network, made.of_audio.mean, network.look(photo), None, None)
+        torch.manual_seed(1)
+        alone = network(photo, frames, mfcc, chosen=chosen)
+    same = torch.isclose(picked(film.frames, chosen), made.spoken, atol=1e-5).all(dim=(2, 3, 4))
+    assert same.tolist() == (
+        [[True, True], [True, True]] if sees == "first" else [[True, False], [False, True]]
+    )
+    torch.testing.assert_close(alone.painted, made.painted)
+    assert alone.spoken is None
+
+
+@pytest.mark.parametrize("sees", ["previous", "first"])
 def test_a_film_does_not_depend_on_its_stretches_nor_on_films_beside_it(sees):
     network = make(sees=sees, warp=True, normalised=True)
     photo, _, _ = window(1)

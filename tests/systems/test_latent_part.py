@@ -36,6 +36,11 @@ ROOT = Path(__file__).parents[2]
 SETTINGS = TrainingSettings(steps=6, batch_size=2, learning_rate=1e-2, checkpoint_every=2, log_every=1)
 
 
+NAMES = {f"{name}_weight": name for name in ("mouth", "motion", "spoken")} | {
+    "reconstruction_weight": "weight"
+}
+
+
 def make_part(seed=0, **options):
     torch.manual_seed(seed)
     changes = {name: options.pop(name) for name in ("sees", "photo_prior", "memory") if name in options}
@@ -52,28 +57,28 @@ def batch_for(part, dataset):
     return dataset_for(part, dataset).batch([(0, 1, 5), (1, 0, 2)])
 
 
-def written_out(part, batch, *, beta, chosen=None, mouth_weight=0.0, motion_weight=0.0, weight=1.0):
+def written_out(part, batch, *, beta=1e-6, chosen=None, mouth=0.0, motion=0.0, spoken=0.0, weight=1.0):
     """Eq. 2 with ``torch.distributions``: what :meth:`losses` should give under the same seed."""
     truth, previous = to_network(batch.pictures), batch.previous
-    made = part.latent_matching(
-        to_network(batch.photograph),
-        truth,
-        batch.mfcc,
-        None if previous is None else to_network(previous),
-        chosen=chosen,
-    )
-    mask = picked(batch.mask, chosen)
-    error = ((made.painted - picked(truth, chosen))[mask] / 2) ** 2
-    mouth = mouth_map(picked(batch.landmarks, chosen))[mask]
+    previous = None if previous is None else to_network(previous)
+    photo, network = to_network(batch.photograph), part.latent_matching
+    made = network(photo, truth, batch.mfcc, previous, chosen=chosen, spoken=spoken > 0)
+    mask, truth = picked(batch.mask, chosen), picked(truth, chosen)
+    lips = mouth_map(picked(batch.landmarks, chosen))[mask]
     q_f, q_a = (Normal(q.mean, torch.exp(0.5 * q.logvar)) for q in (made.of_frames, made.of_audio))
     kl = kl_divergence(q_f, q_a)[batch.mask].sum(-1).mean()
-    films = [one[there] for one, there in zip((made.painted - picked(truth, chosen)) / 2, mask, strict=True)]
-    moving = torch.cat([(one - one.mean(0)) ** 2 for one in films])
-    mse = ((error + motion_weight * moving) * (1 + mouth_weight * mouth)).mean()
+
+    def mse(painted):
+        films = [one[there] for one, there in zip((painted - truth) / 2, mask, strict=True)]
+        moving = torch.cat([(one - one.mean(0)) ** 2 for one in films])
+        return ((torch.cat(films) ** 2 + motion * moving) * (1 + mouth * lips)).mean()
+
+    error = ((made.painted - truth)[mask] / 2) ** 2
+    both = mse(made.painted) + (spoken * mse(made.spoken) if spoken else 0)
     return {
-        "loss": 3 * 128 * 128 * (weight * mse + beta * kl),
+        "loss": 3 * 128 * 128 * (weight * both + beta * kl),
         "mse": error.mean(),
-        "mouth": (error * mouth).sum() / mouth.sum() / 3,
+        "mouth": (error * lips).sum() / lips.sum() / 3,
         "kl": kl,
     }
 
@@ -86,9 +91,9 @@ def written_out(part, batch, *, beta, chosen=None, mouth_weight=0.0, motion_weig
         {"beta": 1e-3, "reconstruction_weight": 0.5},
         {"mouth_weight": 4.0},
         {"motion_weight": 3.0},
-        {"mouth_weight": 2.0, "motion_weight": 5.0},
+        {"mouth_weight": 2.0, "motion_weight": 5.0, "spoken_weight": 0.5},
     ],
-    ids=["paper", "weights", "mouth", "motion", "both"],
+    ids=["paper", "weights", "mouth", "motion", "all"],
 )
 def test_losses_written_out(dataset, sees, options):
     part = make_part(sees=sees, **options).eval()
@@ -97,9 +102,7 @@ def test_losses_written_out(dataset, sees, options):
     torch.manual_seed(3)
     losses = part.losses(batch)
     torch.manual_seed(3)
-    beta, weight = options.get("beta", 1e-6), options.get("reconstruction_weight", 1.0)
-    ours = {name: options.get(name, 0.0) for name in ("mouth_weight", "motion_weight")}
-    expected = written_out(part, batch, beta=beta, weight=weight, **ours)
+    expected = written_out(part, batch, **{NAMES.get(name, name): x for name, x in options.items()})
     assert losses.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(losses[name], value, msg=name)
@@ -144,7 +147,7 @@ def test_a_step_written_out(dataset):
     losses = part.training_step(batch, optimizers)
     torch.manual_seed(5)
     chosen = other._chosen(batch.mask)
-    loss = written_out(other, batch, beta=1e-6, chosen=chosen)["loss"]
+    loss = written_out(other, batch, chosen=chosen)["loss"]
     torch.testing.assert_close(losses["loss"], loss.detach())
     loss.backward()
     adam = torch.optim.Adam(other.latent_matching.parameters(), 1e-2, (0.5, 0.999))
@@ -382,13 +385,12 @@ def test_saved_and_loaded(tmp_path):
 def test_wrong_settings():
     for wrong, match in (
         ({"beta": -1.0}, "beta: got -1.0, expected 0 or more"),
-        ({"beta_warmup": -1}, "beta_warmup"),
+        *(({name: -1}, name) for name in (*NAMES, "beta_warmup", "teacher_forcing_until")),
         ({"mouth_weight": float("nan")}, "mouth_weight"),
-        ({"motion_weight": -1.0}, "motion_weight"),
-        ({"reconstruction_weight": -2.0}, "reconstruction_weight"),
+        ({"spoken_weight": 1.0, "teacher_forcing": 0.5}, "spoken_weight.*teacher_forcing 1"),
+        ({"spoken_weight": 1.0, "reconstruction_weight": 0.0}, "spoken_weight.*reconstruction_weight"),
         ({"kl_moves": "none"}, "kl_moves: got 'none', expected both or audio or frames"),
         ({"teacher_forcing": 1.5}, "teacher_forcing: got 1.5, expected 0 to 1"),
-        ({"teacher_forcing_until": -1}, "teacher_forcing_until"),
         ({"painted": 0}, "painted: got 0, expected at least 1 frame"),
     ):
         with pytest.raises(InputError, match=match):

@@ -82,6 +82,10 @@ class LatentMatchingPartConfig:
         of some frames is that of their mean and that of what each differs from it by; the second is how the
         film moves, small beside the first where a decoder first learns to copy a face. It asks for no
         landmarks.
+    spoken_weight:
+        Ours: how much the squared error counts of the frames that the *means* of the audio posterior give,
+        beside that of draws from the frames'. Eq. 2 never paints what the sound says, and a film is made of
+        nothing else; both together are the hybrid objective of Sohn, Lee, Yan (NIPS 2015).
     painted:
         Ours: paint so many frames of each window in an update, drawn at random, and take them for all: the
         decoder is what takes time. None paints all.
@@ -96,6 +100,7 @@ class LatentMatchingPartConfig:
     teacher_forcing_until: int = 0
     mouth_weight: float = 0.0
     motion_weight: float = 0.0
+    spoken_weight: float = 0.0
     painted: int | None = None
 
     def __post_init__(self) -> None:
@@ -106,6 +111,7 @@ class LatentMatchingPartConfig:
             "teacher_forcing_until",
             "mouth_weight",
             "motion_weight",
+            "spoken_weight",
         ):
             if not getattr(self, name) >= 0:
                 raise InputError(name, getattr(self, name), "0 or more")
@@ -118,6 +124,10 @@ class LatentMatchingPartConfig:
         both = self.teacher_forcing == 1 and not self.teacher_forcing_until
         if self.latent_matching.sees == "first" and not both:
             raise InputError("teacher_forcing", "given, where the photograph is seen", "x_{t-1} to be seen")
+        if self.spoken_weight and not both:
+            raise InputError("spoken_weight", "given with less than full teaching", "teacher_forcing 1")
+        if self.spoken_weight and not self.reconstruction_weight:
+            raise InputError("spoken_weight", "given, where nothing is painted", "a reconstruction_weight")
 
 
 class LatentMatchingPart(Part):
@@ -177,9 +187,10 @@ class LatentMatchingPart(Part):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The negative of Eq. 2, per picture.
 
-        ``loss = 49,152 · (λ · mse + β · kl)``: the common factor changes no minimum; it makes of the mean a
-        sum over the picture, and keeps the gradient of the audio encoder, which β alone reaches, far above
-        the 1e-8 that Adam adds to its root mean square.
+        ``loss = 49,152 · (λ · mse + β · kl)``, mse with ``spoken_weight`` times that of what the sound says:
+        the common factor changes no minimum; it makes of the mean a sum over the picture, and keeps the
+        gradient of the audio encoder, which β alone reaches, far above the 1e-8 that Adam adds to its root
+        mean square.
         """
         if self.config.reconstruction_weight == 0:
             return self._listening(batch)
@@ -193,27 +204,34 @@ class LatentMatchingPart(Part):
             previous,
             true_share=self.true_share,
             chosen=chosen,
+            spoken=config.spoken_weight > 0,
         )
-        mask = picked(batch.mask, chosen)  # (B, P)
+        mask, truth = picked(batch.mask, chosen), picked(truth, chosen)  # (B, P), (B, P, 3, H, W)
         mouth = mouth_map(picked(batch.landmarks, chosen))  # (B, P, 1, H, W)
-        error = (made.painted - picked(truth, chosen)) / 2  # (B, P, 3, H, W), colours 0 to 1
-        squared = error**2
-        weighted = squared
-        if config.motion_weight:
-            weighted = squared + config.motion_weight * changing(error, mask) ** 2
-        if config.mouth_weight:
-            weighted = weighted * (1 + config.mouth_weight * mouth)
-        mse = mean_of_frames(weighted.mean(dim=(2, 3, 4)), mask)
+        mse = self._weighted(made.painted, truth, mask, mouth)
+        if made.spoken is not None:
+            mse = mse + config.spoken_weight * self._weighted(made.spoken, truth, mask, mouth)
+        squared = ((made.painted.detach() - truth) / 2) ** 2
         kl = mean_of_frames(self._divergence(made).sum(dim=-1), batch.mask)
         loss = VALUES * (config.reconstruction_weight * mse + self.beta * kl)
         if self.training:
             self._count(made, batch.mask)
         return {
             "loss": loss,
-            "mse": mean_of_frames(squared.detach().mean(dim=(2, 3, 4)), mask),
-            "mouth": mean_at(squared.detach(), mouth, mask),
+            "mse": mean_of_frames(squared.mean(dim=(2, 3, 4)), mask),
+            "mouth": mean_at(squared, mouth, mask),
             "kl": kl.detach(),
         }
+
+    def _weighted(self, painted: Tensor, truth: Tensor, mask: Tensor, mouth: Tensor) -> Tensor:
+        """The squared error of frames ``(B, P, 3, H, W)``, colours 0 to 1, with what is ours in it: (1)."""
+        error = (painted - truth) / 2
+        weighted = error**2
+        if self.config.motion_weight:
+            weighted = weighted + self.config.motion_weight * changing(error, mask) ** 2
+        if self.config.mouth_weight:
+            weighted = weighted * (1 + self.config.mouth_weight * mouth)
+        return mean_of_frames(weighted.mean(dim=(2, 3, 4)), mask)
 
     def _listening(self, batch: Batch) -> dict[str, Tensor]:
         photo, frames = to_network(batch.photograph), to_network(batch.pictures)

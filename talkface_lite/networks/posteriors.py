@@ -104,7 +104,7 @@ class AudioEncoder(nn.Module):
     """``h_a = Enc_a(a_t)`` (Eq. 3): a window of MFCC to a vector.
 
     ReLU after every convolution and, ours, batch normalisation before it: the released code has neither, so
-    that its convolutions are together but one linear map with two poolings in it.
+    that each pair of its convolutions, before a pooling, is but one linear map.
 
     MFCC are standardised per coefficient by two fixed buffers, as AT-net's.
 

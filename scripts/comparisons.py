@@ -7,7 +7,7 @@ test.
 from dataclasses import replace
 
 from corpora import Recordings
-from recipes import AT_NET, PAINT, REAL, VG_NET_FIRST, tiny_stage
+from recipes import AT_NET, REAL, VG_NET_FIRST, tiny_stage
 from stages import Comparison, Stage
 
 from talkface_lite.data.needs import DataSettings
@@ -48,24 +48,6 @@ VOICES = {
 }
 """The rungs from one synthesiser's voice to real ones, each learned by as many updates. The last two also
 learn from a real speaker's lips: they say what the rule costs, and never ship."""
-
-# ---- latent matching
-
-HALF = {
-    "image": (8, 16, 32, 48, 64),
-    "code": 64,
-    "audio": (8, 16, 32, 32),
-    "audio_hidden": 128,
-    "hidden": 64,
-}
-"""Half of `lite`'s widths."""
-MATCHED = replace(
-    PAINT.changed(data={"window": 16, "camera": 0.0}, **HALF, painted=6),
-    training=replace(PAINT.training, steps=900, checkpoint_every=300),
-)
-"""Frames and sound together, in windows in which a memory can remember something."""
-FED = MATCHED.changed(data={"window": 8})
-"""The same in short windows: a network that sees its own frames learns one after the other."""
 
 # ---- the table
 
@@ -117,36 +99,6 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
             "motion_distance_over_still": 2,
             "opening_error_over_copy": 2,
         },
-    ),
-    ("latent", "latent-matching", ""): Comparison(
-        name="latent_matching",
-        variants={
-            "base": MATCHED,
-            "no memory": MATCHED.changed(memory=False),
-            "no skips": MATCHED.changed(skips=False),
-            "paints alone": MATCHED.changed(warp=False),
-            "all errors alike": MATCHED.changed(motion_weight=0.0),
-            "means as they come": MATCHED.changed(normalised=False),
-            "wide at first": MATCHED.changed(first_logvar=0.0),
-        },
-        train=("train-a",),
-        tests={"test-still": "test-still"},
-        row="from_mean",
-        metrics={"psnr": 2, "mouth_gain": 2, "gain_over_mean_picture": 2},
-        frame_step=10,
-    ),
-    ("latent", "latent-matching", "feedback"): Comparison(
-        name="latent_feedback",
-        variants={
-            "photograph": FED,
-            "own frames": FED.changed(sees="previous"),
-            "own frames, half taught": FED.changed(sees="previous", teacher_forcing=0.5),
-        },
-        train=("train-a",),
-        tests={"a word": "test-word", "a sentence": "test-sentence", "a paragraph": "test-paragraph"},
-        row="from_mean",
-        metrics={"psnr": 2, "mouth_gain": 2},
-        frame_step=10,
     ),
 }
 """System, part and what is asked → comparison; "" asks what the paper's own pieces are worth."""

@@ -153,8 +153,10 @@ def _without_time(tensor: Tensor) -> tuple[tuple[int, ...], bool]:
     shape = tuple(tensor.shape)
     if shape[:2] == (N_BATCH, N_FRAMES):
         return shape[2:], True
-    if shape[:1] in {(N_BATCH * N_FRAMES,), (N_BATCH,)}:
-        return shape[1:], shape[0] != N_BATCH
+    if shape and shape[0] == N_BATCH:
+        return shape[1:], False
+    if shape and shape[0] in (N_BATCH * (N_FRAMES + more) for more in (0, 1, 2)):
+        return shape[1:], True  # the photograph, and a picture before the first, in one pass with the frames
     raise InputError("network", f"a tensor of shape {shape}", "films or frames first")
 
 

@@ -6,6 +6,7 @@ from torch import nn
 
 from talkface_lite.errors import InputError
 from talkface_lite.networks.at_net import ATNet, ATNetConfig
+from talkface_lite.networks.latent_matching import LatentMatching, LatentMatchingConfig
 from talkface_lite.networks.regression_discriminator import (
     RegressionDiscriminator,
     RegressionDiscriminatorConfig,
@@ -17,6 +18,7 @@ B, T = 2, 3
 AT_NET = {"mfcc": ("B", "T", 28, 12), "h_p": ("B", 6)}
 VG_NET = {"photo": ("B", 3, 128, 128), "example": ("B", 136), "landmarks": ("B", "T", 136)}
 DISCRIMINATOR = {"frames": ("B", "T", 3, 128, 128), "example": ("B", 136)}
+MATCHING = {"photo": ("B", 3, 128, 128), "frames": ("B", "T", 3, 128, 128), "mfcc": ("B", "T", 28, 12)}
 
 
 class Toy(nn.Module):
@@ -68,8 +70,16 @@ def of_one_frame(tensor):
             DISCRIMINATOR,
             {"made 0": lambda made: made[0], "made 1": lambda made: made[1]},
         ),
+        *(
+            (
+                LatentMatching(LatentMatchingConfig.lite(sees=sees)),
+                MATCHING,
+                {"made z": lambda made: made.z, "made painted": lambda made: made.painted},
+            )
+            for sees in ("first", "previous")  # photograph and frames, and a picture before them, in one pass
+        ),
     ],
-    ids=["at_net", "vg_net", "discriminator"],
+    ids=["at_net", "vg_net", "discriminator", "matching", "matching, fed back"],
 )
 def test_shapes_are_those_of_a_real_forward_pass(network, given, results):
     made, seen = small(network, given)
@@ -78,7 +88,8 @@ def test_shapes_are_those_of_a_real_forward_pass(network, given, results):
     assert len(names) >= 2
     for name in names:
         out = seen[name][-1]
-        out = out[0] if isinstance(out, tuple) else out
+        while isinstance(out, tuple):
+            out = out[0]
         assert measured[name].shape == of_one_frame(out), name
         assert measured[name].parameters == sum(p.numel() for p in getattr(network, name).parameters())
     for place, pick in results.items():

@@ -257,7 +257,7 @@ def test_persistence_is_the_correlation_of_frame_and_next(dataset):
         torch.manual_seed(seed)
         with torch.no_grad():
             made = part.latent_matching(to_network(batch.photograph), to_network(batch.pictures), batch.mfcc)
-            e = (made.z - made.of_audio.mean) / torch.exp(0.5 * made.of_audio.logvar)
+            e = (made.of_frames.mean - made.of_audio.mean) / torch.exp(0.5 * made.of_audio.logvar)
         before = torch.cat((e[0, :3], e[1, :2]))  # the second film has three frames
         after = torch.cat((e[0, 1:], e[1, 1:3]))
         products = 0.99 * products + 0.01 * (before * after).mean(0)

@@ -177,10 +177,11 @@ class LatentMatchingPart(Part):
 
     @property
     def persistence(self) -> Tensor:
-        """``(z,)``, 0 to below 1: how far ``(z_t - μ_a) / σ_a`` of a true film is that of the frame before.
+        """``(z,)``, 0 to below 1: how far ``(μ_f - μ_a) / σ_a`` of a true film is that of the frame before.
 
         What speech leaves open moves slowly: a head that is turned stays so. The correlation of one frame and
-        the next, as running means over training have it; 0 before.
+        the next, as running means over training have it; 0 before. The means are taken and not the draws:
+        what the frame posterior leaves open from frame to frame is no movement.
         """
         return (self.step_products / self.step_squares.clamp(min=1e-6)).clamp(0, 0.999)
 
@@ -284,7 +285,8 @@ class LatentMatchingPart(Part):
     def _count(self, made: Matched, mask: Tensor) -> None:
         """One update more, and what :attr:`persistence` needs of it."""
         self.updates += 1
-        unexplained = (made.z - made.of_audio.mean) * torch.exp(-0.5 * made.of_audio.logvar)  # (B, T, z)
+        unexplained = made.of_frames.mean - made.of_audio.mean  # (B, T, z)
+        unexplained = unexplained * torch.exp(-0.5 * made.of_audio.logvar)
         there = (mask[:, 1:] & mask[:, :-1])[..., None]
         if there.any():
             pairs = [unexplained[:, 1:] * unexplained[:, :-1], unexplained[:, 1:] ** 2]

@@ -258,11 +258,11 @@ def test_persistence_is_the_correlation_of_frame_and_next(dataset):
         with torch.no_grad():
             made = part.latent_matching(to_network(batch.photograph), to_network(batch.pictures), batch.mfcc)
             e = (made.of_frames.mean - made.of_audio.mean) / torch.exp(0.5 * made.of_audio.logvar)
-        before = torch.cat((e[0, :3], e[1, :2]))  # the second film has three frames
-        after = torch.cat((e[0, 1:], e[1, 1:3]))
+        before, after = torch.cat((e[0, :3], e[1, :2])), torch.cat((e[0, 1:], e[1, 1:3]))  # 4 frames, 3
         products = 0.99 * products + 0.01 * (before * after).mean(0)
-        squares = 0.99 * squares + 0.01 * (after**2).mean(0)
-    torch.testing.assert_close(part.persistence, (products / squares).clamp(0, 0.999))
+        squares = 0.99 * squares + 0.01 * (after[:, :, None] * after[:, None]).mean(0)
+    torch.testing.assert_close(part.persistence, (products / squares.diagonal()).clamp(0, 0.999))
+    torch.testing.assert_close(part.scatter, squares / (1 - 0.99**3))
 
 
 def test_held_out_figures_written_out(dataset):
@@ -372,7 +372,7 @@ def test_saved_and_loaded(tmp_path):
     part = make_part(sees="first", photo_prior=True, mouth_weight=2.0)
     part.prepare({"mfcc_mean": torch.full((12,), 0.3).numpy(), "mfcc_std": torch.full((12,), 0.7).numpy()})
     part.step_products.fill_(0.5)
-    part.step_squares.fill_(1.0)
+    part.step_squares.fill_diagonal_(1.0)
     again = LatentMatchingPart.load(part.save(tmp_path / "w.safetensors"))
     assert again.config == part.config
     assert not again.training

@@ -31,7 +31,8 @@ def make_system(sees="previous", *, persistence=0.8, **settings):
     config = LatentMatchingPartConfig(latent_matching=replace(SMALL_LATENT_MATCHING, sees=sees))
     part = LatentMatchingPart(config)
     part.step_products.fill_(persistence)
-    part.step_squares.fill_(1.0)
+    part.step_squares.fill_diagonal_(1.0)
+    part.updates.fill_(10_000)
     for layer in part.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.running_var.uniform_(0.03, 0.3)
@@ -124,6 +125,19 @@ def test_independent_draws_are_white_and_slow_ones_stay():
     doubled = draws_of(make_system(draws="slow", noise=2.0), 50)
     np.testing.assert_allclose(doubled, 2 * draws_of(make_system(draws="slow"), 50), rtol=1e-5)
     assert white.dtype == np.float32
+
+
+def test_numbers_that_moved_together_are_drawn_together():
+    """Two as one, two against each other, and each as far as it moved."""
+    slow, alone = make_system(draws="slow"), make_system(draws="independent")
+    scatter = torch.tensor([[1.0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0.5, -0.3], [0, 0, -0.3, 0.6]])
+    for system in (slow, alone):
+        system.matching.step_squares.copy_(scatter)
+        system.matching.step_products.copy_(0.8 * scatter.diagonal())
+    np.testing.assert_allclose(np.cov(draws_of(slow, 20_000).T), scatter, atol=0.06)
+    np.testing.assert_allclose(np.cov(draws_of(alone, 20_000).T), np.eye(4), atol=0.06)
+    slow.matching.updates.zero_()
+    assert torch.equal(slow.matching.scatter, torch.eye(4)), "before training"
 
 
 def test_slow_draws_begin_at_the_mean_and_spread():

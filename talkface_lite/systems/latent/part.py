@@ -161,7 +161,7 @@ class LatentMatchingPart(Part):
         self.register_load_state_dict_post_hook(lambda part, _: part._watching.clear())
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self.register_buffer("step_products", torch.zeros(config.latent_matching.z))
-        self.register_buffer("step_squares", torch.zeros(config.latent_matching.z))
+        self.register_buffer("step_squares", torch.zeros(2 * [config.latent_matching.z]))
         self.to(memory_format=torch.channels_last)
 
     def prepare(self, statistics: Mapping[str, np.ndarray]) -> None:
@@ -183,7 +183,18 @@ class LatentMatchingPart(Part):
         the next, as running means over training have it; 0 before. The means are taken and not the draws:
         what the frame posterior leaves open from frame to frame is no movement.
         """
-        return (self.step_products / self.step_squares.clamp(min=1e-6)).clamp(0, 0.999)
+        return (self.step_products / self.step_squares.diagonal().clamp(min=1e-6)).clamp(0, 0.999)
+
+    @property
+    def scatter(self) -> Tensor:
+        """``(z, z)``, covariances of ``(μ_f - μ_a) / σ_a``: how far its numbers move, and which together.
+
+        A turn of the head is one movement and many numbers of z; each drawn by itself, as the audio posterior
+        says them, they all but cancel. The rest of its variance is what the frame posterior leaves open. The
+        unit matrix before training.
+        """
+        known = 1 - REMEMBERED ** float(self.updates)
+        return self.step_squares / known if known else torch.eye(len(self.step_squares)).to(self.step_squares)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The negative of Eq. 2, per picture.
@@ -283,15 +294,15 @@ class LatentMatchingPart(Part):
 
     @torch.no_grad()
     def _count(self, made: Matched, mask: Tensor) -> None:
-        """One update more, and what :attr:`persistence` needs of it."""
+        """One update more, and what :attr:`persistence` and :attr:`scatter` need of it."""
         self.updates += 1
         unexplained = made.of_frames.mean - made.of_audio.mean  # (B, T, z)
         unexplained = unexplained * torch.exp(-0.5 * made.of_audio.logvar)
-        there = (mask[:, 1:] & mask[:, :-1])[..., None]
-        if there.any():
-            pairs = [unexplained[:, 1:] * unexplained[:, :-1], unexplained[:, 1:] ** 2]
-            now = [(pair * there).sum(dim=(0, 1)) / there.sum() for pair in pairs]
-            for kept, value in zip((self.step_products, self.step_squares), now):
+        pairs = mask[:, 1:] & mask[:, :-1]
+        if pairs.any():
+            before, now = unexplained[:, :-1][pairs], unexplained[:, 1:][pairs]  # (N, z)
+            products, squares = (before * now).mean(dim=0), now.T @ now / len(now)  # (z,), (z, z)
+            for kept, value in ((self.step_products, products), (self.step_squares, squares)):
                 kept.mul_(REMEMBERED).add_((1 - REMEMBERED) * value)
 
     @classmethod

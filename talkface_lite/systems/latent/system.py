@@ -39,8 +39,9 @@ class LatentMatchingSettings:
     noise:
         How far z is drawn from its mean, in standard deviations of the audio posterior; 0 gives the mean.
     draws:
-        "independent": each frame by itself, as in the paper. "slow" (ours): what is drawn stays for a while,
-        each number of z as long as in the films that were learned from, and a film begins at the mean.
+        "independent": each number of each frame by itself, as in the paper. "slow" (ours): as the means of
+        the frame posterior scattered in the films that were learned from. What is drawn stays for a while,
+        numbers of z that moved together move together, and a film begins at the mean.
     still_head:
         Refused: what a film does with the head is in z with everything else.
     """
@@ -111,12 +112,14 @@ class LatentMatchingSystem(System):
     def _draws(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """ε of one frame after the other, float32 ``(z,)``; slow ones begin at 0."""
         keep = np.zeros(self.matching.config.latent_matching.z)
-        now = np.zeros_like(keep)
+        now, mixed = np.zeros_like(keep), np.eye(len(keep))
         if self.settings.draws == "slow":
             keep = self.matching.persistence.cpu().numpy().astype(np.float64)
+            values, vectors = np.linalg.eigh(self.matching.scatter.cpu().numpy().astype(np.float64))
+            mixed = vectors * np.sqrt(values.clip(0)) @ vectors.T  # its square: the scatter
         while True:
             now = keep * now + np.sqrt(1 - keep**2) * rng.standard_normal(len(keep))
-            yield (self.settings.noise * now).astype(np.float32)
+            yield (self.settings.noise * mixed @ now).astype(np.float32)
 
     @torch.inference_mode()
     def rows(self, clip: Clip, shown: int, rng: np.random.Generator, *, pictures: bool) -> dict[str, Shown]:

@@ -30,8 +30,8 @@ def make_system(sees="previous", *, persistence=0.8, **settings):
     torch.manual_seed(0)
     config = LatentMatchingPartConfig(latent_matching=replace(SMALL_LATENT_MATCHING, sees=sees))
     part = LatentMatchingPart(config)
-    part.step_products.fill_(persistence)
-    part.step_squares.fill_diagonal_(1.0)
+    part.step_products.fill_diagonal_(persistence)
+    part.squares.fill_diagonal_(1.0)
     part.updates.fill_(10_000)
     for layer in part.modules():
         if isinstance(layer, nn.BatchNorm2d):
@@ -127,17 +127,18 @@ def test_independent_draws_are_white_and_slow_ones_stay():
     assert white.dtype == np.float32
 
 
-def test_numbers_that_moved_together_are_drawn_together():
-    """Two as one, two against each other, and each as far as it moved."""
+def test_slow_draws_go_on_as_what_was_learned_from():
+    """Numbers that moved together, each as far as it did, and one that follows another."""
     slow, alone = make_system(draws="slow"), make_system(draws="independent")
-    scatter = torch.tensor([[1.0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0.5, -0.3], [0, 0, -0.3, 0.6]])
+    scatter = torch.tensor([[1.0, 0.9, 0, 0], [0.9, 1, 0, 0], [0, 0, 0.5, 0], [0, 0, 0, 0.6]])
+    drift = torch.tensor([[0.9, 0, 0, 0], [0, 0.9, 0, 0], [0, 0, 0.8, 0.2], [0, 0, -0.2, 0.8]])
     for system in (slow, alone):
-        system.matching.step_squares.copy_(scatter)
-        system.matching.step_products.copy_(0.8 * scatter.diagonal())
-    np.testing.assert_allclose(np.cov(draws_of(slow, 20_000).T), scatter, atol=0.06)
-    np.testing.assert_allclose(np.cov(draws_of(alone, 20_000).T), np.eye(4), atol=0.06)
-    slow.matching.updates.zero_()
-    assert torch.equal(slow.matching.scatter, torch.eye(4)), "before training"
+        system.matching.squares.copy_(scatter)
+        system.matching.step_products.copy_(drift @ scatter)
+    drawn = draws_of(slow, 40_000)
+    np.testing.assert_allclose(np.cov(drawn.T), scatter, atol=0.06)
+    np.testing.assert_allclose(drawn[1:].T @ drawn[:-1] / len(drawn), drift @ scatter, atol=0.06)
+    np.testing.assert_allclose(np.cov(draws_of(alone, 40_000).T), np.eye(4), atol=0.03)
 
 
 def test_slow_draws_begin_at_the_mean_and_spread():

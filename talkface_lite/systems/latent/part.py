@@ -46,7 +46,13 @@ VALUES = 3 * CROP_SIZE**2
 """Numbers in a picture."""
 
 REMEMBERED = 0.99
-"""Of the running means of :meth:`LatentMatchingPart.persistence`, from one update to the next."""
+"""Of the running means of :meth:`LatentMatchingPart.drift`, from one update to the next."""
+
+FADES = 0.999
+"""What is left of a deviation after a frame, at most."""
+
+FAINT = 1e-4
+"""Variance that is added to each number of z where its covariances are divided by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,8 +166,8 @@ class LatentMatchingPart(Part):
             self.needs = replace(type(self).needs, previous=True)
         self.register_load_state_dict_post_hook(lambda part, _: part._watching.clear())
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("step_products", torch.zeros(config.latent_matching.z))
-        self.register_buffer("step_squares", torch.zeros(2 * [config.latent_matching.z]))
+        self.register_buffer("squares", torch.zeros(2 * [config.latent_matching.z]))
+        self.register_buffer("step_products", torch.zeros(2 * [config.latent_matching.z]))
         self.to(memory_format=torch.channels_last)
 
     def prepare(self, statistics: Mapping[str, np.ndarray]) -> None:
@@ -176,25 +182,24 @@ class LatentMatchingPart(Part):
         return {name: count_parameters(network) for name, network in networks}
 
     @property
-    def persistence(self) -> Tensor:
-        """``(z,)``, 0 to below 1: how far ``(μ_f - μ_a) / σ_a`` of a true film is that of the frame before.
+    def drift(self) -> tuple[Tensor, Tensor]:
+        """How what speech leaves open goes on: A and Q of ``e_t = A e_{t-1} + w_t``, w of covariance Q.
 
-        What speech leaves open moves slowly: a head that is turned stays so. The correlation of one frame and
-        the next, as running means over training have it; 0 before. The means are taken and not the draws:
-        what the frame posterior leaves open from frame to frame is no movement.
+        e is ``(μ_f - μ_a) / σ_a`` of true films, A and Q are ``(z, z)``. With C and C₁ the covariances of its
+        numbers in one frame, and of one frame and the frame before, as running means over training have
+        them, ``A = C₁ C⁻¹``, made no larger than lets it fade, and ``Q = C - A C Aᵀ``.
+
+        A turn of the head is one slow movement and many numbers of z: each drawn by itself, as the audio
+        posterior says them, they all but cancel. The rest of its variance, which the frame posterior leaves
+        open too, is no movement. Before training A is 0 and Q the unit matrix.
         """
-        return (self.step_products / self.step_squares.diagonal().clamp(min=1e-6)).clamp(0, 0.999)
-
-    @property
-    def scatter(self) -> Tensor:
-        """``(z, z)``, covariances of ``(μ_f - μ_a) / σ_a``: how far its numbers move, and which together.
-
-        A turn of the head is one movement and many numbers of z; each drawn by itself, as the audio posterior
-        says them, they all but cancel. The rest of its variance is what the frame posterior leaves open. The
-        unit matrix before training.
-        """
-        known = 1 - REMEMBERED ** float(self.updates)
-        return self.step_squares / known if known else torch.eye(len(self.step_squares)).to(self.step_squares)
+        unit, known = torch.eye(len(self.squares)).to(self.squares), 1 - REMEMBERED ** float(self.updates)
+        if not known:
+            return 0 * unit, unit
+        now, step = self.squares / known + FAINT * unit, self.step_products / known
+        drift = torch.linalg.solve(now, step, left=False)  # (z, z)
+        drift = drift / (torch.linalg.eigvals(drift).abs().max() / FADES).clamp(min=1)
+        return drift, now - drift @ now @ drift.T
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The negative of Eq. 2, per picture.
@@ -294,16 +299,16 @@ class LatentMatchingPart(Part):
 
     @torch.no_grad()
     def _count(self, made: Matched, mask: Tensor) -> None:
-        """One update more, and what :attr:`persistence` and :attr:`scatter` need of it."""
+        """One update more, and what :attr:`drift` needs of it."""
         self.updates += 1
         unexplained = made.of_frames.mean - made.of_audio.mean  # (B, T, z)
         unexplained = unexplained * torch.exp(-0.5 * made.of_audio.logvar)
         pairs = mask[:, 1:] & mask[:, :-1]
         if pairs.any():
             before, now = unexplained[:, :-1][pairs], unexplained[:, 1:][pairs]  # (N, z)
-            products, squares = (before * now).mean(dim=0), now.T @ now / len(now)  # (z,), (z, z)
-            for kept, value in ((self.step_products, products), (self.step_squares, squares)):
-                kept.mul_(REMEMBERED).add_((1 - REMEMBERED) * value)
+            squares, products = (now.T @ now + before.T @ before) / 2, now.T @ before  # (z, z)
+            for kept, value in ((self.squares, squares), (self.step_products, products)):
+                kept.mul_(REMEMBERED).add_((1 - REMEMBERED) * value / len(now))
 
     @classmethod
     def workload(cls, wanted: Workload.Wanted) -> Workload | None:

@@ -111,15 +111,15 @@ class LatentMatchingSystem(System):
 
     def _draws(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """ε of one frame after the other, float32 ``(z,)``; slow ones begin at 0."""
-        keep = np.zeros(self.matching.config.latent_matching.z)
-        now, mixed = np.zeros_like(keep), np.eye(len(keep))
+        now = np.zeros(self.matching.config.latent_matching.z)
+        drift, new = np.zeros((len(now), len(now))), np.eye(len(now))
         if self.settings.draws == "slow":
-            keep = self.matching.persistence.cpu().numpy().astype(np.float64)
-            values, vectors = np.linalg.eigh(self.matching.scatter.cpu().numpy().astype(np.float64))
-            mixed = vectors * np.sqrt(values.clip(0)) @ vectors.T  # its square: the scatter
+            drift, spread = (part.double().cpu().numpy() for part in self.matching.drift)
+            values, vectors = np.linalg.eigh(spread)
+            new = vectors * np.sqrt(values.clip(0))  # new @ new.T: the covariance
         while True:
-            now = keep * now + np.sqrt(1 - keep**2) * rng.standard_normal(len(keep))
-            yield (self.settings.noise * mixed @ now).astype(np.float32)
+            now = drift @ now + new @ rng.standard_normal(len(now))
+            yield (self.settings.noise * now).astype(np.float32)
 
     @torch.inference_mode()
     def rows(self, clip: Clip, shown: int, rng: np.random.Generator, *, pictures: bool) -> dict[str, Shown]:

@@ -1,0 +1,33 @@
+"""How what speech leaves open goes on from frame to frame: learned from films, and drawn."""
+
+import torch
+from test_latent_part import batch_for, make_part
+
+from talkface_lite.data.tensors import to_network
+
+
+def test_drift_says_how_one_frame_follows_from_the_other(dataset):
+    """Of what the sound does not explain, from running means."""
+    part = make_part(sees="first")
+    assert [x.tolist() for x in part.drift] == [torch.zeros(4, 4).tolist(), torch.eye(4).tolist()]
+    batch = batch_for(part, dataset)
+    steps, squares = 0, 0
+    for seed in range(3):
+        torch.manual_seed(seed)
+        part.losses(batch)
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            made = part.latent_matching(to_network(batch.photograph), to_network(batch.pictures), batch.mfcc)
+            e = (made.of_frames.mean - made.of_audio.mean) / torch.exp(0.5 * made.of_audio.logvar)
+        before, now = torch.cat((e[0, :3], e[1, :2])), torch.cat((e[0, 1:], e[1, 1:3]))  # 4 frames and 3
+        steps = 0.99 * steps + 0.01 * torch.einsum("ni,nj->ij", now, before) / 5
+        squares = 0.99 * squares + 0.01 * sum(torch.einsum("ni,nj->ij", x, x) for x in (now, before)) / 10
+    found = torch.cat((part.squares, part.step_products))
+    torch.testing.assert_close(found, torch.cat((squares, steps)))
+    part.squares.copy_(torch.eye(4)), part.step_products.copy_(torch.diag(torch.tensor([0.9, 0.5, 0, 2])))
+    part.updates.fill_(10_000)
+    drift, new = part.drift
+    torch.testing.assert_close(
+        drift, torch.diag(torch.tensor([0.9, 0.5, 0, 2])) * 0.999 / 2, atol=1e-3, rtol=0
+    )
+    torch.testing.assert_close(new, torch.eye(4) - drift @ drift.T, atol=1e-3, rtol=0)

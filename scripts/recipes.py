@@ -119,6 +119,7 @@ PAINT = Stage(
         **system_class("latent").shipped["latent-matching"],
         "mouth_weight": 20.0,
         "motion_weight": 2.0,
+        "landmark_weight": 300.0,
         "painted": 3,
     },
     training=TrainingSettings(

@@ -119,7 +119,8 @@ class Photograph(NamedTuple):
 class Matched(NamedTuple):
     """A window as it was learned: both posteriors ``(B, T, z)``, the draws ``z`` from the frames', and where
     something was painted the codes ``g`` ``(B, T, code)`` that these gave and the frames ``painted``
-    ``(B, P, 3, 128, 128)``; ``spoken``, as many, from the means of the audio posterior."""
+    ``(B, P, 3, 128, 128)``; ``spoken``, as many, from the means of the audio posterior, and their codes
+    ``said``."""
 
     of_frames: Gaussian
     of_audio: Gaussian
@@ -127,6 +128,7 @@ class Matched(NamedTuple):
     g: Tensor | None = None
     painted: Tensor | None = None
     spoken: Tensor | None = None
+    said: Tensor | None = None
 
 
 class LatentMatching(nn.Module):
@@ -264,7 +266,7 @@ class LatentMatching(nn.Module):
             return Matched(of_frames, of_audio, z, g, self.paint(picked(g, chosen), seen).frames)
         said, _ = self.predict(of_audio.mean, seen, true if fed else None)  # (B, T, code)
         both = torch.cat((picked(g, chosen), picked(said, chosen)), dim=1)  # (B, 2P, code)
-        return Matched(of_frames, of_audio, z, g, *self.paint(both, seen).frames.chunk(2, dim=1))
+        return Matched(of_frames, of_audio, z, g, *self.paint(both, seen).frames.chunk(2, dim=1), said)
 
     def _seen_together(self, photo: Tensor, frames: Tensor) -> tuple[Photograph, Tensor]:
         """Photographs and their frames ``(B, T, …)`` in one pass, so that while training all are normalised

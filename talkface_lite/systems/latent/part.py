@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from talkface_lite.clip import CROP_SIZE
+from talkface_lite.clip import CROP_SIZE, N_POINTS
 from talkface_lite.data.needs import Batch, DataSettings, Needs
 from talkface_lite.data.tensors import to_network
 from talkface_lite.errors import InputError
@@ -92,6 +92,11 @@ class LatentMatchingPartConfig:
         Ours: how much the squared error counts of the frames that the *means* of the audio posterior give,
         beside that of draws from the frames'. Eq. 2 never paints what the sound says, and a film is made of
         nothing else; both together are the hybrid objective of Sohn, Lee, Yan (NIPS 2015).
+    landmark_weight:
+        Ours: what a squared pixel costs, in the mean over 68 landmarks, by which a linear layer that reads
+        off the code of a frame how far they are from the photograph's is wrong. The layer learns with the
+        others and no film needs it. It tells the encoder of small things, lids, brows, lips, long before the
+        picture does, and of every frame of a window, painted or not.
     painted:
         Ours: paint so many frames of each window in an update, drawn at random, and take them for all: the
         decoder is what takes time. None paints all.
@@ -107,6 +112,7 @@ class LatentMatchingPartConfig:
     mouth_weight: float = 0.0
     motion_weight: float = 0.0
     spoken_weight: float = 0.0
+    landmark_weight: float = 0.0
     painted: int | None = None
 
     def __post_init__(self) -> None:
@@ -118,6 +124,7 @@ class LatentMatchingPartConfig:
             "mouth_weight",
             "motion_weight",
             "spoken_weight",
+            "landmark_weight",
         ):
             if not getattr(self, name) >= 0:
                 raise InputError(name, getattr(self, name), "0 or more")
@@ -148,7 +155,7 @@ class LatentMatchingPart(Part):
     system: ClassVar[str] = "latent"
     name: ClassVar[str] = "latent-matching"
     config_class: ClassVar[type] = LatentMatchingPartConfig
-    network_names: ClassVar[tuple[str, ...]] = ("latent_matching",)
+    network_names: ClassVar[tuple[str, ...]] = ("latent_matching", "reader")
     needs: Needs = Needs(pictures=True)
     defaults: ClassVar[Mapping[str, Any]] = MappingProxyType({"batch_size": 5})
     figure: ClassVar[str] = "mouth"
@@ -161,6 +168,8 @@ class LatentMatchingPart(Part):
     def __init__(self, config: LatentMatchingPartConfig) -> None:
         super().__init__(config)
         self.latent_matching = LatentMatching(config.latent_matching)
+        widths = config.latent_matching.code, 2 * N_POINTS
+        self.reader = nn.Linear(*widths) if config.landmark_weight else None
         self._watching: list[LatentMatching] = []  # no part of this one: not saved, not trained
         if config.latent_matching.sees == "previous":
             self.needs = replace(type(self).needs, previous=True)
@@ -231,6 +240,10 @@ class LatentMatchingPart(Part):
         squared = ((made.painted.detach() - truth) / 2) ** 2
         kl = mean_of_frames(self._divergence(made).sum(dim=-1), batch.mask)
         loss = VALUES * (config.reconstruction_weight * mse + self.beta * kl)
+        if self.reader is not None:
+            loss = loss + config.landmark_weight * self._misread(made.g, batch)
+            if made.said is not None:
+                loss = loss + config.landmark_weight * config.spoken_weight * self._misread(made.said, batch)
         if self.training:
             self._count(made, batch.mask)
         return {
@@ -249,6 +262,12 @@ class LatentMatchingPart(Part):
         if self.config.mouth_weight:
             weighted = weighted * (1 + self.config.mouth_weight * mouth)
         return mean_of_frames(weighted.mean(dim=(2, 3, 4)), mask)
+
+    def _misread(self, g: Tensor, batch: Batch) -> Tensor:
+        """Mean squared error of landmarks read off codes ``(B, T, code)``, px²: (1)."""
+        read = self.reader(g).float().unflatten(-1, (N_POINTS, 2))  # (B, T, 68, 2)
+        error = read - (batch.landmarks - batch.example[:, None])
+        return mean_of_frames((error**2).mean(dim=(2, 3)), batch.mask)
 
     def _listening(self, batch: Batch) -> dict[str, Tensor]:
         photo, frames = to_network(batch.photograph), to_network(batch.pictures)

@@ -6,10 +6,11 @@ code.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Self, get_args
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from talkface_lite.errors import InputError
 from talkface_lite.networks.frame_codec import Decoded, FrameDecoder, FrameEncoder
@@ -193,9 +194,10 @@ class LatentMatching(nn.Module):
         self, z: Tensor, seen: Photograph, previous: Tensor | None = None, state: State | None = None
     ) -> tuple[Tensor, State]:
         """``z`` ``(B, T, z)``, and the codes of x_{t-1} where it is seen, → ``g`` ``(B, T, code)``."""
-        if previous is None:
-            previous = seen.code[:, None].expand(len(z), z.shape[1], -1)
-        return self.frame_predictor(previous, z, state)
+        return self.frame_predictor(self._before(previous, seen, z), z, state)
+
+    def _before(self, previous: Tensor | None, seen: Photograph, z: Tensor) -> Tensor:
+        return seen.code[:, None].expand(len(z), z.shape[1], -1) if previous is None else previous
 
     def paint(self, g: Tensor, seen: Photograph) -> Decoded:
         """``g`` ``(B, T, code)`` → frames, float32 ``(B, T, 3, 128, 128)`` in [-1, 1]."""
@@ -236,22 +238,31 @@ class LatentMatching(nn.Module):
         chosen:
             int64 ``(B, P)``: which frames of each window to paint; None: all.
         spoken:
-            Paint them once more from the means of the audio posterior, true frames fed back.
+            Paint them once more from the means of the audio posterior, true frames fed back; with a watcher,
+            codes alone.
         watcher:
             A copy that only looks ahead
             (:func:`~talkface_lite.networks.fast_matching.for_inference`). With it the audio posterior alone
             learns: what this makes of the pictures is taken as it is, and nothing is painted.
         """
-        if watcher is not None:
-            with torch.no_grad():
-                seen = Photograph(photo, watcher.encode(photo[:, None])[:, 0], [])
-                of_frames, _ = watcher.watch(watcher.encode(frames), seen)
-            of_audio, _ = self.listen(mfcc, seen)  # (B, T, z)
-            return Matched(of_frames, of_audio, of_frames.sample(torch.randn_like(of_frames.mean)))
         fed = self.config.sees == "previous"
         if fed:
             before = photo if previous is None else previous
             frames = torch.cat((before[:, None], frames), dim=1)  # (B, 1 + T, 3, 128, 128)
+        if watcher is not None:
+            with torch.no_grad():
+                seen = Photograph(photo, watcher.encode(photo[:, None])[:, 0], [])
+                codes = watcher.encode(frames)
+                true, codes = (codes[:, :-1], codes[:, 1:]) if fed else (None, codes)
+                of_frames, _ = watcher.watch(codes, seen)  # (B, T, z)
+            of_audio, _ = self.listen(mfcc, seen)  # (B, T, z)
+            z = of_frames.sample(torch.randn_like(of_frames.mean))
+            said = (
+                frozen(self.frame_predictor, self._before(true, seen, z), of_audio.mean)[0]
+                if spoken
+                else None
+            )
+            return Matched(of_frames, of_audio, z, said=said)
         seen, codes = self._seen_together(photo, frames)
         if fed:
             true, codes = codes[:, :-1], codes[:, 1:]  # (B, T, code): of the picture before each, and its own
@@ -289,6 +300,11 @@ class LatentMatching(nn.Module):
             frames.append(self.paint(g, seen).frames)
             code = self.encode(frames[-1].detach())
         return torch.cat(codes, dim=1), picked(torch.cat(frames, dim=1), chosen)
+
+
+def frozen(module: nn.Module, *arguments: Tensor) -> Any:
+    """What a module makes of its arguments; a gradient reaches these and nothing that it learned."""
+    return functional_call(module, {name: one.detach() for name, one in module.named_parameters()}, arguments)
 
 
 def picked(values: Tensor, chosen: Tensor | None) -> Tensor:

@@ -19,6 +19,7 @@ from talkface_lite.networks.latent_matching import (
     LatentMatching,
     LatentMatchingConfig,
     Matched,
+    frozen,
     generated,
     picked,
 )
@@ -263,19 +264,28 @@ class LatentMatchingPart(Part):
             weighted = weighted * (1 + self.config.mouth_weight * mouth)
         return mean_of_frames(weighted.mean(dim=(2, 3, 4)), mask)
 
-    def _misread(self, g: Tensor, batch: Batch) -> Tensor:
+    def _misread(self, g: Tensor, batch: Batch, *, learns: bool = True) -> Tensor:
         """Mean squared error of landmarks read off codes ``(B, T, code)``, px²: (1)."""
-        read = self.reader(g).float().unflatten(-1, (N_POINTS, 2))  # (B, T, 68, 2)
+        read = (
+            (self.reader(g) if learns else frozen(self.reader, g)).float().unflatten(-1, (N_POINTS, 2))
+        )  # (B, T, 68, 2)
         error = read - (batch.landmarks - batch.example[:, None])
         return mean_of_frames((error**2).mean(dim=(2, 3)), batch.mask)
 
     def _listening(self, batch: Batch) -> dict[str, Tensor]:
         photo, frames = to_network(batch.photograph), to_network(batch.pictures)
-        made = self.latent_matching(photo, frames, batch.mfcc, watcher=self._watcher())
+        previous = None if batch.previous is None else to_network(batch.previous)
+        reads = self.reader is not None
+        made = self.latent_matching(
+            photo, frames, batch.mfcc, previous, spoken=reads, watcher=self._watcher()
+        )
         kl = mean_of_frames(self._divergence(made).sum(dim=-1), batch.mask)
+        loss = VALUES * self.beta * kl
+        if reads:
+            loss = loss + self.config.landmark_weight * self._misread(made.said, batch, learns=False)
         if self.training:
             self._count(made, batch.mask)
-        return {"loss": VALUES * self.beta * kl, "kl": kl.detach()}
+        return {"loss": loss, "kl": kl.detach()}
 
     def _watcher(self) -> LatentMatching:
         """What looks at the frames while the audio posterior alone learns: as they are looked at when a film

@@ -112,41 +112,6 @@ VG_NET_WARP = replace(
 )
 """Ours: paints on the moved photograph. It has less to learn, and learns it sooner."""
 
-# ---- latent matching
-
-PAINT = Stage(
-    config={
-        **system_class("latent").shipped["latent-matching"],
-        "mouth_weight": 20.0,
-        "motion_weight": 2.0,
-        "painted": 3,
-    },
-    training=TrainingSettings(
-        steps=6000,
-        batch_size=16,
-        learning_rate=4e-3,
-        betas=(0.9, 0.999),
-        schedule="cosine",
-        precision="bf16",
-        log_every=50,
-        checkpoint_every=300,
-    ),
-    data=DataSettings(window=4, mfcc_shift=0.3, rest_examples=0.3, camera=0.3, mirrored=True),
-)
-"""Frames through z and back, at the paper's β. Windows are short, so that a batch holds many people."""
-SPEAK = replace(
-    PAINT.changed(data={"window": 24}, spoken_weight=1.0, beta=3e-5),
-    training=replace(PAINT.training, steps=2000, batch_size=8, learning_rate=2e-3, seed=1),
-    start_from="paint",
-)
-"""All together, in windows in which a memory can remember something: what the sound says is painted too."""
-LISTEN = replace(
-    PAINT.changed(data={"window": 48}, reconstruction_weight=0.0),
-    training=replace(PAINT.training, steps=1000, batch_size=12, learning_rate=1.5e-3, seed=2),
-    start_from="speak",
-)
-"""The sound alone learns to say what frames say: nothing is painted, so that windows may be long."""
-
 # ---- the table
 
 RECIPES: dict[tuple[str, str, str], Recipe] = {
@@ -156,13 +121,6 @@ RECIPES: dict[tuple[str, str, str], Recipe] = {
         VG_NET_RECIPE, stages={"only": VG_NET_WARP}, train=("train-a", "train-b"), ships="only", beside={}
     ),
     ("atvg", "vg-net", "paper"): VG_NET_RECIPE,
-    ("latent", "latent-matching", ""): Recipe(
-        stages={"paint": PAINT, "speak": SPEAK, "listen": LISTEN},
-        train=VG_NET_RECIPE.train,
-        held_out=VG_NET_RECIPE.held_out,
-        ships="listen",
-        frame_step=5,
-    ),
 }
 """System, part and variant → recipe, in the order in which they are trained."""
 

@@ -14,7 +14,6 @@ from matplotlib.patches import PathPatch
 from talkface_lite.diagrams import Block, draw_network, rounded, short
 from talkface_lite.errors import InputError
 from talkface_lite.networks.at_net import ATNet, ATNetConfig
-from talkface_lite.networks.latent_matching import LatentMatching, LatentMatchingConfig
 from talkface_lite.networks.regression_discriminator import (
     RegressionDiscriminator,
     RegressionDiscriminatorConfig,
@@ -32,7 +31,7 @@ LAYOUT = {
     "phi_lmark": Block(symbol="out", at=(4.7, 0.9), after=("lstm",)),
     "made 0": Block(symbol="$h_t$", at=(5.8, 0.9), after=("phi_lmark",), kind="tensor"),
 }
-BOOK = Path(__file__).resolve().parents[1] / "book"
+BOOK = Path(__file__).resolve().parents[1] / "book" / "2-atvgnet"
 CHAPTERS = {
     "at-net": (ATNet(ATNetConfig.lite()), GIVEN),
     "mmcrnn": (
@@ -42,10 +41,6 @@ CHAPTERS = {
     "regression-discriminator": (
         RegressionDiscriminator(RegressionDiscriminatorConfig.lite()),
         {"frames": ("B", "T", 3, 128, 128), "example": ("B", 136)},
-    ),
-    "vae-latent-matching": (
-        LatentMatching(LatentMatchingConfig.full()),
-        {"photo": ("B", 3, 128, 128), "frames": ("B", "T", 3, 128, 128), "mfcc": ("B", "T", 28, 12)},
     ),
 }
 
@@ -58,8 +53,7 @@ def texts(figure):
 
 def layout_of(chapter):
     """The layout that stands in a chapter's cell."""
-    (page,) = BOOK.glob(f"*/{chapter}.ipynb")
-    cells = nbformat.read(page, 4).cells
+    cells = nbformat.read(BOOK / f"{chapter}.ipynb", 4).cells
     (cell,) = (
         c for c in cells if c.cell_type == "code" and "draw_network(" in c.source and "Block(" in c.source
     )

@@ -351,7 +351,9 @@ def test_killed_and_resumed_the_noise_is_where_it_was(tmp_path):
 def test_saved_and_loaded(tmp_path):
     part = make_part(sees="first", photo_prior=True, mouth_weight=2.0)
     part.prepare({"mfcc_mean": torch.full((12,), 0.3).numpy(), "mfcc_std": torch.full((12,), 0.7).numpy()})
-    part.squares.fill_diagonal_(1.0), part.step_products.fill_diagonal_(0.5), part.updates.fill_(9_000)
+    part.squares.fill_diagonal_(1.0)
+    part.step_products.fill_diagonal_(0.5)
+    part.updates.fill_(9_000)
     again = LatentMatchingPart.load(part.save(tmp_path / "w.safetensors"))
     assert again.config == part.config
     assert not again.training

@@ -135,6 +135,7 @@ def test_slow_draws_go_on_as_what_was_learned_from():
     for system in (slow, alone):
         system.matching.squares.copy_(scatter)
         system.matching.step_products.copy_(drift @ scatter)
+    torch.testing.assert_close(slow.matching.drift[0], drift, atol=5e-3, rtol=0)
     drawn = draws_of(slow, 40_000)
     np.testing.assert_allclose(np.cov(drawn.T), scatter, atol=0.06)
     np.testing.assert_allclose(drawn[1:].T @ drawn[:-1] / len(drawn), drift @ scatter, atol=0.06)

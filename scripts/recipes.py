@@ -119,11 +119,11 @@ PAINT = Stage(
         **system_class("latent").shipped["latent-matching"],
         "mouth_weight": 20.0,
         "motion_weight": 2.0,
-        "landmark_weight": 300.0,
+        "landmark_weight": 40.0,
         "painted": 3,
     },
     training=TrainingSettings(
-        steps=6000,
+        steps=4000,
         batch_size=16,
         learning_rate=4e-3,
         betas=(0.9, 0.999),

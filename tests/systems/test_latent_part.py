@@ -22,12 +22,8 @@ from talkface_lite.errors import InputError
 from talkface_lite.losses import mouth_map
 from talkface_lite.networks.latent_matching import generated, picked
 from talkface_lite.systems import build_part
-from talkface_lite.systems.latent.part import (
-    LatentMatchingPart,
-    LatentMatchingPartConfig,
-    mean_at,
-    mean_of_frames,
-)
+from talkface_lite.systems.latent import LatentMatchingPart, LatentMatchingPartConfig
+from talkface_lite.systems.latent.part import mean_at, mean_of_frames
 from talkface_lite.systems.training_settings import TrainingSettings
 from talkface_lite.training import train
 

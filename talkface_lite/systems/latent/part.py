@@ -1,23 +1,22 @@
 """Latent matching as it learns (Yadav et al., Interspeech 2020, Eq. 2)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from talkface_lite.clip import CROP_SIZE, N_POINTS
+from talkface_lite.clip import CROP_SIZE
 from talkface_lite.data.needs import Batch, DataSettings, Needs
 from talkface_lite.data.tensors import to_network
-from talkface_lite.errors import InputError
 from talkface_lite.losses import gaussian_kl, mouth_map
 from talkface_lite.networks.fast_matching import for_inference
+from talkface_lite.networks.landmark_reader import LandmarkReader
 from talkface_lite.networks.latent_matching import (
     LatentMatching,
-    LatentMatchingConfig,
     Matched,
     frozen,
     generated,
@@ -26,22 +25,9 @@ from talkface_lite.networks.latent_matching import (
 from talkface_lite.networks.layers import count_parameters
 from talkface_lite.networks.posteriors import Gaussian
 from talkface_lite.systems.adapting import Adapting
+from talkface_lite.systems.latent.config import LatentMatchingPartConfig
 from talkface_lite.systems.part import Part, Workload, plain_module
 from talkface_lite.systems.training_settings import TrainingSettings
-
-KLMoves = Literal["both", "audio", "frames"]
-
-SHIPPED: Mapping[str, Any] = MappingProxyType(
-    {
-        "sees": "first",
-        "photo_prior": True,
-        "first_logvar": -4.0,
-        "gain": 3.0,
-        "normalised": True,
-        "warp": True,
-    }
-)
-"""How the networks of the package's weights are wired, other than in the paper."""
 
 VALUES = 3 * CROP_SIZE**2
 """Numbers in a picture."""
@@ -54,94 +40,6 @@ FADES = 0.999
 
 FAINT = 1e-4
 """Variance that is added to each number of z where its covariances are divided by."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LatentMatchingPartConfig:
-    """Settings of latent matching.
-
-    Parameters
-    ----------
-    latent_matching:
-        Widths, and what is wired to what.
-    reconstruction_weight:
-        λ of Eq. 2: factor of the squared error, *averaged* over the numbers of a picture, colours 0 to 1. 0
-        paints nothing: the audio posterior alone learns to say what the frames' says.
-    beta:
-        β of Eq. 2: factor of the KL divergence, *summed* over the numbers of z, in nats. Both terms are means
-        over the frames. With the paper's 1e-6 and 49,152 numbers in a picture, a nat weighs as much as a
-        squared error of 0.05 *summed* over the picture.
-    beta_warmup:
-        Ours: updates over which β grows from 0.
-    kl_moves:
-        Which posterior the divergence moves: "both", the paper's; "audio" takes the frames' for a fixed aim,
-        "frames" the sound's.
-    teacher_forcing:
-        Where x_{t-1} is seen: the share of frames that see the true one while learning. The released code's
-        is 1; the others see what was painted.
-    teacher_forcing_until:
-        Updates over which that share falls to 0; 0: it stays.
-    mouth_weight:
-        Ours: how much more a pixel of the true mouth counts in the squared error; 0 is the paper's. Landmarks
-        are asked for here and nowhere else.
-    motion_weight:
-        Ours: how much more the error counts that changes from frame to frame of a film. The squared error
-        of some frames is that of their mean and that of what each differs from it by; the second is how the
-        film moves, small beside the first where a decoder first learns to copy a face. It asks for no
-        landmarks.
-    spoken_weight:
-        Ours: how much the squared error counts of the frames that the *means* of the audio posterior give,
-        beside that of draws from the frames'. Eq. 2 never paints what the sound says, and a film is made of
-        nothing else; both together are the hybrid objective of Sohn, Lee, Yan (NIPS 2015).
-    landmark_weight:
-        Ours: what a squared pixel costs, in the mean over 68 landmarks, by which a linear layer that reads
-        off the code of a frame how far they are from the photograph's is wrong. The layer learns with the
-        others and no film needs it. It tells the encoder of small things, lids, brows, lips, long before the
-        picture does, and of every frame of a window, painted or not.
-    painted:
-        Ours: paint so many frames of each window in an update, drawn at random, and take them for all: the
-        decoder is what takes time. None paints all.
-    """
-
-    latent_matching: LatentMatchingConfig = field(default_factory=LatentMatchingConfig)
-    reconstruction_weight: float = 1.0
-    beta: float = 1e-6
-    beta_warmup: int = 0
-    kl_moves: KLMoves = "both"
-    teacher_forcing: float = 1.0
-    teacher_forcing_until: int = 0
-    mouth_weight: float = 0.0
-    motion_weight: float = 0.0
-    spoken_weight: float = 0.0
-    landmark_weight: float = 0.0
-    painted: int | None = None
-
-    def __post_init__(self) -> None:
-        for name in (
-            "reconstruction_weight",
-            "beta",
-            "beta_warmup",
-            "teacher_forcing_until",
-            "mouth_weight",
-            "motion_weight",
-            "spoken_weight",
-            "landmark_weight",
-        ):
-            if not getattr(self, name) >= 0:
-                raise InputError(name, getattr(self, name), "0 or more")
-        if self.kl_moves not in get_args(KLMoves):
-            raise InputError("kl_moves", repr(self.kl_moves), " or ".join(get_args(KLMoves)))
-        if not 0 <= self.teacher_forcing <= 1:
-            raise InputError("teacher_forcing", self.teacher_forcing, "0 to 1")
-        if self.painted is not None and self.painted < 1:
-            raise InputError("painted", self.painted, "at least 1 frame")
-        both = self.teacher_forcing == 1 and not self.teacher_forcing_until
-        if self.latent_matching.sees == "first" and not both:
-            raise InputError("teacher_forcing", "given, where the photograph is seen", "x_{t-1} to be seen")
-        if self.spoken_weight and not both:
-            raise InputError("spoken_weight", "given with less than full teaching", "teacher_forcing 1")
-        if self.spoken_weight and not self.reconstruction_weight:
-            raise InputError("spoken_weight", "given, where nothing is painted", "a reconstruction_weight")
 
 
 class LatentMatchingPart(Part):
@@ -169,8 +67,7 @@ class LatentMatchingPart(Part):
     def __init__(self, config: LatentMatchingPartConfig) -> None:
         super().__init__(config)
         self.latent_matching = LatentMatching(config.latent_matching)
-        widths = config.latent_matching.code, 2 * N_POINTS
-        self.reader = nn.Linear(*widths) if config.landmark_weight else None
+        self.reader = LandmarkReader(config.latent_matching.code) if config.landmark_weight else None
         self._watching: list[LatentMatching] = []  # no part of this one: not saved, not trained
         if config.latent_matching.sees == "previous":
             self.needs = replace(type(self).needs, previous=True)
@@ -241,12 +138,13 @@ class LatentMatchingPart(Part):
         squared = ((made.painted.detach() - truth) / 2) ** 2
         kl = mean_of_frames(self._divergence(made).sum(dim=-1), batch.mask)
         loss = VALUES * (config.reconstruction_weight * mse + self.beta * kl)
-        if self.reader is not None:
-            loss = loss + config.landmark_weight * self._misread(made.g, batch)
-            if made.said is not None:
-                loss = loss + config.landmark_weight * config.spoken_weight * self._misread(made.said, batch)
         if self.training:
-            self._count(made, batch.mask)
+            self._count(made, batch)
+        if self.reader is not None:
+            loss = loss + config.landmark_weight * self._misread(self.reader(made.g), batch)
+            if made.said is not None:
+                weight = config.landmark_weight * config.spoken_weight
+                loss = loss + weight * self._misread(self.reader(made.said), batch)
         return {
             "loss": loss,
             "mse": mean_of_frames(squared.mean(dim=(2, 3, 4)), mask),
@@ -264,13 +162,9 @@ class LatentMatchingPart(Part):
             weighted = weighted * (1 + self.config.mouth_weight * mouth)
         return mean_of_frames(weighted.mean(dim=(2, 3, 4)), mask)
 
-    def _misread(self, g: Tensor, batch: Batch, *, learns: bool = True) -> Tensor:
-        """Mean squared error of landmarks read off codes ``(B, T, code)``, px²: (1)."""
-        read = (
-            (self.reader(g) if learns else frozen(self.reader, g)).float().unflatten(-1, (N_POINTS, 2))
-        )  # (B, T, 68, 2)
-        error = read - (batch.landmarks - batch.example[:, None])
-        return mean_of_frames((error**2).mean(dim=(2, 3)), batch.mask)
+    def _misread(self, read: Tensor, batch: Batch) -> Tensor:
+        """Mean error of movements read off codes, ``(B, T, 136)``, over frames that exist: (1)."""
+        return mean_of_frames(self.reader.error(read, moved(batch)), batch.mask)
 
     def _listening(self, batch: Batch) -> dict[str, Tensor]:
         photo, frames = to_network(batch.photograph), to_network(batch.pictures)
@@ -281,10 +175,10 @@ class LatentMatchingPart(Part):
         )
         kl = mean_of_frames(self._divergence(made).sum(dim=-1), batch.mask)
         loss = VALUES * self.beta * kl
-        if reads:
-            loss = loss + self.config.landmark_weight * self._misread(made.said, batch, learns=False)
         if self.training:
-            self._count(made, batch.mask)
+            self._count(made, batch)
+        if reads:
+            loss = loss + self.config.landmark_weight * self._misread(frozen(self.reader, made.said), batch)
         return {"loss": loss, "kl": kl.detach()}
 
     def _watcher(self) -> LatentMatching:
@@ -327,9 +221,12 @@ class LatentMatchingPart(Part):
         return gaussian_kl(*q_f, *q_a)
 
     @torch.no_grad()
-    def _count(self, made: Matched, mask: Tensor) -> None:
-        """One update more, and what :attr:`drift` needs of it."""
+    def _count(self, made: Matched, batch: Batch) -> None:
+        """One update more, and what :attr:`drift` and the reader need of it."""
         self.updates += 1
+        mask = batch.mask
+        if self.reader is not None and mask.any():
+            self.reader.remember(moved(batch)[mask])
         unexplained = made.of_frames.mean - made.of_audio.mean  # (B, T, z)
         unexplained = unexplained * torch.exp(-0.5 * made.of_audio.logvar)
         pairs = mask[:, 1:] & mask[:, :-1]
@@ -377,6 +274,11 @@ class LatentMatchingPart(Part):
             "kl": mean_of_frames(gaussian_kl(*q_f, *q_a).sum(dim=-1), mask),
             "shuffled": moved / mean_at((photo[:, None] - truth).abs(), mouth, mask).clamp(min=1e-6),
         }
+
+
+def moved(batch: Batch) -> Tensor:
+    """How far landmarks are from the photograph's, px, ``(B, T, 136)``."""
+    return (batch.landmarks - batch.example[:, None]).flatten(2)
 
 
 def changing(error: Tensor, mask: Tensor) -> Tensor:

@@ -18,7 +18,8 @@ from talkface_lite.networks.frame_codec import Decoded
 from talkface_lite.networks.latent_matching import LatentMatching, Photograph, generated
 from talkface_lite.speech import mfcc_windows_between
 from talkface_lite.systems.base import FROM_SPEECH, Face, Painted, Shown, Stretch, System
-from talkface_lite.systems.latent.part import SHIPPED, LatentMatchingPart
+from talkface_lite.systems.latent.config import SHIPPED
+from talkface_lite.systems.latent.part import LatentMatchingPart
 from talkface_lite.systems.part import Part
 
 Draws = Literal["slow", "independent"]

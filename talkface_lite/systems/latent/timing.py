@@ -14,7 +14,8 @@ from talkface_lite.metrics import psnr
 from talkface_lite.networks.fast import fast_precision
 from talkface_lite.networks.fast_matching import for_inference
 from talkface_lite.networks.latent_matching import LatentMatching, generated
-from talkface_lite.systems.latent.part import SHIPPED, LatentMatchingPart
+from talkface_lite.systems.latent.config import SHIPPED
+from talkface_lite.systems.latent.part import LatentMatchingPart
 from talkface_lite.systems.part import Workload, shipped_weights
 from talkface_lite.systems.timing import alternate, times
 

@@ -7,7 +7,7 @@ test.
 from dataclasses import replace
 
 from corpora import Recordings
-from recipes import AT_NET, REAL, VG_NET_FIRST, tiny_stage
+from recipes import AT_NET, REAL, SPEAK, VG_NET_FIRST, tiny_stage
 from stages import Comparison, Stage
 
 from talkface_lite.data.needs import DataSettings
@@ -48,6 +48,23 @@ VOICES = {
 }
 """The rungs from one synthesiser's voice to real ones, each learned by as many updates. The last two also
 learn from a real speaker's lips: they say what the rule costs, and never ship."""
+
+# ---- latent matching
+
+HALF = {
+    "image": (8, 16, 32, 48, 64),
+    "code": 64,
+    "audio": (8, 16, 32, 32),
+    "audio_hidden": 128,
+    "hidden": 64,
+}
+"""Half of `lite`'s widths."""
+MATCHED = replace(
+    SPEAK.changed(data={"window": 12, "camera": 0.0}, **HALF),
+    training=replace(SPEAK.training, steps=600, batch_size=12, learning_rate=3e-3, seed=0),
+    start_from=None,
+)
+"""Frames and sound together from the beginning, in windows in which a memory can remember something."""
 
 # ---- the table
 
@@ -99,6 +116,20 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
             "motion_distance_over_still": 2,
             "opening_error_over_copy": 2,
         },
+    ),
+    ("latent", "latent-matching", ""): Comparison(
+        name="latent_matching",
+        variants={
+            "base": MATCHED,
+            "no memory": MATCHED.changed(memory=False),
+            "no skips": MATCHED.changed(skips=False),
+            "own frames": MATCHED.changed(sees="previous"),
+        },
+        train=("train-a",),
+        tests={"a word": "test-word", "a sentence": "test-sentence", "a paragraph": "test-paragraph"},
+        row="from_mean",
+        metrics={"psnr": 2, "mouth_gain": 2, "gain_over_mean_picture": 2, "change_over_real": 2},
+        frame_step=10,
     ),
 }
 """System, part and what is asked → comparison; "" asks what the paper's own pieces are worth."""

@@ -25,6 +25,9 @@ REAL = {
 }
 """Who judges: sentences of one speaker that nothing learned from, and six people that nothing looked at."""
 
+SENTENCE = "Where are we going today, and how far is it?"
+PARAGRAPH = f"{SENTENCE} Nobody here has ever been to the lake. We had better ask the people who live there."
+
 CORPORA: dict[str, AnyCorpus] = {
     # AT-net
     "said": Corpus(clips=2600, seed=1000, still_head=None, common_words=True, paint=False),
@@ -44,6 +47,10 @@ CORPORA: dict[str, AnyCorpus] = {
     "train-d": Corpus(clips=900, seed=4003),
     "test-still": Corpus(clips=50, seed=5000, split="test", still_head=True),
     "test-moving": Corpus(clips=50, seed=5001, split="test"),
+    # latent matching: films of about 29, 75 and 250 frames
+    "test-word": Corpus(clips=12, seed=5002, split="test", still_head=True, text="No."),
+    "test-sentence": Corpus(clips=12, seed=5002, split="test", still_head=True, text=SENTENCE),
+    "test-paragraph": Corpus(clips=12, seed=5002, split="test", still_head=True, text=PARAGRAPH),
 }
 
 # ---- ATVGnet

@@ -183,8 +183,11 @@ def test_the_table_of_ablations_is_what_the_package_holds(names):
     (window,) = {s.data.window_of(part_class(system, part).needs) for s in comparison.variants.values()}
     (batch,) = {stage.training.batch_size for stage in comparison.variants.values()}
     assert held.about["frames_a_step"] == window * batch
-    for key, (name,) in (("train", comparison.train), ("test", tuple(comparison.tests.values()))):
-        assert held.about[key].items() <= recipes.CORPORA[name].about().items()
+    for key, names in (("train", comparison.train), ("test", tuple(comparison.tests.values()))):
+        told = held.about[key] if len(names) > 1 else {names[0]: held.about[key]}
+        assert told.keys() == {*names}
+        for name in names:
+            assert told[name].items() <= recipes.CORPORA[name].about().items()
     for test in comparison.tests:
         assert set(held.results[0][test]) == set(comparison.metrics)
     learned = held.about.get("learns", {})

@@ -197,6 +197,8 @@ _TITLES = {
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
     "mouth_gain": "gain at the mouth (dB)",
+    "gain_over_mean_picture": "gain over the mean picture (dB)",
+    "change_over_real": "change, over real",
     "lmd": "LMD (px)",
     "lip_opening_correlation": "r of the opening",
     "mouth_landmark_distance_over_copy": "distance over the photograph's",

@@ -6,6 +6,7 @@ row of its own, because most of a talking face does not move and a copy of the p
 
 import hashlib
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -13,8 +14,8 @@ from talkface_lite.clip import CROP_SIZE, N_POINTS
 from talkface_lite.landmarks import MOUTH, apply_transform, invert_transform, magnify
 from talkface_lite.metrics import mouth_landmark_distance, psnr, ssim
 
-PICTURE_METRICS: tuple[str, ...] = ("psnr", "ssim", "mouth_psnr", "lmd")
-"""dB over the whole crop, index, dB in the mouth box, pixels of the crop."""
+PICTURE_METRICS: tuple[str, ...] = ("psnr", "ssim", "mouth_psnr", "change_over_real", "lmd")
+"""dB over the whole crop, index, dB in the mouth box, a ratio, pixels of the crop."""
 
 MOUTH_MARGIN = 6
 """The mouth box reaches so many pixels beyond the 20 true mouth points of its frame."""
@@ -26,7 +27,7 @@ FindPoints = Callable[[np.ndarray], np.ndarray | None]
 def measure_pictures(
     film: np.ndarray, truth: np.ndarray, landmarks: np.ndarray, *, frame_step: int = 1
 ) -> dict[str, float]:
-    """PSNR, SSIM and mouth PSNR of one clip.
+    """PSNR, SSIM, mouth PSNR and liveliness of one clip.
 
     Parameters
     ----------
@@ -36,6 +37,12 @@ def measure_pictures(
         True, ``(T, 68, 2)``, pixels of these pictures: they say where the mouth is.
     frame_step:
         SSIM looks at every such frame.
+
+    Returns
+    -------
+    :data:`PICTURE_METRICS` but for the last. ``change_over_real``: the mean absolute change from each frame
+    to the next, over that of the truth. A still picture has 0, a film that trembles more than 1; NaN where
+    the truth does not change.
     """
     margin = round(MOUTH_MARGIN * truth.shape[2] / CROP_SIZE)
     boxes = [mouth_box(points, margin, truth.shape[1:3]) for points in landmarks]
@@ -48,7 +55,14 @@ def measure_pictures(
         "psnr": psnr(film, truth, data_range=255),
         "ssim": float(np.mean(similar)),
         "mouth_psnr": psnr(*mouths, data_range=255),
+        "change_over_real": change(film) / its if (its := change(truth)) else float("nan"),
     }
+
+
+def change(film: np.ndarray) -> float:
+    """Mean absolute difference from each frame ``(T, H, W, 3)`` to the next, of 255; 0 for a single one."""
+    steps = (np.abs(after.astype(np.int16) - before).mean() for before, after in pairwise(film))
+    return float(sum(steps) / max(len(film) - 1, 1))
 
 
 def mouth_box(

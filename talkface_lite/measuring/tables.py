@@ -79,6 +79,7 @@ GROUPS: tuple[Group, ...] = (
             "gain_over_mean_picture": "over its mean, dB",
             "gain_over_warp": "over the warp, dB",
             "share_above_warp": "above it",
+            "change_over_real": "change, over real",
         },
     ),
 )

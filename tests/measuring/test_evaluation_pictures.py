@@ -161,7 +161,7 @@ def test_the_report_of_pictures_has_these_keys_and_no_others(clips):
     def find(picture):
         return FACE
 
-    measured = {"psnr", "ssim", "mouth_psnr"}
+    measured = {"psnr", "ssim", "mouth_psnr", "change_over_real"}
     for detector, seen in ((None, set()), (find, {"lmd", "missed"})):
         report = evaluate(Oracle(answer), clips, pictures=True, find_points=detector)
         assert set(report["baselines"]["copy_photo"]) - LIPS == {*LANDMARK_METRICS, *measured, *seen}
@@ -189,7 +189,22 @@ def test_the_report_of_pictures_has_these_keys_and_no_others(clips):
         assert "over the copy, dB" in titles
     for name in ("lmd", "missed", "mouth_gain"):
         assert f"``{name}``" in evaluate.__doc__
-    assert PICTURE_METRICS == ("psnr", "ssim", "mouth_psnr", "lmd")
+    assert PICTURE_METRICS == ("psnr", "ssim", "mouth_psnr", "change_over_real", "lmd")
+
+
+def test_how_lively_a_film_is_beside_the_truth(clips):
+    truth = np.zeros((4, 8, 8, 3), np.uint8)
+    truth[1], truth[2, :4], truth[3] = 9, 3, 255  # changes of 9, 7.5, 253.5 in the mean
+    film = truth // 3
+    landmarks = np.repeat(FACE[None] / 16, 4, axis=0)
+    found = measure_pictures(film, truth, landmarks)["change_over_real"]
+    assert found == pytest.approx((3 + 2.5 + 84.5) / (9 + 7.5 + 253.5))
+    assert measure_pictures(truth, truth, landmarks)["change_over_real"] == 1
+    assert measure_pictures(truth[:1].repeat(4, 0), truth, landmarks)["change_over_real"] == 0
+    for still in (truth[:1], truth[:1].repeat(4, 0)):
+        assert np.isnan(measure_pictures(still, still, landmarks[: len(still)])["change_over_real"])
+    (row,) = evaluate(painter(), clips, pictures=True)["systems"].values()
+    assert row["from_speech"]["change_over_real"]["median"] == 1
 
 
 def test_the_photograph_is_the_frame_that_was_asked_for(clips):

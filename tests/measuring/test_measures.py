@@ -119,7 +119,7 @@ def test_every_figure_of_pictures_and_the_gain_over_the_copy(clips):
     copies = [
         measure_pictures(np.broadcast_to(c.frames[0], c.frames.shape), c.frames, c.landmarks) for c in clips
     ]
-    for name in ("psnr", "ssim", "mouth_psnr"):
+    for name in ("psnr", "ssim", "mouth_psnr", "change_over_real"):
         assert copy[name]["median"] == median([found[name] for found in copies])
     gains = [20 * np.log10(255 / 5) - found["mouth_psnr"] for found in copies]
     assert own["mouth_gain"]["median"] == median(gains)

@@ -60,9 +60,10 @@ class LatentMatchingConfig(TwoSizes):
         PyTorch initialises them, what moves in a film comes out of the three layers of LSTM some hundred
         times smaller than it went in.
     normalised:
-        Ours: batch normalisation, without factors of its own, of what the frame posterior sees and of the
-        means that it gives (Zhu et al., ACL 2020). Then z cannot fall silent: over people and time each of
-        its numbers has deviation 1.
+        Ours: batch normalisation, without factors of its own, of what both posteriors are given and of the
+        means that the frames' gives (Zhu et al., ACL 2020). Then z cannot fall silent: over people and time
+        each of its numbers has deviation 1. And no LSTM is driven to where it no longer moves: without it the
+        codes of the sound grow while the decoder learns, until nothing of what is said comes through.
     warp:
         Ours: the decoder moves the photograph and paints on it, see
         :class:`~talkface_lite.networks.frame_codec.FrameDecoder`. What only moves need not be painted anew.
@@ -148,9 +149,9 @@ class LatentMatching(nn.Module):
         self.frame_decoder = FrameDecoder(c.code, c.image, skips=c.skips, warp=c.warp)
         self.audio_encoder = AudioEncoder(c.audio, c.audio_hidden, c.code)
         n_in = c.code * (2 if c.photo_prior else 1)
-        how = {"memory": c.memory, "normalised": c.normalised}
-        self.frame_posterior = GaussianLSTM(c.code, c.hidden, c.z, **how)
-        self.audio_posterior = GaussianLSTM(n_in, c.hidden, c.z, memory=c.memory)
+        how = {"memory": c.memory, "norm_codes": c.normalised}
+        self.frame_posterior = GaussianLSTM(c.code, c.hidden, c.z, **how, norm_means=c.normalised)
+        self.audio_posterior = GaussianLSTM(n_in, c.hidden, c.z, **how)
         self.frame_predictor = FramePredictor(c.code, c.z, c.hidden, c.layers)
         self._begin()
 

@@ -119,14 +119,14 @@ class Photograph(NamedTuple):
 
 
 class Matched(NamedTuple):
-    """A window as it was learned: both posteriors ``(B, T, z)``, the draws ``z`` from the frames', and where
-    something was painted the codes ``g`` ``(B, T, code)`` that these gave and the frames ``painted``
-    ``(B, P, 3, 128, 128)``; ``spoken``, as many, from the means of the audio posterior, and their codes
-    ``said``."""
+    """A window as it was learned: the audio posterior ``(B, T, z)``; where frames were looked at theirs, and
+    the draws ``z`` from it; where something was painted the codes ``g`` ``(B, T, code)`` that these gave and
+    the frames ``painted`` ``(B, P, 3, 128, 128)``; ``spoken``, as many, from the means of the audio
+    posterior, and their codes ``said``."""
 
-    of_frames: Gaussian
+    of_frames: Gaussian | None
     of_audio: Gaussian
-    z: Tensor
+    z: Tensor | None
     g: Tensor | None = None
     painted: Tensor | None = None
     spoken: Tensor | None = None
@@ -212,7 +212,7 @@ class LatentMatching(nn.Module):
     def forward(
         self,
         photo: Tensor,
-        frames: Tensor,
+        frames: Tensor | None,
         mfcc: Tensor,
         previous: Tensor | None = None,
         *,
@@ -228,7 +228,7 @@ class LatentMatching(nn.Module):
         photo:
             x_0, ``(B, 3, 128, 128)`` in [-1, 1].
         frames:
-            ``(B, T, 3, 128, 128)``.
+            ``(B, T, 3, 128, 128)``; None, with a watcher: nothing but the photograph is looked at.
         mfcc:
             ``(B, T, 28, 12)``.
         previous:
@@ -251,19 +251,7 @@ class LatentMatching(nn.Module):
             before = photo if previous is None else previous
             frames = torch.cat((before[:, None], frames), dim=1)  # (B, 1 + T, 3, 128, 128)
         if watcher is not None:
-            with torch.no_grad():
-                seen = Photograph(photo, watcher.encode(photo[:, None])[:, 0], [])
-                codes = watcher.encode(frames)
-                true, codes = (codes[:, :-1], codes[:, 1:]) if fed else (None, codes)
-                of_frames, _ = watcher.watch(codes, seen)  # (B, T, z)
-            of_audio, _ = self.listen(mfcc, seen)  # (B, T, z)
-            z = of_frames.sample(torch.randn_like(of_frames.mean))
-            said = (
-                frozen(self.frame_predictor, self._before(true, seen, z), of_audio.mean)[0]
-                if spoken
-                else None
-            )
-            return Matched(of_frames, of_audio, z, said=said)
+            return self._listened(photo, frames, mfcc, spoken, watcher)
         seen, codes = self._seen_together(photo, frames)
         if fed:
             true, codes = codes[:, :-1], codes[:, 1:]  # (B, T, code): of the picture before each, and its own
@@ -279,6 +267,25 @@ class LatentMatching(nn.Module):
         said, _ = self.predict(of_audio.mean, seen, true if fed else None)  # (B, T, code)
         both = torch.cat((picked(g, chosen), picked(said, chosen)), dim=1)  # (B, 2P, code)
         return Matched(of_frames, of_audio, z, g, *self.paint(both, seen).frames.chunk(2, dim=1), said)
+
+    def _listened(
+        self, photo: Tensor, frames: Tensor | None, mfcc: Tensor, spoken: bool, watcher: "LatentMatching"
+    ) -> Matched:
+        """The audio posterior alone learns; ``frames`` ``(B, T, …)``, or one more where x_{t-1} is seen."""
+        of_frames, z, true, said = None, None, None, None
+        with torch.no_grad():
+            seen = Photograph(photo, watcher.encode(photo[:, None])[:, 0], [])
+            if frames is not None:
+                codes = watcher.encode(frames)
+                if self.config.sees == "previous":
+                    true, codes = codes[:, :-1], codes[:, 1:]
+                of_frames, _ = watcher.watch(codes, seen)  # (B, T, z)
+                z = of_frames.sample(torch.randn_like(of_frames.mean))
+        of_audio, _ = self.listen(mfcc, seen)  # (B, T, z)
+        if spoken:
+            before = self._before(true, seen, of_audio.mean)
+            said, _ = frozen(self.frame_predictor, before, of_audio.mean)
+        return Matched(of_frames, of_audio, z, said=said)
 
     def _seen_together(self, photo: Tensor, frames: Tensor) -> tuple[Photograph, Tensor]:
         """Photographs and their frames ``(B, T, …)`` in one pass, so that while training all are normalised

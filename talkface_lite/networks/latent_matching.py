@@ -60,9 +60,10 @@ class LatentMatchingConfig(TwoSizes):
         PyTorch initialises them, what moves in a film comes out of the three layers of LSTM some hundred
         times smaller than it went in.
     normalised:
-        Ours: batch normalisation, without factors of its own, of what the frame posterior sees and of the
-        means that it gives (Zhu et al., ACL 2020). Then z cannot fall silent: over people and time each of
-        its numbers has deviation 1.
+        Ours: batch normalisation, without factors of its own, of what both posteriors are given and of the
+        means that the frames' gives (Zhu et al., ACL 2020). Then z cannot fall silent: over people and time
+        each of its numbers has deviation 1. And no LSTM is driven to where it no longer moves: without it the
+        codes of the sound grow while the decoder learns, until nothing of what is said comes through.
     warp:
         Ours: the decoder moves the photograph and paints on it, see
         :class:`~talkface_lite.networks.frame_codec.FrameDecoder`. What only moves need not be painted anew.
@@ -118,14 +119,14 @@ class Photograph(NamedTuple):
 
 
 class Matched(NamedTuple):
-    """A window as it was learned: both posteriors ``(B, T, z)``, the draws ``z`` from the frames', and where
-    something was painted the codes ``g`` ``(B, T, code)`` that these gave and the frames ``painted``
-    ``(B, P, 3, 128, 128)``; ``spoken``, as many, from the means of the audio posterior, and their codes
-    ``said``."""
+    """A window as it was learned: the audio posterior ``(B, T, z)``; where frames were looked at theirs, and
+    the draws ``z`` from it; where something was painted the codes ``g`` ``(B, T, code)`` that these gave and
+    the frames ``painted`` ``(B, P, 3, 128, 128)``; ``spoken``, as many, from the means of the audio
+    posterior, and their codes ``said``."""
 
-    of_frames: Gaussian
+    of_frames: Gaussian | None
     of_audio: Gaussian
-    z: Tensor
+    z: Tensor | None
     g: Tensor | None = None
     painted: Tensor | None = None
     spoken: Tensor | None = None
@@ -148,9 +149,9 @@ class LatentMatching(nn.Module):
         self.frame_decoder = FrameDecoder(c.code, c.image, skips=c.skips, warp=c.warp)
         self.audio_encoder = AudioEncoder(c.audio, c.audio_hidden, c.code)
         n_in = c.code * (2 if c.photo_prior else 1)
-        how = {"memory": c.memory, "normalised": c.normalised}
-        self.frame_posterior = GaussianLSTM(c.code, c.hidden, c.z, **how)
-        self.audio_posterior = GaussianLSTM(n_in, c.hidden, c.z, memory=c.memory)
+        how = {"memory": c.memory, "norm_codes": c.normalised}
+        self.frame_posterior = GaussianLSTM(c.code, c.hidden, c.z, **how, norm_means=c.normalised)
+        self.audio_posterior = GaussianLSTM(n_in, c.hidden, c.z, **how)
         self.frame_predictor = FramePredictor(c.code, c.z, c.hidden, c.layers)
         self._begin()
 
@@ -211,7 +212,7 @@ class LatentMatching(nn.Module):
     def forward(
         self,
         photo: Tensor,
-        frames: Tensor,
+        frames: Tensor | None,
         mfcc: Tensor,
         previous: Tensor | None = None,
         *,
@@ -227,7 +228,7 @@ class LatentMatching(nn.Module):
         photo:
             x_0, ``(B, 3, 128, 128)`` in [-1, 1].
         frames:
-            ``(B, T, 3, 128, 128)``.
+            ``(B, T, 3, 128, 128)``; None, with a watcher: nothing but the photograph is looked at.
         mfcc:
             ``(B, T, 28, 12)``.
         previous:
@@ -250,19 +251,7 @@ class LatentMatching(nn.Module):
             before = photo if previous is None else previous
             frames = torch.cat((before[:, None], frames), dim=1)  # (B, 1 + T, 3, 128, 128)
         if watcher is not None:
-            with torch.no_grad():
-                seen = Photograph(photo, watcher.encode(photo[:, None])[:, 0], [])
-                codes = watcher.encode(frames)
-                true, codes = (codes[:, :-1], codes[:, 1:]) if fed else (None, codes)
-                of_frames, _ = watcher.watch(codes, seen)  # (B, T, z)
-            of_audio, _ = self.listen(mfcc, seen)  # (B, T, z)
-            z = of_frames.sample(torch.randn_like(of_frames.mean))
-            said = (
-                frozen(self.frame_predictor, self._before(true, seen, z), of_audio.mean)[0]
-                if spoken
-                else None
-            )
-            return Matched(of_frames, of_audio, z, said=said)
+            return self._listened(photo, frames, mfcc, spoken, watcher)
         seen, codes = self._seen_together(photo, frames)
         if fed:
             true, codes = codes[:, :-1], codes[:, 1:]  # (B, T, code): of the picture before each, and its own
@@ -278,6 +267,25 @@ class LatentMatching(nn.Module):
         said, _ = self.predict(of_audio.mean, seen, true if fed else None)  # (B, T, code)
         both = torch.cat((picked(g, chosen), picked(said, chosen)), dim=1)  # (B, 2P, code)
         return Matched(of_frames, of_audio, z, g, *self.paint(both, seen).frames.chunk(2, dim=1), said)
+
+    def _listened(
+        self, photo: Tensor, frames: Tensor | None, mfcc: Tensor, spoken: bool, watcher: "LatentMatching"
+    ) -> Matched:
+        """The audio posterior alone learns; ``frames`` ``(B, T, …)``, or one more where x_{t-1} is seen."""
+        of_frames, z, true, said = None, None, None, None
+        with torch.no_grad():
+            seen = Photograph(photo, watcher.encode(photo[:, None])[:, 0], [])
+            if frames is not None:
+                codes = watcher.encode(frames)
+                if self.config.sees == "previous":
+                    true, codes = codes[:, :-1], codes[:, 1:]
+                of_frames, _ = watcher.watch(codes, seen)  # (B, T, z)
+                z = of_frames.sample(torch.randn_like(of_frames.mean))
+        of_audio, _ = self.listen(mfcc, seen)  # (B, T, z)
+        if spoken:
+            before = self._before(true, seen, of_audio.mean)
+            said, _ = frozen(self.frame_predictor, before, of_audio.mean)
+        return Matched(of_frames, of_audio, z, said=said)
 
     def _seen_together(self, photo: Tensor, frames: Tensor) -> tuple[Photograph, Tensor]:
         """Photographs and their frames ``(B, T, …)`` in one pass, so that while training all are normalised

@@ -42,18 +42,24 @@ class GaussianLSTM(nn.Module):
         Lengths of what comes in, of the memory, and of the hidden variable.
     memory:
         False: a fully connected layer in the LSTM's place.
-    normalised:
-        Batch normalisation of codes and of means, see
+    norm_codes, norm_means:
+        Batch normalisation, over people and time, of what comes in and of the means, see
         :class:`~talkface_lite.networks.latent_matching.LatentMatchingConfig`.
     """
 
     def __init__(
-        self, n_in: int, hidden: int, z: int, *, memory: bool = True, normalised: bool = False
+        self,
+        n_in: int,
+        hidden: int,
+        z: int,
+        *,
+        memory: bool = True,
+        norm_codes: bool = False,
+        norm_means: bool = False,
     ) -> None:
         super().__init__()
-        self.norms = None
-        if normalised:
-            self.norms = nn.ModuleList(nn.BatchNorm1d(n, affine=False) for n in (n_in, z))
+        self.norm_codes = nn.BatchNorm1d(n_in, affine=False) if norm_codes else None
+        self.norm_means = nn.BatchNorm1d(z, affine=False) if norm_means else None
         self.embed = nn.Linear(n_in, hidden)
         self.lstm = nn.LSTM(hidden, hidden, batch_first=True) if memory else None
         self.on = None if memory else nn.Sequential(nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh())
@@ -62,19 +68,18 @@ class GaussianLSTM(nn.Module):
     def forward(self, codes: Tensor, state: State | None = None) -> tuple[Gaussian, State | None]:
         """``(B, T, n_in)`` and what an earlier stretch left → ``(B, T, z)`` twice, and the state after it."""
         with full_precision(codes.device):
-            x = self.embed(self._normed(0, codes.float()))  # (B, T, n_in) → (B, T, hidden)
+            x = self.embed(normed(codes.float(), self.norm_codes))  # (B, T, n_in) → (B, T, hidden)
             if self.lstm is None:
                 x = self.on(x)
             else:
                 x, state = self.lstm(x, state)
             logvar = self.logvar(x).clamp(*LOGVAR_RANGE)  # (B, T, hidden) → (B, T, z)
-            return Gaussian(self._normed(1, self.mean(x)), logvar), state
+            return Gaussian(normed(self.mean(x), self.norm_means), logvar), state
 
-    def _normed(self, which: int, x: Tensor) -> Tensor:
-        """``(B, T, n)`` over people and time at deviation 1, where that is asked for."""
-        if self.norms is None:
-            return x
-        return self.norms[which](x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+def normed(x: Tensor, norm: nn.BatchNorm1d | None) -> Tensor:
+    """``(B, T, n)``, over people and time at mean 0 and deviation 1 where there is a norm."""
+    return x if norm is None else norm(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
 
 class FramePredictor(nn.Module):

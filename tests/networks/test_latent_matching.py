@@ -269,7 +269,18 @@ def test_normalised_means_have_deviation_one_over_people_and_time():
     mean = made.of_frames.mean.flatten(0, 1)
     torch.testing.assert_close(mean.mean(0), torch.zeros(4), atol=1e-5, rtol=0)
     torch.testing.assert_close(mean.std(0, unbiased=False), torch.ones(4), atol=0.02, rtol=0)
-    assert network.audio_posterior.norms is None
+    assert network.audio_posterior.norm_means is None
+
+
+def test_what_is_said_comes_through_however_large_its_codes_have_grown():
+    photo, frames, mfcc = window(4, 8)
+    for normalised in (True, False):
+        network = make(normalised=normalised, photo_prior=True).train()
+        means = []
+        for grown in (1, 30):
+            network.audio_encoder.layers[-1].register_forward_hook(lambda *given, by=grown: by * given[-1])
+            means.append(network(photo, frames, mfcc).of_audio.mean)  # (4, 8, z)
+        assert torch.allclose(*means, atol=1e-3) == normalised
 
 
 def test_some_frames_of_each_window():

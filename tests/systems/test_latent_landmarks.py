@@ -1,5 +1,7 @@
 """Landmarks that are read off the code of a frame: in the loss, and nowhere else."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from test_latent_part import SETTINGS, batch_for, make_part
@@ -99,3 +101,18 @@ def test_where_the_sound_alone_learns_it_learns_to_say_landmarks(dataset, sees):
     assert losses["loss"] > 0
     assert not [name for name in moved if "logvar" in name], "a mean says landmarks"
     assert part.losses(batch)["loss"] < losses["loss"]
+
+
+def test_where_landmarks_alone_teach_no_frame_is_looked_at(dataset):
+    part = make_part(sees="first", reconstruction_weight=0.0, landmark_weight=3.0, beta=0.0)
+    batch = batch_for(part, dataset)
+    loss = part.losses(batch)
+    assert set(loss) == {"loss"}
+    assert part.updates == 0
+    assert part.reader.updates == 1
+    blind = replace(batch, pictures=torch.full_like(batch.pictures, 99))
+    torch.testing.assert_close(part.losses(blind)["loss"], loss["loss"])
+    watched = make_part(sees="first", reconstruction_weight=0.0, landmark_weight=3.0, beta=1e-3)
+    seen = watched.losses(batch)
+    assert watched.updates == 1
+    torch.testing.assert_close(seen["loss"] - 49152e-3 * seen["kl"], loss["loss"], rtol=1e-4, atol=1e-4)

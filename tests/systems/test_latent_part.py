@@ -366,6 +366,7 @@ def test_wrong_settings():
         ({"mouth_weight": float("nan")}, "mouth_weight"),
         ({"spoken_weight": 1.0, "teacher_forcing": 0.5}, "spoken_weight.*teacher_forcing 1"),
         ({"spoken_weight": 1.0, "reconstruction_weight": 0.0}, "spoken_weight.*reconstruction_weight"),
+        ({"beta": 0.0, "reconstruction_weight": 0.0}, "landmark_weight: got 0, expected something to learn"),
         ({"kl_moves": "none"}, "kl_moves: got 'none', expected both or audio or frames"),
         ({"teacher_forcing": 1.5}, "teacher_forcing: got 1.5, expected 0 to 1"),
         ({"painted": 0}, "painted: got 0, expected at least 1 frame"),

@@ -33,7 +33,8 @@ class LatentMatchingPartConfig:
         Widths, and what is wired to what.
     reconstruction_weight:
         λ of Eq. 2: factor of the squared error, *averaged* over the numbers of a picture, colours 0 to 1. 0
-        paints nothing: the audio posterior alone learns to say what the frames' says.
+        paints nothing: the audio posterior alone learns to say what the frames' says. With β at 0, too, it
+        learns by ``landmark_weight`` alone, and no frame is looked at.
     beta:
         β of Eq. 2: factor of the KL divergence, *summed* over the numbers of z, in nats. Both terms are means
         over the frames. With the paper's 1e-6 and 49,152 numbers in a picture, a nat weighs as much as a
@@ -108,5 +109,9 @@ class LatentMatchingPartConfig:
             raise InputError("teacher_forcing", "given, where the photograph is seen", "x_{t-1} to be seen")
         if self.spoken_weight and not both:
             raise InputError("spoken_weight", "given with less than full teaching", "teacher_forcing 1")
+        if not (self.reconstruction_weight or self.beta or self.landmark_weight):
+            raise InputError(
+                "reconstruction_weight, beta and landmark_weight", "0", "something to learn from"
+            )
         if self.spoken_weight and not self.reconstruction_weight:
             raise InputError("spoken_weight", "given, where nothing is painted", "a reconstruction_weight")

@@ -167,19 +167,27 @@ class LatentMatchingPart(Part):
         return mean_of_frames(self.reader.error(read, moved(batch)), batch.mask)
 
     def _listening(self, batch: Batch) -> dict[str, Tensor]:
-        photo, frames = to_network(batch.photograph), to_network(batch.pictures)
+        watched = self.config.beta > 0 or self.config.latent_matching.sees == "previous"
+        frames = to_network(batch.pictures) if watched else None
         previous = None if batch.previous is None else to_network(batch.previous)
         reads = self.reader is not None
         made = self.latent_matching(
-            photo, frames, batch.mfcc, previous, spoken=reads, watcher=self._watcher()
+            to_network(batch.photograph),
+            frames,
+            batch.mfcc,
+            previous,
+            spoken=reads,
+            watcher=self._watcher(),
         )
-        kl = mean_of_frames(self._divergence(made).sum(dim=-1), batch.mask)
-        loss = VALUES * self.beta * kl
         if self.training:
             self._count(made, batch)
+        loss, losses = 0.0, {}
+        if watched:
+            kl = mean_of_frames(self._divergence(made).sum(dim=-1), batch.mask)
+            loss, losses = VALUES * self.beta * kl, {"kl": kl.detach()}
         if reads:
             loss = loss + self.config.landmark_weight * self._misread(frozen(self.reader, made.said), batch)
-        return {"loss": loss, "kl": kl.detach()}
+        return {"loss": loss, **losses}
 
     def _watcher(self) -> LatentMatching:
         """What looks at the frames while the audio posterior alone learns: as they are looked at when a film
@@ -222,11 +230,13 @@ class LatentMatchingPart(Part):
 
     @torch.no_grad()
     def _count(self, made: Matched, batch: Batch) -> None:
-        """One update more, and what :attr:`drift` and the reader need of it."""
-        self.updates += 1
+        """One update more, and what the reader needs of it, and :attr:`drift` where frames were looked at."""
         mask = batch.mask
         if self.reader is not None and mask.any():
             self.reader.remember(moved(batch)[mask])
+        if made.of_frames is None:
+            return
+        self.updates += 1
         unexplained = made.of_frames.mean - made.of_audio.mean  # (B, T, z)
         unexplained = unexplained * torch.exp(-0.5 * made.of_audio.logvar)
         pairs = mask[:, 1:] & mask[:, :-1]

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from talkface_lite.measuring.diversity import (
     spreads,
 )
 from talkface_lite.measuring.pictures import FindPoints, dlib_in_crop
+from talkface_lite.measuring.retrieval import retrieval
 from talkface_lite.runtime import device
 from talkface_lite.systems import load
 from talkface_lite.systems.base import Face, System
@@ -60,7 +62,8 @@ def films_of(system: System, clip: Clip, count: int, seed: int) -> np.ndarray:
 def one_question(
     system: System, number: int, films: int, most: int, seed: int, find_points: FindPoints
 ) -> dict[str, Any]:
-    """Spread and jitter of one speech's films, true and made, and how near the nearest comes."""
+    """Spread and jitter of one speech's films, true and made, and how near the nearest comes; and whether the
+    posterior of the sound finds that of the frames."""
     drawn = {"seed": clip_seed(CORPUS_SEED, number), "split": "test"}
     first = draw_clip(**drawn)
     others = [draw_clip(**drawn, motion=motion) for motion in range(1, films)]
@@ -78,14 +81,15 @@ def one_question(
             mean = made.astype(np.float32).mean(axis=0)
             noise = noisy(mean, made, np.random.default_rng([seed, number]))
             found[name]["best of noise"] = best_of(noise, first.frames, counts)
-    return found
+    moments = {"chance": 1 / len(first), **retrieval(*system.posterior_means(first))}
+    return {"ways": found, "retrieval": moments}
 
 
 def together(questions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Root mean squares of spreads and jitters over questions, means of decibels."""
+    """Root mean squares of spreads and jitters over questions, means of decibels and of what was found."""
     ways: dict[str, Any] = {}
-    for name in questions[0]:
-        rows = [question[name] for question in questions]
+    for name in questions[0]["ways"]:
+        rows = [question["ways"][name] for question in questions]
         ways[name] = {
             kind: {
                 measure: float(np.sqrt(np.nanmean([row[kind][measure] ** 2 for row in rows])))
@@ -96,7 +100,8 @@ def together(questions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for kind in ("best", "best of noise"):
             if kind in rows[0]:
                 ways[name][kind] = np.mean([row[kind] for row in rows], axis=0).tolist()
-    return ways
+    told = [question["retrieval"] for question in questions]
+    return {"ways": ways, "retrieval": {key: float(np.mean([one[key] for one in told])) for key in told[0]}}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -106,29 +111,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--questions", type=int, default=12, help="people and sentences (default 12)")
     parser.add_argument("--films", type=int, default=8, help="of each, for the spread (default 8)")
     parser.add_argument("--most", type=int, default=32, help="to choose the nearest from (default 32)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the draws")
     parser.add_argument("--ship", action="store_true", help="write the figures into the package")
     arguments: argparse.Namespace = parser.parse_args(argv)
     if arguments.films < 2 or arguments.questions < 1 or arguments.most < arguments.films:
         raise InputError("--films", arguments.films, "at least 2, no more than --most, of 1 question or more")
     find_points = dlib_in_crop()
     runs: dict[str, Any] = {}
-    for weights in arguments.weights or [None]:
+    for weights, seed in product(arguments.weights or [None], arguments.seeds):
         system = load(SYSTEM, weights=weights).to(device()).for_inference()
         began, questions = time.monotonic(), []
         for number in range(arguments.questions):
-            many = (arguments.films, arguments.most, arguments.seed)
+            many = (arguments.films, arguments.most, seed)
             questions.append(one_question(system, number, *many, find_points))
-        name = "the package's" if weights is None else str(weights)
+        name = f"{weights or 'the package'}, seed {seed}"
         runs[name] = together(questions)
         print(f"{name}, {time.monotonic() - began:.0f} s")
-        print(json.dumps(runs[name], indent=1))
+        print(json.dumps(runs[name], indent=1), flush=True)
     about = {
         "command": "python scripts/diversity.py",
         "questions": arguments.questions,
         "films": arguments.films,
         "counts": [count for count in COUNTS if count <= arguments.most],
-        "seed": arguments.seed,
         "corpus_seed": CORPUS_SEED,
         "device": device(),
         "torch": torch.__version__,

@@ -174,8 +174,11 @@ def test_rows(portrait, speech):
     with torch.no_grad():
         seen = network.look(to_network(torch.from_numpy(face.picture)[None]))
         q, _ = network.watch(network.encode(to_network(torch.from_numpy(frames)[None])), seen)
+        heard, _ = network.listen(torch.from_numpy(mfcc_windows(speech))[None], seen)
         film, _, _ = generated(network, q.mean, seen, None, None)
     assert differ(rows["from_frames"].frames, to_pictures(film.frames[0])) <= 1
+    for got, true in zip(system.posterior_means(clip), (heard, q)):
+        np.testing.assert_allclose(got, true.mean[0], atol=1e-5)
     system.matching.train()
     again = system.rows(clip, 0, np.random.default_rng(5), pictures=True)
     assert differ(again["from_frames"].frames, rows["from_frames"].frames) == 0

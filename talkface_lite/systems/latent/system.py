@@ -141,6 +141,17 @@ class LatentMatchingSystem(System):
         found[FROM_FRAMES] = Shown(None, self._rebuilt(face, clip.frames))
         return found
 
+    @torch.inference_mode()
+    def posterior_means(self, clip: Clip, shown: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """What the sound and what the frames of a clip say of z, its frame ``shown`` being the photograph:
+        the means of both posteriors, float32 ``(T, z)`` each."""
+        with self._looking(self.face_of(clip, shown)) as (network, seen, device):
+            windows = mfcc_windows_between(clip.speech, 0, len(clip))
+            of_audio, _ = network.listen(torch.from_numpy(windows)[None].to(device), seen)
+            frames = to_network(torch.tensor(clip.frames)[None].to(device))
+            of_frames, _ = network.watch(network.encode(frames), seen)
+        return of_audio.mean[0].cpu().numpy(), of_frames.mean[0].cpu().numpy()
+
     def _rebuilt(self, face: Face, frames: np.ndarray) -> np.ndarray:
         made, watched, code, state = [], None, None, None
         with self._looking(face) as (network, seen, device):

@@ -144,14 +144,14 @@ PAINT = Stage(
 """Frames through z and back, at the paper's β. Windows are short, so that a batch holds many people."""
 LISTEN = replace(
     PAINT.changed(data={"window": 64}, reconstruction_weight=0.0, beta=0.0),
-    training=replace(PAINT.training, steps=2000, batch_size=12, learning_rate=1.5e-3, seed=1),
+    training=replace(PAINT.training, steps=1500, batch_size=12, learning_rate=1.5e-3, seed=1),
     start_from="paint",
 )
 """The sound alone learns to say where landmarks are: nothing is painted or looked at, so that windows may be
 long."""
 SPEAK = replace(
     PAINT.changed(data={"window": 24}, spoken_weight=1.0, beta=3e-5),
-    training=replace(PAINT.training, steps=1500, batch_size=8, learning_rate=2e-3, seed=2),
+    training=replace(PAINT.training, steps=1000, batch_size=8, learning_rate=2e-3, seed=2),
     start_from="listen",
 )
 """All together, in windows in which a memory can remember something: what the sound says is painted too."""

@@ -193,10 +193,10 @@ def test_the_report_of_pictures_has_these_keys_and_no_others(clips):
 
 
 def test_how_lively_a_film_is_beside_the_truth(clips):
-    truth = np.zeros((4, 8, 8, 3), np.uint8)
-    truth[1], truth[2, :4], truth[3] = 9, 3, 255  # changes of 9, 7.5, 253.5 in the mean
+    truth = np.zeros((4, 16, 16, 3), np.uint8)
+    truth[1], truth[2, :8], truth[3] = 9, 3, 255  # changes of 9, 7.5, 253.5 in the mean
     film = truth // 3
-    landmarks = np.repeat(FACE[None] / 16, 4, axis=0)
+    landmarks = np.repeat(FACE[None] / 8, 4, axis=0)
     found = measure_pictures(film, truth, landmarks)["change_over_real"]
     assert found == pytest.approx((3 + 2.5 + 84.5) / (9 + 7.5 + 253.5))
     assert measure_pictures(truth, truth, landmarks)["change_over_real"] == 1

@@ -31,7 +31,7 @@ from talkface_lite.measuring.diversity import (
     shut_frames,
     spreads,
 )
-from talkface_lite.measuring.pictures import FindPoints, dlib_in_crop
+from talkface_lite.measuring.pictures import FindPoints, dlib_in_crop, remembering
 from talkface_lite.measuring.retrieval import retrieval
 from talkface_lite.runtime import device
 from talkface_lite.systems import load
@@ -116,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments: argparse.Namespace = parser.parse_args(argv)
     if arguments.films < 2 or arguments.questions < 1 or arguments.most < arguments.films:
         raise InputError("--films", arguments.films, "at least 2, no more than --most, of 1 question or more")
-    find_points = dlib_in_crop()
+    find_points = remembering(dlib_in_crop())  # true films are the same for every seed
     runs: dict[str, Any] = {}
     for weights, seed in product(arguments.weights or [None], arguments.seeds):
         system = load(SYSTEM, weights=weights).to(device()).for_inference()

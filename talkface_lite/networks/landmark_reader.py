@@ -7,7 +7,7 @@ from talkface_lite.clip import N_POINTS
 from talkface_lite.networks.layers import full_precision
 
 REMEMBERED = 0.99
-"""Of the running mean of products, from one update to the next."""
+"""Of running means, from one update to the next."""
 
 FAINT = 1.0
 """px²: added to every variance by which a squared error is divided. Movements whose variance, summed over
@@ -18,8 +18,8 @@ class LandmarkReader(nn.Module):
     """How far the landmarks of a frame are from the photograph's: one linear layer.
 
     Its error is measured as Mahalanobis (1936) measures: in each direction in which landmarks vary, in
-    standard deviations. In pixels the turn of a head is all that pays: 68 points move with it, and four with
-    a lid, 0.5 px.
+    standard deviations. In pixels lips and the turn of a head are all that pays: many points move far with
+    them, and a few with a lid.
 
     Parameters
     ----------

@@ -119,14 +119,14 @@ class Photograph(NamedTuple):
 
 
 class Matched(NamedTuple):
-    """A window as it was learned: the audio posterior ``(B, T, z)``; where frames were looked at theirs, and
-    the draws ``z`` from it; where something was painted the codes ``g`` ``(B, T, code)`` that these gave and
+    """A window as it was learned: the audio posterior ``(B, T, z)``; where frames were looked at theirs;
+    where something was painted the draws ``z`` from it, the codes ``g`` ``(B, T, code)`` that these gave and
     the frames ``painted`` ``(B, P, 3, 128, 128)``; ``spoken``, as many, from the means of the audio
     posterior, and their codes ``said``."""
 
     of_frames: Gaussian | None
     of_audio: Gaussian
-    z: Tensor | None
+    z: Tensor | None = None
     g: Tensor | None = None
     painted: Tensor | None = None
     spoken: Tensor | None = None
@@ -272,7 +272,7 @@ class LatentMatching(nn.Module):
         self, photo: Tensor, frames: Tensor | None, mfcc: Tensor, spoken: bool, watcher: "LatentMatching"
     ) -> Matched:
         """The audio posterior alone learns; ``frames`` ``(B, T, …)``, or one more where x_{t-1} is seen."""
-        of_frames, z, true, said = None, None, None, None
+        of_frames, true, said = None, None, None
         with torch.no_grad():
             seen = Photograph(photo, watcher.encode(photo[:, None])[:, 0], [])
             if frames is not None:
@@ -280,12 +280,11 @@ class LatentMatching(nn.Module):
                 if self.config.sees == "previous":
                     true, codes = codes[:, :-1], codes[:, 1:]
                 of_frames, _ = watcher.watch(codes, seen)  # (B, T, z)
-                z = of_frames.sample(torch.randn_like(of_frames.mean))
         of_audio, _ = self.listen(mfcc, seen)  # (B, T, z)
         if spoken:
             before = self._before(true, seen, of_audio.mean)
             said, _ = frozen(self.frame_predictor, before, of_audio.mean)
-        return Matched(of_frames, of_audio, z, said=said)
+        return Matched(of_frames, of_audio, said=said)
 
     def _seen_together(self, photo: Tensor, frames: Tensor) -> tuple[Photograph, Tensor]:
         """Photographs and their frames ``(B, T, …)`` in one pass, so that while training all are normalised

@@ -33,3 +33,15 @@ def test_drift_says_how_one_frame_follows_from_the_other(dataset):
         drift, torch.diag(torch.tensor([0.9, 0.5, 0, 2])) * 0.999 / 2, atol=1e-3, rtol=0
     )
     torch.testing.assert_close(new, torch.eye(4) - drift @ drift.T, atol=1e-3, rtol=0)
+
+
+def test_what_goes_on_is_not_rounded_under_mixed_precision(dataset):
+    part, again = make_part(sees="first"), make_part(sees="first")
+    batch = batch_for(part, dataset)
+    with torch.no_grad():
+        made = part.latent_matching(to_network(batch.photograph), to_network(batch.pictures), batch.mfcc)
+    again._count(made, batch)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        part._count(made, batch)
+    torch.testing.assert_close(part.squares, again.squares)
+    torch.testing.assert_close(part.step_products, again.step_products)

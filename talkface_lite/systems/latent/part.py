@@ -14,7 +14,7 @@ from talkface_lite.data.needs import Batch, DataSettings, Needs
 from talkface_lite.data.tensors import to_network
 from talkface_lite.losses import gaussian_kl, mouth_map
 from talkface_lite.networks.fast_matching import for_inference
-from talkface_lite.networks.landmark_reader import LandmarkReader
+from talkface_lite.networks.landmark_reader import REMEMBERED, LandmarkReader
 from talkface_lite.networks.latent_matching import (
     LatentMatching,
     Matched,
@@ -22,7 +22,7 @@ from talkface_lite.networks.latent_matching import (
     generated,
     picked,
 )
-from talkface_lite.networks.layers import count_parameters
+from talkface_lite.networks.layers import count_parameters, full_precision
 from talkface_lite.networks.posteriors import Gaussian
 from talkface_lite.systems.adapting import Adapting
 from talkface_lite.systems.latent.config import LatentMatchingPartConfig
@@ -31,9 +31,6 @@ from talkface_lite.systems.training_settings import TrainingSettings
 
 VALUES = 3 * CROP_SIZE**2
 """Numbers in a picture."""
-
-REMEMBERED = 0.99
-"""Of the running means of :meth:`LatentMatchingPart.drift`, from one update to the next."""
 
 FADES = 0.999
 """What is left of a deviation after a frame, at most."""
@@ -113,8 +110,9 @@ class LatentMatchingPart(Part):
 
         ``loss = 49,152 · (λ · mse + β · kl)``, mse with ``spoken_weight`` times that of what the sound says:
         the common factor changes no minimum; it makes of the mean a sum over the picture, and keeps the
-        gradient of the audio encoder, which β alone reaches, far above the 1e-8 that Adam adds to its root
-        mean square.
+        gradient of the audio encoder, which in the paper's loss β alone reaches, far above the 1e-8 that Adam
+        adds to its root mean square. Landmarks that are read wrongly add ``landmark_weight`` times their
+        error.
         """
         if self.config.reconstruction_weight == 0:
             return self._listening(batch)
@@ -242,7 +240,8 @@ class LatentMatchingPart(Part):
         pairs = mask[:, 1:] & mask[:, :-1]
         if pairs.any():
             before, now = unexplained[:, :-1][pairs], unexplained[:, 1:][pairs]  # (N, z)
-            squares, products = (now.T @ now + before.T @ before) / 2, now.T @ before  # (z, z)
+            with full_precision(now.device):
+                squares, products = (now.T @ now + before.T @ before) / 2, now.T @ before  # (z, z)
             for kept, value in ((self.squares, squares), (self.step_products, products)):
                 kept.mul_(REMEMBERED).add_((1 - REMEMBERED) * value / len(now))
 

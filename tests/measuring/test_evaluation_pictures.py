@@ -16,6 +16,7 @@ from talkface_lite.measuring.landmarks import LANDMARK_METRICS
 from talkface_lite.measuring.pictures import (
     MOUTH_MARGIN,
     PICTURE_METRICS,
+    change,
     dlib_in_crop,
     measure_pictures,
     mouth_box,
@@ -199,6 +200,8 @@ def test_how_lively_a_film_is_beside_the_truth(clips):
     landmarks = np.repeat(FACE[None] / 8, 4, axis=0)
     found = measure_pictures(film, truth, landmarks)["change_over_real"]
     assert found == pytest.approx((3 + 2.5 + 84.5) / (9 + 7.5 + 253.5))
+    assert change(truth) == pytest.approx((9 + 7.5 + 253.5) / 3)
+    assert change(truth[:1]) == 0
     assert measure_pictures(truth, truth, landmarks)["change_over_real"] == 1
     assert measure_pictures(truth[:1].repeat(4, 0), truth, landmarks)["change_over_real"] == 0
     for still in (truth[:1], truth[:1].repeat(4, 0)):

@@ -64,6 +64,11 @@ class LatentMatchingConfig(TwoSizes):
         means that the frames' gives (Zhu et al., ACL 2020). Then z cannot fall silent: over people and time
         each of its numbers has deviation 1. And no LSTM is driven to where it no longer moves: without it the
         codes of the sound grow while the decoder learns, until nothing of what is said comes through.
+    around:
+        Ours: a linear path round every LSTM, from what comes in to what goes out: from codes to means, from z
+        to the code that is painted. The released code's three layers of LSTM in a row, each of units in
+        [-1, 1], carry the turn of a head and the lips through; a lid shuts for three frames, and little of it
+        arrives.
     warp:
         Ours: the decoder moves the photograph and paints on it, see
         :class:`~talkface_lite.networks.frame_codec.FrameDecoder`. What only moves need not be painted anew.
@@ -83,6 +88,7 @@ class LatentMatchingConfig(TwoSizes):
     first_logvar: float = 0.0
     gain: float = 1.0
     normalised: bool = False
+    around: bool = False
     warp: bool = False
 
     def __post_init__(self) -> None:
@@ -149,10 +155,10 @@ class LatentMatching(nn.Module):
         self.frame_decoder = FrameDecoder(c.code, c.image, skips=c.skips, warp=c.warp)
         self.audio_encoder = AudioEncoder(c.audio, c.audio_hidden, c.code)
         n_in = c.code * (2 if c.photo_prior else 1)
-        how = {"memory": c.memory, "norm_codes": c.normalised}
+        how = {"memory": c.memory, "norm_codes": c.normalised, "around": c.around}
         self.frame_posterior = GaussianLSTM(c.code, c.hidden, c.z, **how, norm_means=c.normalised)
         self.audio_posterior = GaussianLSTM(n_in, c.hidden, c.z, **how)
-        self.frame_predictor = FramePredictor(c.code, c.z, c.hidden, c.layers)
+        self.frame_predictor = FramePredictor(c.code, c.z, c.hidden, c.layers, around=c.around)
         self._begin()
 
     @torch.no_grad()

@@ -42,9 +42,9 @@ class GaussianLSTM(nn.Module):
         Lengths of what comes in, of the memory, and of the hidden variable.
     memory:
         False: a fully connected layer in the LSTM's place.
-    norm_codes, norm_means:
-        Batch normalisation, over people and time, of what comes in and of the means, see
-        :class:`~talkface_lite.networks.latent_matching.LatentMatchingConfig`.
+    norm_codes, norm_means, around:
+        Batch normalisation, over people and time, of what comes in and of the means; a path round the memory:
+        see :class:`~talkface_lite.networks.latent_matching.LatentMatchingConfig`.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class GaussianLSTM(nn.Module):
         memory: bool = True,
         norm_codes: bool = False,
         norm_means: bool = False,
+        around: bool = False,
     ) -> None:
         super().__init__()
         self.norm_codes = nn.BatchNorm1d(n_in, affine=False) if norm_codes else None
@@ -64,22 +65,30 @@ class GaussianLSTM(nn.Module):
         self.lstm = nn.LSTM(hidden, hidden, batch_first=True) if memory else None
         self.on = None if memory else nn.Sequential(nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh())
         self.mean, self.logvar = nn.Linear(hidden, z), nn.Linear(hidden, z)
+        self.around = nn.Linear(n_in, z, bias=False) if around else None
 
     def forward(self, codes: Tensor, state: State | None = None) -> tuple[Gaussian, State | None]:
         """``(B, T, n_in)`` and what an earlier stretch left → ``(B, T, z)`` twice, and the state after it."""
         with full_precision(codes.device):
-            x = self.embed(normed(codes.float(), self.norm_codes))  # (B, T, n_in) → (B, T, hidden)
+            codes = normed(codes.float(), self.norm_codes)  # (B, T, n_in)
+            x = self.embed(codes)  # → (B, T, hidden)
             if self.lstm is None:
                 x = self.on(x)
             else:
                 x, state = self.lstm(x, state)
+            mean = plus(self.mean(x), self.around, codes)  # (B, T, hidden) → (B, T, z)
             logvar = self.logvar(x).clamp(*LOGVAR_RANGE)  # (B, T, hidden) → (B, T, z)
-            return Gaussian(normed(self.mean(x), self.norm_means), logvar), state
+            return Gaussian(normed(mean, self.norm_means), logvar), state
 
 
 def normed(x: Tensor, norm: nn.BatchNorm1d | None) -> Tensor:
     """``(B, T, n)``, over people and time at mean 0 and deviation 1 where there is a norm."""
     return x if norm is None else norm(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+def plus(y: Tensor, around: nn.Linear | None, x: Tensor) -> Tensor:
+    """``y`` of an LSTM, and what a path round it makes of what came in, where there is one."""
+    return y if around is None else y + around(x)
 
 
 class FramePredictor(nn.Module):
@@ -89,20 +98,24 @@ class FramePredictor(nn.Module):
     ----------
     code, z, hidden, layers:
         Lengths and depth.
+    around:
+        A path for ``z`` round the LSTM, under the same tanh: ``g_t = tanh(LSTM(h ⊕ z_t) + W z_t)``.
     """
 
-    def __init__(self, code: int, z: int, hidden: int, layers: int) -> None:
+    def __init__(self, code: int, z: int, hidden: int, layers: int, *, around: bool = False) -> None:
         super().__init__()
         self.embed = nn.Linear(code + z, hidden)
         self.lstm = nn.LSTM(hidden, hidden, layers, batch_first=True)
         self.last = nn.Sequential(nn.Linear(hidden, code), nn.Tanh())
+        self.around = nn.Linear(z, code, bias=False) if around else None
 
     def forward(self, codes: Tensor, z: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """``(B, T, code)``, ``(B, T, z)`` and a state → ``(B, T, code)`` in [-1, 1] and the next state."""
         with full_precision(codes.device):
             x = self.embed(torch.cat((codes.float(), z), dim=-1))  # → (B, T, hidden)
             x, state = self.lstm(x, state)
-            return self.last(x), state  # → (B, T, code)
+            x = plus(self.last[0](x), self.around, z)  # → (B, T, code)
+            return self.last[1](x), state
 
 
 class AudioEncoder(nn.Module):

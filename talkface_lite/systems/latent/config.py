@@ -17,6 +17,7 @@ SHIPPED: Mapping[str, Any] = MappingProxyType(
         "first_logvar": -4.0,
         "gain": 3.0,
         "normalised": True,
+        "around": True,
         "warp": True,
     }
 )

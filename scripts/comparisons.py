@@ -124,6 +124,7 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
             "no memory": MATCHED.changed(memory=False),
             "no skips": MATCHED.changed(skips=False),
             "own frames": MATCHED.changed(sees="previous"),
+            "no path round": MATCHED.changed(around=False),
         },
         train=("train-a",),
         tests={"a word": "test-word", "a sentence": "test-sentence", "a paragraph": "test-paragraph"},

@@ -43,7 +43,8 @@ def film(network):
 @pytest.mark.parametrize("skips", [True, False])
 @pytest.mark.parametrize("precision", ["32", "bf16"])
 def test_the_same_film(sees, skips, precision):
-    network = make(sees=sees, skips=skips, photo_prior=True, warp=skips, normalised=skips)
+    ours = dict.fromkeys(("warp", "normalised", "around"), skips)
+    network = make(sees=sees, skips=skips, photo_prior=True, **ours)
     fast = for_inference(network, precision)
     assert network.training, "the network itself stays as it is"
     assert not fast.training

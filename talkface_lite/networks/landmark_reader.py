@@ -9,10 +9,6 @@ from talkface_lite.networks.layers import full_precision
 REMEMBERED = 0.99
 """Of running means, from one update to the next."""
 
-FAINT = 1.0
-"""px²: added to every variance by which a squared error is divided. Movements whose variance, summed over
-the points that take part, is far below it hardly count."""
-
 
 class LandmarkReader(nn.Module):
     """How far the landmarks of a frame are from the photograph's: one linear layer.
@@ -25,10 +21,15 @@ class LandmarkReader(nn.Module):
     ----------
     code:
         Length of a frame's code.
+    ridge:
+        px²: added to every variance by which a squared error is divided. Movements whose variance, summed
+        over the points that take part, is far below it hardly count; above all variances, error is measured
+        in pixels.
     """
 
-    def __init__(self, code: int) -> None:
+    def __init__(self, code: int, ridge: float = 1.0) -> None:
         super().__init__()
+        self.ridge = ridge
         self.read = nn.Linear(code, 2 * N_POINTS)
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self.register_buffer("products", torch.zeros(2 * N_POINTS, 2 * N_POINTS))
@@ -39,10 +40,10 @@ class LandmarkReader(nn.Module):
 
     @property
     def variances(self) -> Tensor:
-        """Of movements and between them, px², ``(136, 136)``: their products' running mean, and ``FAINT`` on
+        """Of movements and between them, px², ``(136, 136)``: their products' running mean, and the ridge on
         the diagonal."""
         known = 1 - REMEMBERED ** self.updates.clamp(min=1)
-        return self.products / known + FAINT * torch.eye(len(self.products)).to(self.products)
+        return self.products / known + self.ridge * torch.eye(len(self.products)).to(self.products)
 
     @torch.no_grad()
     def remember(self, moved: Tensor) -> None:

@@ -68,6 +68,9 @@ class LatentMatchingPartConfig:
         how far landmarks are from the photograph's. It learns with the others and no film needs it. It tells
         the encoder of small things, lids, brows, lips, long before the picture does, and of every frame of a
         window, painted or not.
+    landmark_ridge:
+        px²: how small a movement of landmarks may be and still count in that error, see there. At 1 lids count
+        as lips do; far above, error is measured in pixels, and lips and the turn of a head are all that counts.
     painted:
         Ours: paint so many frames of each window in an update, drawn at random, and take them for all: the
         decoder is what takes time. None paints all.
@@ -84,6 +87,7 @@ class LatentMatchingPartConfig:
     motion_weight: float = 0.0
     spoken_weight: float = 0.0
     landmark_weight: float = 0.0
+    landmark_ridge: float = 1.0
     painted: int | None = None
 
     def __post_init__(self) -> None:
@@ -99,6 +103,8 @@ class LatentMatchingPartConfig:
         ):
             if not getattr(self, name) >= 0:
                 raise InputError(name, getattr(self, name), "0 or more")
+        if not self.landmark_ridge > 0:
+            raise InputError("landmark_ridge", self.landmark_ridge, "above 0")
         if self.kl_moves not in get_args(KLMoves):
             raise InputError("kl_moves", repr(self.kl_moves), " or ".join(get_args(KLMoves)))
         if not 0 <= self.teacher_forcing <= 1:

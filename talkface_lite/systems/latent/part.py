@@ -64,7 +64,8 @@ class LatentMatchingPart(Part):
     def __init__(self, config: LatentMatchingPartConfig) -> None:
         super().__init__(config)
         self.latent_matching = LatentMatching(config.latent_matching)
-        self.reader = LandmarkReader(config.latent_matching.code) if config.landmark_weight else None
+        code, ridge = config.latent_matching.code, config.landmark_ridge
+        self.reader = LandmarkReader(code, ridge) if config.landmark_weight else None
         self._watching: list[LatentMatching] = []  # no part of this one: not saved, not trained
         if config.latent_matching.sees == "previous":
             self.needs = replace(type(self).needs, previous=True)

@@ -7,6 +7,7 @@ import torch
 from test_latent_part import SETTINGS, batch_for, make_part
 
 from talkface_lite.data.tensors import to_network
+from talkface_lite.errors import InputError
 from talkface_lite.networks.landmark_reader import LandmarkReader
 from talkface_lite.systems.latent import LatentMatchingPart
 
@@ -54,15 +55,23 @@ def test_variances_are_the_running_mean_of_products():
         torch.testing.assert_close(reader.variances, expected / weights + torch.eye(136))
 
 
-def test_errors_count_in_standard_deviations():
-    reader = LandmarkReader(5)
+@pytest.mark.parametrize("ridge", [1.0, 100.0])
+def test_errors_count_in_standard_deviations(ridge):
+    """Of movements far below the ridge hardly at all."""
+    reader = LandmarkReader(5, ridge)
     wide, narrow = torch.eye(136)[0] * 10, torch.eye(136)[1] * 3  # px, in two directions of their own
     sizes = torch.randn(20_000, 2, generator=torch.Generator().manual_seed(0))
     for _ in range(3):
         reader.remember(sizes[:, :1] * wide + sizes[:, 1:] * narrow)
     still = torch.zeros(1, 2, 136)
     errors = reader.error(still, torch.stack((wide, narrow))[None])
-    torch.testing.assert_close(errors, torch.tensor([[100 / 101, 9 / 10]]), rtol=0.02, atol=0)
+    torch.testing.assert_close(errors, torch.tensor([[100 / (100 + ridge), 9 / (9 + ridge)]]), rtol=0.02, atol=0)
+
+
+def test_the_ridge_is_a_setting():
+    assert make_part(sees="first", landmark_weight=3.0, landmark_ridge=7.0).reader.ridge == 7.0
+    with pytest.raises(InputError, match="landmark_ridge: got 0.0, expected above 0"):
+        make_part(sees="first", landmark_weight=3.0, landmark_ridge=0.0)
 
 
 def test_errors_are_not_rounded_under_mixed_precision():

@@ -69,8 +69,8 @@ class LatentMatchingPartConfig:
         the encoder of small things, lids, brows, lips, long before the picture does, and of every frame of a
         window, painted or not.
     landmark_ridge:
-        px²: how small a movement of landmarks may be and still count in that error, see there. At 1 lids count
-        as lips do; far above, error is measured in pixels, and lips and the turn of a head are all that counts.
+        px²: how small a movement of landmarks may be and still count in that error, see there. At 1 lids
+        count as lips do; far above, error is measured in pixels: lips and the turn of a head are all of it.
     painted:
         Ours: paint so many frames of each window in an update, drawn at random, and take them for all: the
         decoder is what takes time. None paints all.

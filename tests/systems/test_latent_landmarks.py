@@ -65,12 +65,13 @@ def test_errors_count_in_standard_deviations(ridge):
         reader.remember(sizes[:, :1] * wide + sizes[:, 1:] * narrow)
     still = torch.zeros(1, 2, 136)
     errors = reader.error(still, torch.stack((wide, narrow))[None])
-    torch.testing.assert_close(errors, torch.tensor([[100 / (100 + ridge), 9 / (9 + ridge)]]), rtol=0.02, atol=0)
+    expected = torch.tensor([[100 / (100 + ridge), 9 / (9 + ridge)]])
+    torch.testing.assert_close(errors, expected, rtol=0.02, atol=0)
 
 
 def test_the_ridge_is_a_setting():
     assert make_part(sees="first", landmark_weight=3.0, landmark_ridge=7.0).reader.ridge == 7.0
-    with pytest.raises(InputError, match="landmark_ridge: got 0.0, expected above 0"):
+    with pytest.raises(InputError, match=r"landmark_ridge: got 0\.0, expected above 0"):
         make_part(sees="first", landmark_weight=3.0, landmark_ridge=0.0)
 
 

@@ -97,6 +97,8 @@ def measured(
         report = evaluate(systems, clips, **looks, warp=not systems)
         (rows,) = report["systems"].values() if systems else (report["baselines"],)
         found[test] = {metric: rows[row][metric]["median"] for metric in comparison.metrics}
+        if systems and (other := comparison.beside):
+            found[test] |= {f"{other} {name}": rows[other][name]["median"] for name in comparison.metrics}
     return found
 
 

@@ -129,6 +129,7 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
         train=("train-a",),
         tests={"a word": "test-word", "a sentence": "test-sentence", "a paragraph": "test-paragraph"},
         row="from_mean",
+        beside="from_frames",
         metrics={"psnr": 2, "mouth_gain": 2, "gain_over_mean_picture": 2, "change_over_real": 2},
         frame_step=10,
     ),

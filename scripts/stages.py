@@ -103,6 +103,8 @@ class Comparison:
         Of the evaluation, see :meth:`talkface_lite.systems.base.System.rows`.
     metrics:
         Figure → digits of the table that is printed.
+    beside:
+        Another row whose figures are kept, too, each under that row's name: ``from_frames mouth_gain``.
     baselines:
         Name in the results → a baseline of the evaluation, measured beside the variants and not trained.
     seeds:
@@ -121,6 +123,7 @@ class Comparison:
     example: int | str = 0
     row: str = "from_speech"
     metrics: Mapping[str, int]
+    beside: str = ""
     baselines: Mapping[str, str] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0, 1, 2)
     frame_step: int = 1

@@ -141,7 +141,7 @@ class Ablation:
         test:
             The set of test clips.
         """
-        lines = ["| | " + " | ".join(_TITLES.get(metric, metric) for metric in metrics) + " |"]
+        lines = ["| | " + " | ".join(map(_title, metrics)) + " |"]
         lines.append("|---" * (len(metrics) + 1) + "|")
         for variant, name in names.items():
             cells = []
@@ -188,7 +188,7 @@ class Ablation:
             ax.axvline(mean, color=PALETTE["truth"], linestyle=":", linewidth=1.2, zorder=0)
         ax.set_yticks(range(len(names)), list(names.values()))
         ax.set_ylim(len(names) - 0.5, -0.5)
-        ax.set_xlabel(_TITLES.get(metric, metric))
+        ax.set_xlabel(_title(metric))
         ax.grid(visible=False, axis="y")
         return ax
 
@@ -205,3 +205,10 @@ _TITLES = {
     "motion_distance_over_still": "motion over a still mouth's",
     "opening_error_over_copy": "opening error over the photograph's",
 }
+
+
+def _title(metric: str) -> str:
+    """What a page calls a measure; of another row than the rest, such as ``from_frames mouth_gain``."""
+    row, _, name = metric.rpartition(" ")
+    title = _TITLES.get(name, name)
+    return f"{title}, {row.replace('_', ' ')}" if row else title

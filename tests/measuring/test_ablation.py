@@ -60,6 +60,12 @@ def test_the_table(ablation):
     assert worse[2] == "| plain | 5.33 [−0.53, −0.49] |"
 
 
+def test_a_figure_of_another_row_says_of_which():
+    runs = [{"variant": "a", "seed": s, "test-still": {"from_frames mouth_gain": 2.0 + s}} for s in (0, 1)]
+    table = Ablation({}, runs).table({"a": "all"}, "a", {"from_frames mouth_gain": 1})
+    assert table.splitlines()[::2] == ["| | gain at the mouth (dB), from frames |", "| all | 2.5 |"]
+
+
 def test_the_figure(ablation):
     figure, ax = plt.subplots()
     assert ablation.show(ax, {"with": "a", "without": "b"}, "mouth_gain", base="without") is ax

@@ -7,10 +7,12 @@ With --ship the figures go into the package, where the chapter reads them.
 
 import argparse
 import json
-import time
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ from talkface_lite.measuring.diversity import (
     shut_frames,
     spreads,
 )
-from talkface_lite.measuring.pictures import FindPoints, dlib_in_crop, remembering
+from talkface_lite.measuring.pictures import dlib_in_crop, remembering
 from talkface_lite.measuring.retrieval import retrieval
 from talkface_lite.runtime import device
 from talkface_lite.systems import load
@@ -59,30 +61,38 @@ def films_of(system: System, clip: Clip, count: int, seed: int) -> np.ndarray:
     return np.stack([np.concatenate([row[number].frames for row in rows]) for number in range(count)])
 
 
-def one_question(
-    system: System, number: int, films: int, most: int, seed: int, find_points: FindPoints
-) -> dict[str, Any]:
-    """Spread and jitter of one speech's films, true and made, and how near the nearest comes; and whether the
-    posterior of the sound finds that of the frames."""
+def one_question(job: tuple[argparse.Namespace, Path | None, int]) -> list[dict[str, Any]]:
+    """Of each seed of draws: spread and jitter of one speech's films, true and made, and how near the nearest
+    comes; and whether the posterior of the sound finds that of the frames."""
+    arguments, weights, number = job
+    films, most = arguments.films, arguments.most
+    if arguments.workers > 1:
+        torch.set_num_threads(1)
+    system = load(SYSTEM, weights=weights).to(device()).for_inference()
+    find_points = remembering(dlib_in_crop())
     drawn = {"seed": clip_seed(CORPUS_SEED, number), "split": "test"}
     first = draw_clip(**drawn)
     others = [draw_clip(**drawn, motion=motion) for motion in range(1, films)]
     shut = shut_frames(first)
     seen = points_of([clip.frames for clip in (first, *others)], find_points)
-    found: dict[str, Any] = {"truth": {"spread": spreads(seen, shut), "jitter": jitter(seen)}}
-    for name, changes in WAYS.items():
-        way = system.with_settings(replace(system.settings, **changes))
-        made = films_of(way, first, most if name != "no noise" else films, seed)
-        seen = points_of(made[:films], find_points)
-        found[name] = {"spread": spreads(seen, shut), "jitter": jitter(seen)}
-        if name != "no noise":
-            counts = [count for count in COUNTS if count <= most]
-            found[name]["best"] = best_of(made, first.frames, counts)
-            mean = made.astype(np.float32).mean(axis=0)
-            noise = noisy(mean, made, np.random.default_rng([seed, number]))
-            found[name]["best of noise"] = best_of(noise, first.frames, counts)
+    truth = {"spread": spreads(seen, shut), "jitter": jitter(seen)}
     moments = {"chance": 1 / len(first), **retrieval(*system.posterior_means(first))}
-    return {"ways": found, "retrieval": moments}
+    told = []
+    for seed in arguments.seeds:
+        found: dict[str, Any] = {"truth": truth}
+        for name, changes in WAYS.items():
+            way = system.with_settings(replace(system.settings, **changes))
+            made = films_of(way, first, most if name != "no noise" else films, seed)
+            seen = points_of(made[:films], find_points)
+            found[name] = {"spread": spreads(seen, shut), "jitter": jitter(seen)}
+            if name != "no noise":
+                counts = [count for count in COUNTS if count <= most]
+                found[name]["best"] = best_of(made, first.frames, counts)
+                mean = made.astype(np.float32).mean(axis=0)
+                noise = noisy(mean, made, np.random.default_rng([seed, number]))
+                found[name]["best of noise"] = best_of(noise, first.frames, counts)
+        told.append({"ways": found, "retrieval": moments})
+    return told
 
 
 def together(questions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -113,20 +123,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--most", type=int, default=32, help="to choose the nearest from (default 32)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the draws")
     parser.add_argument("--ship", action="store_true", help="write the figures into the package")
+    parser.add_argument("--workers", type=int, default=2, help="questions at a time (default 2)")
     arguments: argparse.Namespace = parser.parse_args(argv)
     if arguments.films < 2 or arguments.questions < 1 or arguments.most < arguments.films:
         raise InputError("--films", arguments.films, "at least 2, no more than --most, of 1 question or more")
-    find_points = remembering(dlib_in_crop())  # true films are the same for every seed
+    if arguments.workers < 1:
+        raise InputError("--workers", arguments.workers, "at least 1")
+    of = arguments.weights or [None]
+    jobs = [(arguments, *which) for which in product(of, range(arguments.questions))]
+    if arguments.workers == 1:
+        told = [one_question(job) for job in jobs]
+    else:
+        os.environ["OMP_NUM_THREADS"] = "1"
+        with ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn")) as pool:
+            told = list(pool.map(one_question, jobs))
     runs: dict[str, Any] = {}
-    for weights, seed in product(arguments.weights or [None], arguments.seeds):
-        system = load(SYSTEM, weights=weights).to(device()).for_inference()
-        began, questions = time.monotonic(), []
-        for number in range(arguments.questions):
-            many = (arguments.films, arguments.most, seed)
-            questions.append(one_question(system, number, *many, find_points))
+    for weights, (k, seed) in product(of, enumerate(arguments.seeds)):
+        its = [one[k] for one, (_, its_weights, _) in zip(told, jobs) if its_weights is weights]
         name = f"{weights or 'the package'}, seed {seed}"
-        runs[name] = together(questions)
-        print(f"{name}, {time.monotonic() - began:.0f} s")
+        runs[name] = together(its)
+        print(name)
         print(json.dumps(runs[name], indent=1), flush=True)
     about = {
         "command": "python scripts/diversity.py",

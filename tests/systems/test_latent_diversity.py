@@ -16,7 +16,7 @@ import diversity  # noqa: E402
 from talkface_lite.errors import InputError  # noqa: E402
 from talkface_lite.measuring.diversity import FREE  # noqa: E402
 
-SMALL = ["--questions", "2", "--films", "2", "--most", "4", "--seeds", "0", "1"]
+SMALL = ["--questions", "2", "--films", "2", "--most", "4", "--seeds", "0", "1", "--workers", "1"]
 
 
 @pytest.fixture
@@ -65,3 +65,5 @@ def test_what_is_told(found):
 def test_too_few():
     with pytest.raises(InputError, match="--films: got 1, expected at least 2"):
         diversity.main(["--films", "1"])
+    with pytest.raises(InputError, match="--workers: got 0, expected at least 1"):
+        diversity.main(["--workers", "0"])

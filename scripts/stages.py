@@ -22,6 +22,8 @@ class Stage:
         Settings of the part other than its own defaults, as for :meth:`Part.of_size`.
     training, data:
         How it learns, and how windows are drawn.
+    train:
+        Names of ``CORPORA`` that it learns from, where they are not all of the recipe's.
     start_from:
         The stage whose weights it begins with.
     shipped_otherwise:
@@ -31,6 +33,7 @@ class Stage:
     config: Mapping[str, Any] = field(default_factory=dict)
     training: TrainingSettings
     data: DataSettings
+    train: tuple[str, ...] = ()
     start_from: str = ""
     shipped_otherwise: Mapping[str, Any] = field(default_factory=dict)
 
@@ -60,7 +63,7 @@ class Recipe:
     stages:
         Runs of the trainer by name, in order.
     train:
-        Names of ``CORPORA`` that all stages learn from.
+        Names of ``CORPORA`` that the stages learn from.
     held_out:
         Row of the record → the corpus that is measured on.
     ships:

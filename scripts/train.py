@@ -98,7 +98,7 @@ class Job:
     def _train(self, name: str, stage: Stage) -> None:
         torch.manual_seed(stage.training.seed)
         part = stage.part(self.kind, SIZE)
-        data = open_dataset(self.corpora(self.recipe.train), part.needs, stage.data)
+        data = open_dataset(self.corpora(stage.train or self.recipe.train), part.needs, stage.data)
         if stage.start_from:
             part.start_from(self.weights_of(stage.start_from))
         train(part, data, self.run / name, stage.training, resume=True, progress=not self.tiny)

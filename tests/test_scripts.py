@@ -104,12 +104,17 @@ def of_corpora(recipe, record):
             found.append(f"{key}: {told[key]}")
     if recipe.held_out.keys() != record["metrics"].keys():
         found.append(f"measured on {sorted(record['metrics'])}")
-    # a few sentences of common words cannot be spoken
-    drawn = sum(corpus["clips"] for corpus in train_set.values())
-    if not drawn - 10 <= record["clips"] <= drawn:
-        found.append(f"{record['clips']} clips in the record, {drawn} in the table")
+    found += of_clips(recipe.stages[recipe.ships].train or recipe.train, record)
     clips = {head: corpus["clips"] for head, corpus in test_set.items()}
     return found + both(clips, {head: row["clips"] for head, row in record["metrics"].items()}, "metrics.")
+
+
+def of_clips(names, record):
+    """A few sentences of common words cannot be spoken."""
+    drawn = sum(recipes.CORPORA[name].clips for name in names)
+    if drawn - 10 <= record["clips"] <= drawn:
+        return []
+    return [f"{record['clips']} clips in the record, {drawn} in the table"]
 
 
 def differences(names, record):
@@ -119,6 +124,7 @@ def differences(names, record):
     while stage.start_from:
         stage, before = recipe.stages[stage.start_from], before["started_from"]
         found += of_run(stage, kind, before)
+        found += of_clips(stage.train or recipe.train, before)
     for network, stage in recipe.beside.items():
         found += of_run(recipe.stages[stage], kind, record[network])
     return found

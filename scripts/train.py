@@ -31,12 +31,12 @@ from talkface_lite.flags import add_flags, chosen, flags_of
 from talkface_lite.measuring.evaluation import evaluate
 from talkface_lite.measuring.pictures import dlib_in_crop
 from talkface_lite.measuring.tables import table
+from talkface_lite.networks.sizes import SIZES
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.systems import load, part_class, system_class
 from talkface_lite.systems.part import Part, shipped_weights
 from talkface_lite.training import train
 
-SIZE = "lite"
 TOLD = ("step", "clips", "commit", "device", "settings")
 """Of the record, what the weights file itself says."""
 
@@ -56,6 +56,10 @@ class Job:
         Folder of weights that others are loaded from, and this one is shipped to.
     changes:
         Settings of the part other than the recipe's.
+    size:
+        Of the networks: ``"lite"``, which the package holds, or ``"full"``.
+    readers:
+        Processes that read ahead; what is learned does not depend on them.
     """
 
     def __init__(
@@ -67,13 +71,17 @@ class Job:
         *,
         changes: Mapping[str, Any] | None = None,
         tiny: bool = False,
+        size: str = SIZES[0],
+        readers: int = 0,
     ) -> None:
         self.system, self.part_name, self.variant = names
         self.kind, self.into, self.tiny = part_class(self.system, self.part_name), into, tiny
+        self.size, self.readers = size, readers
         changes = changes or {}
         stages = {name: stage.changed(**changes) for name, stage in recipe.stages.items()}
         self.recipe, self.corpora_folder = replace(recipe, stages=stages), work / "corpora"
-        what = [self.system, self.part_name, self.variant, *(f"{k}={v}" for k, v in changes.items())]
+        what = [self.system, self.part_name, self.variant, "" if size == SIZES[0] else size]
+        what += [f"{k}={v}" for k, v in changes.items()]
         self.run = work / "_".join(filter(None, what))
         self.seconds = Stopwatch(self.run / "seconds.json")
 
@@ -97,8 +105,8 @@ class Job:
 
     def _train(self, name: str, stage: Stage) -> None:
         torch.manual_seed(stage.training.seed)
-        part = stage.part(self.kind, SIZE)
-        data = open_dataset(self.corpora(stage.train or self.recipe.train), part.needs, stage.data)
+        part, settings = stage.part(self.kind, self.size), replace(stage.data, workers=self.readers)
+        data = open_dataset(self.corpora(stage.train or self.recipe.train), part.needs, settings)
         if stage.start_from:
             part.start_from(self.weights_of(stage.start_from))
         train(part, data, self.run / name, stage.training, resume=True, progress=not self.tiny)
@@ -122,7 +130,7 @@ class Job:
             return known["metrics"]
         with self.seconds.of("measuring"):
             pictures, metrics = self.kind.needs.pictures, {}
-            system = load(self.system, SIZE, weights=[weights, *self._others()])
+            system = load(self.system, self.size, weights=[weights, *self._others()])
             find_points = dlib_in_crop() if pictures else None
             for head, name in self.recipe.held_out.items():
                 report = evaluate(
@@ -144,7 +152,7 @@ class Job:
 
     def _others(self) -> list[Path]:
         others = [kind for kind in system_class(self.system).parts if kind is not self.kind]
-        paths = [self.into / shipped_weights(self.system, kind.name, SIZE).name for kind in others]
+        paths = [self.into / shipped_weights(self.system, kind.name, self.size).name for kind in others]
         return [path for path in paths if path.is_file()]
 
     def finish(self, command: str) -> tuple[Path, Path]:
@@ -166,7 +174,7 @@ class Job:
 
     def ship(self, files: Sequence[Path]) -> None:
         """Copy weights and record to where they are loaded from."""
-        shipped = self.into / shipped_weights(self.system, self.part_name, SIZE, self.variant).name
+        shipped = self.into / shipped_weights(self.system, self.part_name, self.size, self.variant).name
         shipped.parent.mkdir(parents=True, exist_ok=True)
         for path in files:
             shutil.copyfile(path, shipped.with_suffix(path.suffix))
@@ -207,6 +215,8 @@ def parser_of(kind: type[Part] | None, argv: Sequence[str] | None) -> argparse.N
     parser.add_argument("part", metavar="PART")
     parser.add_argument("--variant", default="", help="such as no_lstm")
     parser.add_argument("--work", type=Path, required=True, metavar="RUNS", help="clips and runs go here")
+    parser.add_argument("--size", choices=SIZES, default=SIZES[0], help=f"default {SIZES[0]}")
+    parser.add_argument("--readers", type=int, default=0, help="processes that read ahead (default 0)")
     parser.add_argument("--ship", action="store_true", help="write weights and record into the package")
     parser.add_argument(
         "--into", type=Path, default=PACKAGE / "weights", metavar="FOLDER", help="ship to this folder instead"
@@ -232,6 +242,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise InputError("--tiny --ship", "into the package", "--into FOLDER")
     if arguments.ship and arguments.changes:
         raise InputError("--ship", f"{', '.join(arguments.changes)} other than the recipe's", "the recipe")
+    if arguments.ship and arguments.size != SIZES[0]:
+        raise InputError("--ship", f"--size {arguments.size}", f"{SIZES[0]}: the package stays small")
     names = (arguments.system, arguments.part, arguments.variant)
     job = Job(
         names,
@@ -240,9 +252,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.into,
         changes=arguments.changes,
         tiny=arguments.tiny,
+        size=arguments.size,
+        readers=arguments.readers,
     )
     job.train()
     words = ["scripts/train.py", *filter(None, names[:2]), *(["--variant", names[2]] if names[2] else [])]
+    words += [] if arguments.size == SIZES[0] else ["--size", arguments.size]
     made = job.finish(f"python {' '.join(words)} --work RUNS")
     if arguments.ship:
         job.ship(made)

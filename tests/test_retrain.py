@@ -153,6 +153,22 @@ def test_a_record_holds_those_of_all_stages_that_it_began_with(tmp_path):
     assert job._before("first") == {}
 
 
+def test_the_full_size_is_a_run_of_its_own(tmp_path, monkeypatch):
+    names, seen = ("atvg", "at-net", ""), []
+    monkeypatch.setattr(train, "train", lambda part, data, out, settings, **_: seen.append((part, data, out)))
+    monkeypatch.setattr(train, "open_dataset", lambda _, needs, settings: settings)
+    monkeypatch.setattr(train.Job, "corpora", lambda self, names: list(names))
+    for size in ("lite", "full"):
+        recipe = recipes.RECIPES[names]
+        train.Job(names, recipe, tmp_path, tmp_path, size=size, readers=3)._train(
+            "only", recipe.stages["only"]
+        )
+    (lite, data, out), (full, _, apart) = seen
+    assert (out.parent.name, apart.parent.name) == ("atvg_at-net", "atvg_at-net_full")
+    assert full.config.at_net.hidden > lite.config.at_net.hidden
+    assert data.workers == 3
+
+
 def test_a_step_that_fails_is_not_done_and_its_time_counts(tmp_path):
     step = retrain.Step(name="one", script="scripts/none.py", words=(), makes=(tmp_path / "made",))
     log = retrain.Log(tmp_path / "retrain.json")

@@ -349,6 +349,11 @@ def test_one_network_of_another_part_is_taken_and_nothing_else():
         ),
         (train.main, ["atvg", "at-net", "--loss", "paper", "--ship"], "--ship: got loss other than"),
         (train.main, ["atvg", "at-net", "--tiny", "--ship"], "--tiny --ship: got into the package"),
+        (
+            train.main,
+            ["atvg", "at-net", "--size", "full", "--ship"],
+            "--ship: got --size full, expected lite",
+        ),
         (ablate.main, ["nobody", "at-net"], "system: got 'nobody', expected atvg"),
         (ablate.main, ["atvg", "nose"], "part: got 'nose', expected at-net or vg-net"),
         (ablate.main, ["atvg", "at-net"], "ablation of at-net of atvg: got none"),

@@ -8,16 +8,14 @@ time. With --ship the table that the book shows goes into the package, the sheet
 
 import argparse
 import json
-import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import sheets
 import torch
-from common import PACKAGE, STATIC, Parser, run
+from common import PACKAGE, STATIC, Parser, each, run
 from comparisons import comparison_of, tiny_comparison
 from corpora import draw_all
 from recipes import CORPORA, tiny_corpus
@@ -132,6 +130,7 @@ def table_of(
         **told,
         "steps": stage.training.steps,
         "frames_a_step": record["window"] * stage.training.batch_size,
+        "frames_a_film": {test: frames_in(arguments, name) for test, name in comparison.tests.items()},
         **{key: record[key] for key in ("commit", "device", "torch")},
         "results": results,
     }
@@ -141,6 +140,11 @@ def told_of(name: str) -> dict[str, Any]:
     """What the table says of a corpus."""
     about = CORPORA[name].about()
     return {word: about[word] for word in TOLD if word in about}
+
+
+def frames_in(arguments: argparse.Namespace, name: str) -> int:
+    """How many frames the films of a corpus have, in the median."""
+    return int(np.median([len(clip) for clip in read_clips(corpora(arguments, [name]), frames=False)]))
 
 
 def draw_sheet(arguments: argparse.Namespace, comparison: Comparison) -> None:
@@ -176,12 +180,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     corpora(arguments, list(comparison.tests.values()))
     compared = [*comparison.variants, *comparison.baselines]
     jobs = [(arguments, variant, seed) for seed in comparison.seeds for variant in compared]
-    if arguments.workers == 1:
-        results = [make(job) for job in jobs]
-    else:
-        os.environ["OMP_NUM_THREADS"] = "1"
-        with ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn")) as pool:
-            results = list(pool.map(make, jobs))
+    results = each(make, jobs, arguments.workers)
     table = table_of(arguments, comparison, results)
     base = next(iter(comparison.variants))
     names = {name: name for name in compared}

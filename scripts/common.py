@@ -1,10 +1,13 @@
 """What the scripts share: where things go, and what is wrong in one line."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import talkface_lite
 from talkface_lite.errors import InputError
@@ -35,6 +38,15 @@ def run(main: Callable[[Sequence[str] | None], None]) -> NoReturn:
         print(f"{Path(sys.argv[0]).name}: interrupted; run it again to go on", file=sys.stderr)
         sys.exit(130)
     sys.exit(0)
+
+
+def each(make: Callable[[Any], Any], jobs: Sequence[Any], workers: int) -> list[Any]:
+    """Of each job what is made of it, so many at a time; of several processes each has one thread."""
+    if workers == 1:
+        return [make(job) for job in jobs]
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        return list(pool.map(make, jobs))
 
 
 def sounds_in(folder: Path) -> list[Path]:

@@ -62,7 +62,8 @@ HALF = {
 MATCHED = replace(
     SPEAK.changed(data={"window": 12, "camera": 0.0}, landmark_ridge=1.0, **HALF),
     training=replace(SPEAK.training, steps=600, batch_size=12, learning_rate=3e-3, seed=0),
-    start_from=None,
+    train=(),
+    start_from="",
 )
 """Frames and sound together from the beginning, in windows in which a memory can remember something."""
 

@@ -7,18 +7,15 @@ With --ship the figures go into the package, where the chapter reads them.
 
 import argparse
 import json
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from common import Parser, run
+from common import Parser, each, run
 
 from talkface_lite.clip import Clip
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
@@ -131,12 +128,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError("--workers", arguments.workers, "at least 1")
     of = arguments.weights or [None]
     jobs = [(arguments, *which) for which in product(of, range(arguments.questions))]
-    if arguments.workers == 1:
-        told = [one_question(job) for job in jobs]
-    else:
-        os.environ["OMP_NUM_THREADS"] = "1"
-        with ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn")) as pool:
-            told = list(pool.map(one_question, jobs))
+    told = each(one_question, jobs, arguments.workers)
     runs: dict[str, Any] = {}
     for weights, (k, seed) in product(of, enumerate(arguments.seeds)):
         its = [one[k] for one, (_, its_weights, _) in zip(told, jobs) if its_weights is weights]

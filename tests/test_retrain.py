@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from test_scripts import ROOT, recipes, recorded, retrain, script, train
 
+from talkface_lite.data.features import read_clips
 from talkface_lite.errors import InputError
 from talkface_lite.files import write_json
 from talkface_lite.measuring.ablation import Ablation
@@ -98,9 +99,12 @@ def test_what_an_ablation_measures_beside_its_variants_is_not_trained(chain):
 
 
 def test_the_ablation_of_the_chain_can_be_read(chain):
-    held = Ablation.read(chain[0] / "package" / "ablations" / "vg_net.json")
+    work, _ = chain
+    held = Ablation.read(work / "package" / "ablations" / "vg_net.json")
     shipped = Ablation.shipped("vg_net")
     assert held.about.keys() == shipped.about.keys()
+    (clip,) = read_clips([work / "corpora" / "test-still"], frames=False)
+    assert held.about["frames_a_film"] == {"test-still": len(clip)}
     assert {run["variant"] for run in held.results} == {run["variant"] for run in shipped.results}
     assert held.seeds == (0, 1)
     assert set(held.results[0]) == set(shipped.results[0]) - {"grid"}
@@ -167,6 +171,22 @@ def test_the_full_size_is_a_run_of_its_own(tmp_path, monkeypatch):
     assert (out.parent.name, apart.parent.name) == ("atvg_at-net", "atvg_at-net_full")
     assert full.config.at_net.hidden > lite.config.at_net.hidden
     assert data.workers == 3
+
+
+def test_a_stage_may_learn_from_clips_of_its_own(tmp_path, monkeypatch):
+    names, opened = ("latent", "latent-matching", ""), []
+    monkeypatch.setattr(train, "train", lambda *_, **__: None)
+    monkeypatch.setattr(train, "open_dataset", lambda clips, *_: opened.append(clips))
+    monkeypatch.setattr(train.Job, "corpora", lambda self, names: list(names))
+    recipe = recipes.RECIPES[names]
+    stages = {
+        "own": replace(recipe.stages["paint"], train=("one",)),
+        "all": replace(recipe.stages["paint"], train=()),
+    }
+    job = train.Job(names, replace(recipe, stages=stages, train=("one", "two")), tmp_path, tmp_path)
+    for name, stage in stages.items():
+        job._train(name, stage)
+    assert opened == [["one"], ["one", "two"]]
 
 
 def test_a_step_that_fails_is_not_done_and_its_time_counts(tmp_path):

@@ -186,6 +186,7 @@ def test_the_table_of_ablations_is_what_the_package_holds(names):
     (window,) = {s.data.window_of(part_class(system, part).needs) for s in comparison.variants.values()}
     (batch,) = {stage.training.batch_size for stage in comparison.variants.values()}
     assert held.about["frames_a_step"] == window * batch
+    assert held.about["frames_a_film"].keys() == comparison.tests.keys()
     for key, names in (("train", comparison.train), ("test", tuple(comparison.tests.values()))):
         told = held.about[key] if len(names) > 1 else {names[0]: held.about[key]}
         assert told.keys() == {*names}
@@ -271,6 +272,20 @@ def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, main, words, lin
         main([*words, "--work", str(tmp_path / "runs")])
     assert str(caught.value).startswith(line)
     assert not (tmp_path / "runs").exists()
+
+
+def who(number):
+    return number, os.getpid(), os.environ["OMP_NUM_THREADS"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_jobs_side_by_side_keep_their_order_and_have_one_thread_each(monkeypatch, workers):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    made = common.each(who, range(3), workers)
+    apart = workers > 1
+    assert [number for number, _, _ in made] == [0, 1, 2]
+    assert {threads for _, _, threads in made} == {"1" if apart else "7"}
+    assert (os.getpid() in {process for _, process, _ in made}) != apart
 
 
 @pytest.mark.parametrize("name", ["train", "ablate"])

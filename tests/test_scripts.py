@@ -1,5 +1,6 @@
 """Scripts that make the book's weights: one table, held against the records; the whole chain, tiny."""
 
+import argparse
 import copy
 import json
 import os
@@ -272,6 +273,18 @@ def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, main, words, lin
         main([*words, "--work", str(tmp_path / "runs")])
     assert str(caught.value).startswith(line)
     assert not (tmp_path / "runs").exists()
+
+
+def test_figures_of_a_second_row_are_kept_under_its_name(monkeypatch):
+    comparison = comparisons.ABLATIONS["latent", "latent-matching", ""]
+    rows = {"from_mean": 1.0, "from_frames": 2.0, "from_speech": 3.0}
+    report = {name: dict.fromkeys(comparison.metrics, {"median": value}) for name, value in rows.items()}
+    monkeypatch.setattr(ablate, "sources", lambda *_: {"a word": []})
+    monkeypatch.setattr(ablate, "evaluate", lambda *_, **__: {"systems": {"latent": report}})
+    words = argparse.Namespace(system="latent", part="latent-matching")
+    found = ablate.measured(words, comparison, {"latent": None}, comparison.row)["a word"]
+    told = {f"from_frames {metric}": 2.0 for metric in comparison.metrics}
+    assert found == dict.fromkeys(comparison.metrics, 1.0) | told
 
 
 def who(number):

@@ -278,7 +278,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, main, words, lin
 def test_figures_of_a_second_row_are_kept_under_its_name(monkeypatch):
     comparison = comparisons.ABLATIONS["latent", "latent-matching", ""]
     rows = {"from_mean": 1.0, "from_frames": 2.0, "from_speech": 3.0}
-    report = {name: dict.fromkeys(comparison.metrics, {"median": value}) for name, value in rows.items()}
+    report = {row: {name: {"median": value} for name in comparison.metrics} for row, value in rows.items()}
     monkeypatch.setattr(ablate, "sources", lambda *_: {"a word": []})
     monkeypatch.setattr(ablate, "evaluate", lambda *_, **__: {"systems": {"latent": report}})
     words = argparse.Namespace(system="latent", part="latent-matching")

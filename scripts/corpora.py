@@ -52,7 +52,7 @@ class Corpus:
 
     Parameters
     ----------
-    clips, seed, split, text, paint:
+    clips, seed, split, text, paint, motions:
         As for :func:`talkface_lite.corpus.synthesis.write_corpus`.
     still_head:
         True, False, or None: every other head.
@@ -71,6 +71,7 @@ class Corpus:
     text: str | None = None
     paint: bool = True
     varied: bool = True
+    motions: int = 1
 
     @property
     def mixed(self) -> bool:
@@ -82,6 +83,8 @@ class Corpus:
         told = asdict(self)
         if self.varied:  # as they mostly are
             del told["varied"]
+        if self.motions == 1:
+            del told["motions"]
         return {name: value for name, value in told.items() if value is not None or name == "still_head"}
 
     def path(self, folder: Path, name: str) -> Path:
@@ -106,7 +109,7 @@ class Corpus:
         if self.mixed:
             save_features(path, self._features(needs, workers or cores()), needs)
         elif not path.exists():  # whole or not at all
-            names = ("split", "still_head", "text", "paint", "varied")
+            names = ("split", "still_head", "text", "paint", "varied", "motions")
             settings = {name: getattr(self, name) for name in names}
             write_corpus(path, self.clips, self.seed, workers=workers, **settings)
         write_json(about, told)

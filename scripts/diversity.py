@@ -18,7 +18,7 @@ import torch
 from common import Parser, each, run
 
 from talkface_lite.clip import Clip
-from talkface_lite.corpus.synthesis import clip_seed, draw_clip
+from talkface_lite.corpus.synthesis import clip_seed, draw_clip, motion_seed
 from talkface_lite.errors import InputError
 from talkface_lite.files import write_json
 from talkface_lite.measuring.ablation import shipped_ablation
@@ -69,7 +69,7 @@ def one_question(job: tuple[argparse.Namespace, Path | None, int]) -> list[dict[
     find_points = remembering(dlib_in_crop())
     drawn = {"seed": clip_seed(CORPUS_SEED, number), "split": "test"}
     first = draw_clip(**drawn)
-    others = [draw_clip(**drawn, motion=motion) for motion in range(1, films)]
+    others = [draw_clip(**drawn, motion=motion_seed(drawn["seed"], film)) for film in range(1, films)]
     shut = shut_frames(first)
     seen = points_of([clip.frames for clip in (first, *others)], find_points)
     truth = {"spread": spreads(seen, shut), "jitter": jitter(seen)}

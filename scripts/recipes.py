@@ -47,7 +47,8 @@ CORPORA: dict[str, AnyCorpus] = {
     "train-d": Corpus(clips=900, seed=4003),
     "test-still": Corpus(clips=50, seed=5000, split="test", still_head=True),
     "test-moving": Corpus(clips=50, seed=5001, split="test"),
-    # latent matching: films of about 29, 75 and 250 frames
+    # latent matching: films that say the same, and films of about 29, 75 and 250 frames
+    "train-same": Corpus(clips=360, seed=4100, motions=6),
     "test-word": Corpus(clips=12, seed=5002, split="test", still_head=True, text="No."),
     "test-sentence": Corpus(clips=12, seed=5002, split="test", still_head=True, text=SENTENCE),
     "test-paragraph": Corpus(clips=12, seed=5002, split="test", still_head=True, text=PARAGRAPH),
@@ -178,6 +179,7 @@ RECIPES: dict[tuple[str, str, str], Recipe] = {
         train=VG_NET_RECIPE.train,
         held_out=VG_NET_RECIPE.held_out,
         ships="again",
+        finish=("train-same",),
         frame_step=5,
     ),
 }
@@ -208,7 +210,8 @@ def tiny_corpus(corpus: AnyCorpus) -> Corpus:
     """Few clips of one word; in the place of recordings, drawn ones."""
     if not isinstance(corpus, Corpus):
         corpus = Corpus(clips=4, seed=9000, still_head=None, paint=False)
-    return replace(corpus, clips=4 if corpus.mixed else 1, text="no")
+    few = 2 if corpus.motions > 1 else 1
+    return replace(corpus, clips=4 if corpus.mixed else few, text="no")
 
 
 def tiny_stage(stage: Stage) -> Stage:

@@ -70,6 +70,9 @@ class Recipe:
         The stage whose weights go into the package.
     beside:
         Network → stage: networks of other stages that go into the same file.
+    finish:
+        Names of ``CORPORA`` that it is measured on before it ships, where what is measured becomes a part of
+        it, see :meth:`talkface_lite.systems.part.Part.finish`.
     frame_step:
         How often SSIM and LMD look at a frame.
     """
@@ -79,6 +82,7 @@ class Recipe:
     held_out: Mapping[str, str]
     ships: str
     beside: Mapping[str, str] = field(default_factory=dict)
+    finish: tuple[str, ...] = ()
     frame_step: int = 1
 
 

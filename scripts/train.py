@@ -117,6 +117,8 @@ class Job:
         record, part = self._record(recipe.ships), self.kind.load(self.weights_of(recipe.ships))
         for network, stage in recipe.beside.items():
             part = with_network(part, self.kind.load(self.weights_of(stage)), network)
+        if recipe.finish:
+            part.finish(read_clips(self.corpora(recipe.finish), frames=self.kind.needs.pictures))
         return part.save(out, {name: record[name] for name in TOLD})
 
     def _record(self, stage: str) -> dict[str, Any]:
@@ -165,6 +167,7 @@ class Job:
         record["drawn"] = {
             "command": command,
             "train": {name: CORPORA[name].about() for name in recipe.train},
+            **({"finish": {name: CORPORA[name].about() for name in recipe.finish}} if recipe.finish else {}),
             "test": {head: CORPORA[name].about() for head, name in recipe.held_out.items()},
             "shape_pca": dict(ShapePCA.pretrained().origin),
         }

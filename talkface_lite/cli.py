@@ -131,6 +131,9 @@ def _corpus(corpus: argparse.ArgumentParser) -> None:
     corpus.add_argument("--workers", metavar="W", type=_positive, help="processes (default: one a core)")
     corpus.add_argument("--still-head", action="store_true", help="hold pose, gaze and eyelids")
     corpus.add_argument(
+        "--motions", metavar="K", type=_positive, default=1, help="K clips a person and sentence (default 1)"
+    )
+    corpus.add_argument(
         "--text", metavar="T", help="what everyone says (default: sentences of GRID's grammar)"
     )
     corpus.add_argument(

@@ -39,6 +39,7 @@ def corpus(arguments: argparse.Namespace) -> dict[str, Any]:
             clips=arguments.clips,
             seed=arguments.seed,
             workers=arguments.workers,
+            motions=arguments.motions,
             still_head=arguments.still_head,
             text=arguments.text,
             split=arguments.split,

@@ -191,11 +191,18 @@ def clip_seed(seed: int, index: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}:{index}".encode()).digest()[:6], "big")
 
 
+def motion_seed(seed: int, film: int) -> int | None:
+    """Of the films in which the person of a seed says the same: what number ``film`` moves by; 0 as the clip
+    itself does."""
+    return clip_seed(seed, film) if film else None
+
+
 def write_corpus(
     out: str | os.PathLike,
     clips: int,
     seed: int,
     *,
+    motions: int = 1,
     workers: int | None = None,
     still_head: bool = False,
     text: str | None = None,
@@ -216,6 +223,9 @@ def write_corpus(
         How many, at least 1. About 3.5 MB each with pictures.
     seed:
         Of the corpus. The same seed and settings give the same bytes with any number of workers.
+    motions:
+        So many clips that follow one another are films of one person who says one thing: they differ in what
+        speech does not determine, see ``motion`` of :func:`draw_clip`.
     workers:
         Processes; None takes one for each core. A script that asks for several needs the usual
         ``if __name__ == "__main__":``.
@@ -243,6 +253,10 @@ def write_corpus(
         raise InputError("seed", seed, "0 or more")
     if workers is not None and workers < 1:
         raise InputError("workers", workers, "at least 1")
+    if motions < 1:
+        raise InputError("motions", motions, "at least 1")
+    if motions > 1 and still_head:
+        raise InputError("motions", f"{motions} with still heads", "heads that move: films would be alike")
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(out, "something already there", "a new or an empty folder")
@@ -252,11 +266,16 @@ def write_corpus(
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".part"))
         names = [f"clip-{index:06d}.safetensors" for index in range(clips)]
-        jobs = ((temporary / name, clip_seed(seed, index)) for index, name in enumerate(names))
+        whose = (clip_seed(seed, index // motions) for index in range(clips))
+        jobs = (
+            (temporary / name, person, motion_seed(person, index % motions))
+            for index, (name, person) in enumerate(zip(names, whose, strict=True))
+        )
         _draw_all(jobs, clips, settings, min(workers or cores(), clips), progress)
         # by way of sys.modules: the package's front door is above this floor
         version = sys.modules["talkface_lite"].__version__
-        about = {"format": FORMAT, "version": version, "clips": clips, "seed": seed, **asdict(settings)}
+        about = {"format": FORMAT, "version": version, "clips": clips, "seed": seed, "motions": motions}
+        about |= asdict(settings)
         write_atomically(temporary / "corpus.json", (json.dumps(about, indent=1) + "\n").encode())
         os.chmod(temporary, 0o755)
         if out.exists():
@@ -280,7 +299,7 @@ def write_corpus(
 
 
 def _draw_all(
-    jobs: Iterable[tuple[Path, int]],
+    jobs: Iterable[tuple[Path, int, int | None]],
     clips: int,
     settings: CorpusSettings,
     workers: int,
@@ -325,8 +344,8 @@ def _one_thread() -> None:
     cv2.setNumThreads(1)
 
 
-def _draw_and_save(path: Path, seed: int, settings: CorpusSettings) -> None:
-    draw_clip(seed, **asdict(settings)).save(path)
+def _draw_and_save(path: Path, seed: int, motion: int | None, settings: CorpusSettings) -> None:
+    draw_clip(seed, motion=motion, **asdict(settings)).save(path)
 
 
 def draw_identity(rng: np.random.Generator, split: str | None) -> Identity:

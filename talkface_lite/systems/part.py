@@ -3,7 +3,7 @@
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from talkface_lite.clip import Clip
 from talkface_lite.data.needs import Batch, Needs
 from talkface_lite.errors import InputError
 from talkface_lite.networks.layers import count_parameters
@@ -156,6 +157,10 @@ class Part(nn.Module, ABC):
 
     def prepare(self, statistics: Mapping[str, np.ndarray]) -> None:
         """Take what must be fixed from the training set before the first step (means, deviations)."""
+
+    def finish(self, clips: Iterable[Clip]) -> None:
+        """Measure what can be measured once all is learned, on clips that its recipe names; most have nothing
+        to."""
 
     def optimizers(self, settings: "TrainingSettings") -> dict[str, Optimizer]:
         """One Adam over all networks; a part with adversaries gives one for each side.

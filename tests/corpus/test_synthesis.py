@@ -12,6 +12,7 @@ from talkface_lite.corpus.identity import Identity
 from talkface_lite.corpus.synthesis import (
     clip_seed,
     draw_clip,
+    motion_seed,
     read_source,
     split_of,
     style_of,
@@ -203,6 +204,21 @@ def test_a_corpus_has_the_same_bytes_with_one_worker_and_with_two(tmp_path):
     assert same(Clip.load(one[1]), draw_clip(clip_seed(11, 1), text="bob", still_head=True))
 
 
+def test_films_that_say_the_same_follow_one_another(tmp_path):
+    made = [
+        Clip.load(path) for path in write_corpus(tmp_path / "c", 5, 11, motions=2, workers=2, paint=False)
+    ]
+    persons = [clip_seed(11, person) for person in (0, 0, 1, 1, 2)]
+    wanted = [draw_clip(seed, paint=False) for seed in persons]
+    for clip, first in zip(made, wanted, strict=True):
+        np.testing.assert_array_equal(clip.speech, first.speech)
+        assert clip.words == first.words
+    assert [same(*both) for both in zip(made, wanted, strict=True)] == [True, False, True, False, True]
+    assert same(made[3], draw_clip(persons[3], motion=motion_seed(persons[3], 1), paint=False))
+    assert len({motion_seed(person, film) for person in persons for film in (1, 2)}) == 6
+    assert json.loads((tmp_path / "c" / "corpus.json").read_text())["motions"] == 2
+
+
 def test_a_corpus_says_how_it_was_made_and_reports_progress(tmp_path):
     seen = []
     write_corpus(
@@ -278,6 +294,8 @@ def test_a_text_without_sound_leaves_nothing(tmp_path):
         ({"clips": 0}, "clips"),
         ({"seed": -1}, "seed"),
         ({"workers": 0}, "workers"),
+        ({"motions": 0}, "motions"),
+        ({"motions": 2, "still_head": True}, "motions"),
         ({"split": "dev"}, "split"),
         ({"view": "side"}, "view"),
         ({"text": " "}, "text"),

@@ -1,15 +1,22 @@
-"""How what speech leaves open goes on from frame to frame: learned from films, and drawn."""
+"""How what speech leaves open goes on from frame to frame: learned from films, and measured."""
 
+import numpy as np
+import pytest
 import torch
 from test_latent_part import batch_for, make_part
 
+from talkface_lite.clip import Clip
 from talkface_lite.data.tensors import to_network
+from talkface_lite.errors import InputError
+from talkface_lite.speech import mfcc_windows
+from talkface_lite.systems.latent.drift import drift_of, saying_the_same
 
 
 def test_drift_says_how_one_frame_follows_from_the_other(dataset):
     """Of what the sound does not explain, from running means."""
     part = make_part(sees="first")
-    assert [x.tolist() for x in part.drift] == [torch.zeros(4, 4).tolist(), torch.eye(4).tolist()]
+    unit = torch.eye(4).tolist()
+    assert [x.tolist() for x in part.drift] == [torch.zeros(4, 4).tolist(), unit, unit]
     batch = batch_for(part, dataset)
     steps, squares = 0, 0
     for seed in range(3):
@@ -28,7 +35,8 @@ def test_drift_says_how_one_frame_follows_from_the_other(dataset):
     known = 1 - 0.99**100  # what the running means of so few updates hold of the whole
     part.squares.copy_(known * torch.eye(4))
     part.step_products.copy_(known * torch.diag(torch.tensor([0.9, 0.5, 0, 2])))
-    drift, new = part.drift
+    drift, new, whole = part.drift
+    torch.testing.assert_close(whole, torch.eye(4), atol=1e-3, rtol=0)
     torch.testing.assert_close(
         drift, torch.diag(torch.tensor([0.9, 0.5, 0, 2])) * 0.999 / 2, atol=1e-3, rtol=0
     )
@@ -45,3 +53,73 @@ def test_what_goes_on_is_not_rounded_under_mixed_precision(dataset):
         part._count(made, batch)
     torch.testing.assert_close(part.squares, again.squares)
     torch.testing.assert_close(part.step_products, again.step_products)
+
+
+@pytest.fixture(scope="module")
+def told():
+    """Two films of one speech, one that stands alone, three of another; all is noise."""
+
+    def film(seed, which):
+        rng = np.random.default_rng(seed)
+        speech = np.random.default_rng(100 + which).standard_normal(6 * 640).astype(np.float32)
+        pictures, landmarks = rng.integers(0, 256, (6, 128, 128, 3), np.uint8), rng.random((6, 68, 2))
+        return Clip(frames=pictures, landmarks=landmarks.astype(np.float32), speech=0.1 * speech)
+
+    return [film(seed, which) for seed, which in enumerate((0, 0, 1, 2, 2, 2))]
+
+
+def test_films_that_say_the_same_come_together(told):
+    assert [[told.index(film) for film in films] for films in saying_the_same(told)] == [[0, 1], [3, 4, 5]]
+    assert list(saying_the_same(told[1:4])) == []
+
+
+@pytest.mark.parametrize("updates", [0, 7])
+def test_what_films_of_one_speech_differ_by_is_measured(told, updates):
+    part = make_part(sees="first", photo_prior=True).train()
+    part.updates.fill_(updates)
+    part.squares.fill_(3.0)
+    part.finish(told)
+    assert part.training
+    network = part.latent_matching.eval()
+    before, now = [], []
+    for films in (told[:2], told[3:]):
+        with torch.no_grad():
+            seen = network.look(to_network(torch.from_numpy(films[0].frames[:1])))
+            q_a, _ = network.listen(torch.from_numpy(mfcc_windows(films[0].speech))[None], seen)
+            sigma = q_a.logvar.exp().sqrt()
+            means = [
+                network.watch(network.encode(to_network(torch.from_numpy(f.frames)[None])), seen)[0].mean
+                for f in films
+            ]
+        z = torch.cat(means) / sigma
+        e = z - z.mean(dim=0)
+        e = e / (1 - 1 / len(films)) ** 0.5  # so that its variance is not too small
+        before += [*e[:, :-1].flatten(0, 1)]
+        now += [*e[:, 1:].flatten(0, 1)]
+    before, now = torch.stack(before), torch.stack(now)
+    assert len(now) == 5 * 5
+    wanted = drift_of((now.T @ now + before.T @ before) / 50, now.T @ before / 25)
+    for found, what in zip(part.drift, wanted, strict=True):
+        torch.testing.assert_close(found, what, atol=1e-4, rtol=1e-3)
+    assert part.drift.whole.diagonal().sqrt().min() > 1e-3
+
+
+def test_films_that_say_nothing_twice_are_refused(told):
+    part = make_part(sees="first")
+    before = part.squares.clone()
+    with pytest.raises(InputError, match="no two that say the same"):
+        part.finish(told[1:4])
+    assert torch.equal(part.squares, before)
+    assert part.training
+
+
+def test_an_autoregression_of_known_drift_is_found_again():
+    """Q and C are what A leaves: C = A C Aᵀ + Q."""
+    keeps = torch.tensor([[0.9, 0.0], [0.2, 0.7]])
+    whole = torch.tensor([[2.0, 0.6], [0.6, 1.0]])
+    found = drift_of(whole, keeps @ whole)
+    torch.testing.assert_close(found.keeps, keeps, atol=1e-3, rtol=0)
+    torch.testing.assert_close(found.new, whole - keeps @ whole @ keeps.T, atol=1e-3, rtol=0)
+    torch.testing.assert_close(found.whole, whole, atol=1e-3, rtol=0)
+    fast = drift_of(whole, 3 * keeps @ whole)  # would grow for ever
+    assert torch.linalg.eigvals(fast.keeps).abs().max() == pytest.approx(0.999, abs=1e-4)

@@ -1,6 +1,6 @@
 """Latent matching as it learns (Yadav et al., Interspeech 2020, Eq. 2)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from talkface_lite.clip import CROP_SIZE
+from talkface_lite.clip import CROP_SIZE, Clip
 from talkface_lite.data.needs import Batch, DataSettings, Needs
 from talkface_lite.data.tensors import to_network
 from talkface_lite.losses import gaussian_kl, mouth_map
@@ -24,19 +24,15 @@ from talkface_lite.networks.latent_matching import (
 )
 from talkface_lite.networks.layers import count_parameters, full_precision
 from talkface_lite.networks.posteriors import Gaussian
+from talkface_lite.speech import mfcc_windows_between
 from talkface_lite.systems.adapting import Adapting
 from talkface_lite.systems.latent.config import LatentMatchingPartConfig
+from talkface_lite.systems.latent.drift import Drift, Products, drift_of, saying_the_same, unexplained
 from talkface_lite.systems.part import Part, Workload, plain_module
 from talkface_lite.systems.training_settings import TrainingSettings
 
 VALUES = 3 * CROP_SIZE**2
 """Numbers in a picture."""
-
-FADES = 0.999
-"""What is left of a deviation after a frame, at most."""
-
-FAINT = 1e-4
-"""Variance that is added to each number of z where its covariances are divided by."""
 
 
 class LatentMatchingPart(Part):
@@ -87,24 +83,52 @@ class LatentMatchingPart(Part):
         return {name: count_parameters(network) for name, network in networks}
 
     @property
-    def drift(self) -> tuple[Tensor, Tensor]:
-        """How what speech leaves open goes on: A and Q of ``e_t = A e_{t-1} + w_t``, w of covariance Q.
+    def drift(self) -> Drift:
+        """How what speech leaves open goes on: A, Q and C of ``e_t = A e_{t-1} + w_t``.
 
-        e is ``(μ_f - μ_a) / σ_a`` of true films, A and Q are ``(z, z)``. With C and C₁ the covariances of its
-        numbers in one frame, and of one frame and the frame before, as running means over training have
-        them, ``A = C₁ C⁻¹``, made no larger than lets it fade, and ``Q = C - A C Aᵀ``.
+        e is ``(μ_f - μ_a) / σ_a`` of true films, its covariances running means over training until
+        :meth:`finish` has seen films that say the same; see
+        :func:`~talkface_lite.systems.latent.drift.drift_of`.
 
         A turn of the head is one slow movement and many numbers of z: each drawn by itself, as the audio
         posterior says them, they all but cancel. The rest of its variance, which the frame posterior leaves
-        open too, is no movement. Before training A is 0 and Q the unit matrix.
+        open too, is no movement. Before training A is 0, Q and C the unit matrix.
         """
-        unit, known = torch.eye(len(self.squares)).to(self.squares), 1 - REMEMBERED ** float(self.updates)
+        known = 1 - REMEMBERED ** float(self.updates)
         if not known:
-            return 0 * unit, unit
-        now, step = self.squares / known + FAINT * unit, self.step_products / known
-        drift = torch.linalg.solve(now, step, left=False)  # (z, z)
-        drift = drift / (torch.linalg.eigvals(drift).abs().max() / FADES).clamp(min=1)
-        return drift, now - drift @ now @ drift.T
+            unit = torch.eye(len(self.squares)).to(self.squares)
+            return Drift(0 * unit, unit, unit)
+        return drift_of(self.squares / known, self.step_products / known)
+
+    @torch.no_grad()
+    def finish(self, clips: Iterable[Clip]) -> None:
+        """Measure :attr:`drift` on films that say the same.
+
+        Of clips that follow one another with the same sound, as ``talkface corpus --motions 6`` draws them, e
+        is taken about the mean of those films, the photograph being the first frame of the first. What
+        differs between films that say the same is what speech leaves open. In single films it is mixed with
+        what speech tells and the network does not hear: of the lips, and of how somebody speaks.
+
+        Raises
+        ------
+        InputError
+            When no two clips say the same.
+        """
+        was_training, found = self.training, Products()
+        self.eval()
+        network, device = plain_module(self.latent_matching), self.updates.device
+        for films in saying_the_same(clips):
+            seen = network.look(to_network(torch.tensor(films[0].frames[:1]).to(device)))
+            windows = mfcc_windows_between(films[0].speech, 0, len(films[0]))
+            q_a, _ = network.listen(torch.from_numpy(windows)[None].to(device), seen)
+            each = (to_network(torch.tensor(film.frames)[None].to(device)) for film in films)
+            e = torch.cat([unexplained(network.watch(network.encode(one), seen)[0], q_a) for one in each])
+            e = (e - e.mean(dim=0)) * (len(e) / (len(e) - 1)) ** 0.5  # (films, T, z)
+            found.add(e[:, :-1].flatten(0, 1), e[:, 1:].flatten(0, 1))
+        self.train(was_training)
+        known = 1 - REMEMBERED ** float(self.updates.clamp_(min=1))
+        for kept, value in zip((self.squares, self.step_products), found.means(), strict=True):
+            kept.copy_(known * value)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The negative of Eq. 2, per picture.
@@ -236,11 +260,10 @@ class LatentMatchingPart(Part):
         if made.of_frames is None:
             return
         self.updates += 1
-        unexplained = made.of_frames.mean - made.of_audio.mean  # (B, T, z)
-        unexplained = unexplained * torch.exp(-0.5 * made.of_audio.logvar)
+        e = unexplained(made.of_frames, made.of_audio)  # (B, T, z)
         pairs = mask[:, 1:] & mask[:, :-1]
         if pairs.any():
-            before, now = unexplained[:, :-1][pairs], unexplained[:, 1:][pairs]  # (N, z)
+            before, now = e[:, :-1][pairs], e[:, 1:][pairs]  # (N, z)
             with full_precision(now.device):
                 squares, products = (now.T @ now + before.T @ before) / 2, now.T @ before  # (z, z)
             for kept, value in ((self.squares, squares), (self.step_products, products)):

@@ -41,8 +41,8 @@ class LatentMatchingSettings:
         How far z is drawn from its mean, in standard deviations of the audio posterior; 0 gives the mean.
     draws:
         "independent": each number of each frame by itself, as in the paper. "slow" (ours): as the means of
-        the frame posterior scattered in the films that were learned from. What is drawn stays for a while,
-        numbers of z that moved together move together, and a film begins at the mean.
+        the frame posterior scatter in films that say the same. What is drawn stays for a while, numbers of z
+        that moved together move together, and a film begins anywhere.
     still_head:
         Refused: what a film does with the head is in z with everything else.
     """
@@ -111,16 +111,16 @@ class LatentMatchingSystem(System):
             part.train(was_training)
 
     def _draws(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """ε of one frame after the other, float32 ``(z,)``; slow ones begin at 0."""
-        now = np.zeros(self.matching.config.latent_matching.z)
-        drift, new = np.zeros((len(now), len(now))), np.eye(len(now))
+        """ε of one frame after the other, float32 ``(z,)``; slow ones begin anywhere."""
+        z = self.matching.config.latent_matching.z
+        keeps, new, first = np.zeros((z, z)), np.eye(z), np.eye(z)
         if self.settings.draws == "slow":
-            drift, spread = (part.double().cpu().numpy() for part in self.matching.drift)
-            values, vectors = np.linalg.eigh(spread)
-            new = vectors * np.sqrt(values.clip(0))  # new @ new.T: the covariance
+            keeps, *covariances = (matrix.double().cpu().numpy() for matrix in self.matching.drift)
+            new, first = (_root(covariance) for covariance in covariances)
+        now = first @ rng.standard_normal(z)
         while True:
-            now = drift @ now + new @ rng.standard_normal(len(now))
             yield (self.settings.noise * now).astype(np.float32)
+            now = keeps @ now + new @ rng.standard_normal(z)
 
     @torch.inference_mode()
     def rows(self, clip: Clip, shown: int, rng: np.random.Generator, *, pictures: bool) -> dict[str, Shown]:
@@ -175,6 +175,12 @@ class LatentMatchingSystem(System):
         if self.settings.noise == 0:
             return "the mean of what the speech allows, no noise"
         return f"one draw of what the speech allows, {self.settings.draws} noise × {self.settings.noise:g}"
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    """R, ``(z, z)``, with ``R Rᵀ`` the covariance."""
+    values, vectors = np.linalg.eigh(covariance)
+    return vectors * np.sqrt(values.clip(0))
 
 
 def _stretch(made: Decoded, number: int) -> Stretch:

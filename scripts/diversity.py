@@ -45,6 +45,7 @@ COUNTS = (1, 2, 4, 8, 16, 32)
 
 WAYS: Mapping[str, Mapping[str, Any]] = {
     "slow": {"draws": "slow"},
+    "farther": {"draws": "slow", "noise": 1.4},
     "independent": {"draws": "independent"},
     "no noise": {"noise": 0.0},
 }

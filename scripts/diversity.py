@@ -2,7 +2,8 @@
 
 Draws people and sentences held out; of each, films that differ in nothing but what speech does not determine.
 Lets the system say the same from the first frame, several times, and measures both with the same detector.
-With --ship the figures go into the package, where the chapter reads them.
+With --ship the figures go into the package, where the chapter reads them. With --trained RUNS the same is
+asked of short trainings from three seeds instead: half widths, heads that move.
 """
 
 import argparse
@@ -16,9 +17,14 @@ from typing import Any
 import numpy as np
 import torch
 from common import Parser, each, run
+from comparisons import MATCHED
+from corpora import draw_all
+from recipes import CORPORA, recipe_of
 
 from talkface_lite.clip import Clip
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip, motion_seed
+from talkface_lite.data.features import read_clips
+from talkface_lite.data.opening import open_dataset
 from talkface_lite.errors import InputError
 from talkface_lite.files import write_json
 from talkface_lite.measuring.ablation import shipped_ablation
@@ -33,13 +39,16 @@ from talkface_lite.measuring.diversity import (
 from talkface_lite.measuring.pictures import dlib_in_crop, remembering
 from talkface_lite.measuring.retrieval import retrieval
 from talkface_lite.runtime import device
-from talkface_lite.systems import load
+from talkface_lite.systems import load, part_class
 from talkface_lite.systems.base import Face, System
+from talkface_lite.training import train
 
 SYSTEM = "latent"
 """The one that draws, and whose settings :data:`WAYS` changes."""
 
 CORPUS_SEED = 7000
+TRAINING_SEEDS, MOVING = (0, 1, 2), "train-b"
+"""Of the short trainings, and what they learn from."""
 COUNTS = (1, 2, 4, 8, 16, 32)
 """How many films there are to choose the nearest from."""
 
@@ -49,6 +58,28 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
     "independent": {"draws": "independent"},
     "no noise": {"noise": 0.0},
 }
+
+
+def trained(job: tuple[Path, int]) -> Path:
+    """Weights of a short training, finished; what is there already is not made again."""
+    (work, seed), kind = job, part_class(SYSTEM, "latent-matching")
+    torch.set_num_threads(1)
+    folder, stage = work / f"{SYSTEM}_diversity" / f"seed-{seed}", MATCHED.seeded(seed)
+    out = folder / "finished.safetensors"
+    if not out.is_file():
+        torch.manual_seed(seed)
+        data = open_dataset(corpora(work, [MOVING]), kind.needs, stage.data)
+        done = train(stage.part(kind), data, folder, stage.training, resume=True, progress=False)
+        part = kind.load(done.weights)
+        part.finish(read_clips(corpora(work, recipe_of(SYSTEM, kind.name).finish), frames=True))
+        part.save(out, done.record)
+    return out
+
+
+def corpora(work: Path, names: Sequence[str]) -> list[Path]:
+    """Folders of clips, drawn where they are missing."""
+    needs = part_class(SYSTEM, "latent-matching").needs
+    return draw_all({name: CORPORA[name] for name in names}, work / "corpora", needs)
 
 
 def films_of(system: System, clip: Clip, count: int, seed: int) -> np.ndarray:
@@ -115,7 +146,9 @@ def together(questions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw, film, measure, print."""
     parser = Parser(prog="diversity.py", description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--weights", type=Path, nargs="+", help="one run each (default: the package's)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--weights", type=Path, nargs="+", help="one run each (default: the package's)")
+    which.add_argument("--trained", type=Path, metavar="RUNS", help="short trainings from three seeds")
     parser.add_argument("--questions", type=int, default=12, help="people and sentences (default 12)")
     parser.add_argument("--films", type=int, default=8, help="of each, for the spread (default 8)")
     parser.add_argument("--most", type=int, default=32, help="to choose the nearest from (default 32)")
@@ -128,17 +161,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.workers < 1:
         raise InputError("--workers", arguments.workers, "at least 1")
     of = arguments.weights or [None]
+    if work := arguments.trained:
+        corpora(work, [MOVING, *recipe_of(SYSTEM, "latent-matching").finish])
+        of = each(trained, [(work, seed) for seed in TRAINING_SEEDS], arguments.workers)
     jobs = [(arguments, *which) for which in product(of, range(arguments.questions))]
     told = each(one_question, jobs, arguments.workers)
     runs: dict[str, Any] = {}
     for weights, (k, seed) in product(of, enumerate(arguments.seeds)):
         its = [one[k] for one, (_, its_weights, _) in zip(told, jobs) if its_weights is weights]
-        name = f"{weights or 'the package'}, seed {seed}"
+        name = f"{weights.parent.name if work else weights or 'the package'}, seed {seed}"
         runs[name] = together(its)
         print(name)
         print(json.dumps(runs[name], indent=1), flush=True)
     about = {
-        "command": "python scripts/diversity.py",
+        "command": f"python scripts/diversity.py{' --trained RUNS' if work else ''}",
         "questions": arguments.questions,
         "films": arguments.films,
         "counts": [count for count in COUNTS if count <= arguments.most],
@@ -147,7 +183,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "torch": torch.__version__,
     }
     if arguments.ship:
-        print(write_json(shipped_ablation(f"{SYSTEM}_diversity"), about | {"runs": runs}))
+        name = f"{SYSTEM}_diversity{'_trained' if work else ''}"
+        print(write_json(shipped_ablation(name), about | {"runs": runs}))
 
 
 if __name__ == "__main__":

@@ -267,9 +267,7 @@ def write_corpus(
         temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".part"))
         names = [f"clip-{index:06d}.safetensors" for index in range(clips)]
         films = ((clip_seed(seed, index // motions), index % motions) for index in range(clips))
-        jobs = (
-            (temporary / name, of, motion_seed(of, n)) for name, (of, n) in zip(names, films, strict=True)
-        )
+        jobs = ((temporary / name, s, motion_seed(s, k)) for name, (s, k) in zip(names, films, strict=True))
         _draw_all(jobs, clips, settings, min(workers or cores(), clips), progress)
         # by way of sys.modules: the package's front door is above this floor
         version = sys.modules["talkface_lite"].__version__

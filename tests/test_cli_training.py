@@ -14,6 +14,17 @@ from talkface_lite.clip import Clip
 torch.set_num_threads(1)
 
 
+def test_one_sentence_in_several_films(tmp_path, capsys):
+    words = ["corpus", str(tmp_path / "c"), "--clips", "2", "--seed", "5", "--no-frames", "--motions", "2"]
+    assert cli.main([*words, "--still-head"]) == 2
+    assert "motions: got 2 with still heads" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert cli.main(words) == 0
+    one, other = (Clip.load(path) for path in sorted((tmp_path / "c").glob("*.safetensors")))
+    assert (one.speech == other.speech).all()
+    assert (one.landmarks != other.landmarks).any()
+
+
 def test_corpus_train_evaluate(inputs, tmp_path, capsys, monkeypatch):
     """The thin thread, end to end, through the real commands."""
     corpus, run = tmp_path / "corpus", tmp_path / "run"

@@ -5,7 +5,9 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from test_scripts import ROOT, recipes, recorded, retrain, script, train
 
 from talkface_lite.data.features import read_clips
@@ -171,6 +173,22 @@ def test_the_full_size_is_a_run_of_its_own(tmp_path, monkeypatch):
     assert (out.parent.name, apart.parent.name) == ("atvg_at-net", "atvg_at-net_full")
     assert full.config.at_net.hidden > lite.config.at_net.hidden
     assert data.workers == 3
+
+
+def test_what_ships_is_finished_on_films_that_say_the_same(chain):
+    work, _ = chain
+    kind, recipe = part_class("latent", "latent-matching"), recipes.RECIPES["latent", "latent-matching", ""]
+    run = work / "latent_latent-matching"
+    learned = kind.load(run / recipe.ships / "weights.safetensors")
+    clips = list(read_clips([work / "corpora" / name for name in recipe.finish], frames=True))
+    assert len(clips) == 2
+    np.testing.assert_array_equal(clips[0].speech, clips[1].speech)
+    shipped = kind.load(work / "package" / "weights" / "latent_latent_matching_lite.safetensors")
+    assert not torch.allclose(shipped.drift.whole, learned.drift.whole)
+    learned.finish(clips)
+    torch.testing.assert_close(shipped.drift.whole, learned.drift.whole)
+    record = json.loads((work / "package" / "weights" / "latent_latent_matching_lite.json").read_text())
+    assert record["drawn"]["finish"] == {"train-same": recipes.CORPORA["train-same"].about()}
 
 
 def test_a_stage_may_learn_from_clips_of_its_own(tmp_path, monkeypatch):

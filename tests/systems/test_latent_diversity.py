@@ -6,15 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from test_latent_system import make_system
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import diversity  # noqa: E402
+import recipes  # noqa: E402
 
+from talkface_lite.data.features import read_clips  # noqa: E402
 from talkface_lite.errors import InputError  # noqa: E402
 from talkface_lite.measuring.diversity import FREE  # noqa: E402
+from talkface_lite.systems.latent import LatentMatchingPart  # noqa: E402
 
 SMALL = ["--questions", "2", "--films", "2", "--most", "4", "--seeds", "0", "1", "--workers", "1"]
 
@@ -60,6 +64,51 @@ def test_what_is_told(found):
     one, other = (run["ways"] for run in found["runs"].values())
     assert one["truth"] == other["truth"]
     assert one["slow"]["best"] != other["slow"]["best"]
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    corpora = {name: recipes.tiny_corpus(recipes.CORPORA[name]) for name in ("train-b", "train-same")}
+    monkeypatch.setattr(diversity, "CORPORA", corpora)
+    monkeypatch.setattr(diversity, "MATCHED", recipes.tiny_stage(diversity.MATCHED))
+
+
+def test_a_short_training_is_finished_and_not_made_twice(tiny, tmp_path):
+    made = [diversity.trained((tmp_path, seed)) for seed in (0, 1)]
+    assert len(set(made)) == 2
+    drifts = []
+    for path in made:
+        part = LatentMatchingPart.load(path)
+        before = LatentMatchingPart.load(path.parent / "weights.safetensors")
+        assert part.config == diversity.MATCHED.config_of(LatentMatchingPart)
+        assert not torch.allclose(part.drift.whole, before.drift.whole)
+        before.finish(read_clips([tmp_path / "corpora" / "train-same"], frames=True))
+        torch.testing.assert_close(part.drift.whole, before.drift.whole)
+        drifts.append(part.drift.whole)
+    assert not torch.allclose(*drifts)
+    known = made[0].stat().st_mtime_ns
+    assert diversity.trained((tmp_path, 0)) == made[0]
+    assert made[0].stat().st_mtime_ns == known
+
+
+def test_each_training_is_asked_and_told_apart(monkeypatch, tmp_path):
+    monkeypatch.setattr(diversity, "corpora", lambda *_: [])
+    monkeypatch.setattr(diversity, "trained", lambda job: job[0] / f"seed-{job[1]}" / "finished.safetensors")
+    monkeypatch.setattr(diversity, "shipped_ablation", lambda name: tmp_path / f"{name}.json")
+
+    def one_question(job):
+        arguments, weights, number = job
+        answer = int(weights.parent.name[-1]) + number
+        ways = {"truth": {kind: {"turn": answer} for kind in ("spread", "jitter")}}
+        return [{"ways": ways, "retrieval": {"first": answer}} for _ in arguments.seeds]
+
+    monkeypatch.setattr(diversity, "one_question", one_question)
+    diversity.main(["--trained", str(tmp_path), "--ship", *SMALL])
+    found = json.loads((tmp_path / "latent_diversity_trained.json").read_text())
+    assert found["command"] == "python scripts/diversity.py --trained RUNS"
+    told = {name: run["retrieval"]["first"] for name, run in found["runs"].items()}
+    assert told == {f"seed-{of}, seed {seed}": of + 0.5 for of in (0, 1, 2) for seed in (0, 1)}
+    assert not (tmp_path / "latent_diversity.json").exists()
 
 
 def test_too_few():

@@ -106,10 +106,11 @@ def test_what_films_of_one_speech_differ_by_is_measured(told, updates):
 
 def test_films_that_say_nothing_twice_are_refused(told):
     part = make_part(sees="first")
-    before = part.squares.clone()
+    before, drift = part.squares.clone(), part.drift
     with pytest.raises(InputError, match="no two that say the same"):
         part.finish(told[1:4])
     assert torch.equal(part.squares, before)
+    assert [x.tolist() for x in part.drift] == [x.tolist() for x in drift]
     assert part.training
 
 

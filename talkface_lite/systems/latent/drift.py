@@ -42,17 +42,22 @@ def unexplained(of_frames: Gaussian, of_audio: Gaussian) -> Tensor:
     return (of_frames.mean - of_audio.mean) * torch.exp(-0.5 * of_audio.logvar)
 
 
+def products(before: Tensor, now: Tensor) -> tuple[Tensor, Tensor]:
+    """Of pairs of frames that follow one another, ``(N, z)`` each: the sums over pairs of the products of e
+    with itself, and with that of the frame before; each ``(z, z)``."""
+    return (now.T @ now + before.T @ before) / 2, now.T @ before
+
+
 class Products:
-    """Means of the products of e with itself and with that of the frame before, over films that come one by
-    one: each ``(z, z)``."""
+    """Means of :func:`products`, over films that come one by one."""
 
     def __init__(self) -> None:
         self._squares, self._steps, self._pairs = 0.0, 0.0, 0
 
     def add(self, before: Tensor, now: Tensor) -> None:
         """Pairs of frames that follow one another, ``(N, z)`` each."""
-        self._squares = self._squares + (now.T @ now + before.T @ before) / 2
-        self._steps = self._steps + now.T @ before
+        squares, steps = products(before, now)
+        self._squares, self._steps = self._squares + squares, self._steps + steps
         self._pairs += len(now)
 
     def means(self) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,14 @@ from talkface_lite.networks.posteriors import Gaussian
 from talkface_lite.speech import mfcc_windows_between
 from talkface_lite.systems.adapting import Adapting
 from talkface_lite.systems.latent.config import LatentMatchingPartConfig
-from talkface_lite.systems.latent.drift import Drift, Products, drift_of, saying_the_same, unexplained
+from talkface_lite.systems.latent.drift import (
+    Drift,
+    Products,
+    drift_of,
+    products,
+    saying_the_same,
+    unexplained,
+)
 from talkface_lite.systems.part import Part, Workload, plain_module
 from talkface_lite.systems.training_settings import TrainingSettings
 
@@ -126,8 +133,9 @@ class LatentMatchingPart(Part):
             e = (e - e.mean(dim=0)) * (len(e) / (len(e) - 1)) ** 0.5  # (films, T, z)
             found.add(e[:, :-1].flatten(0, 1), e[:, 1:].flatten(0, 1))
         self.train(was_training)
+        means = found.means()
         known = 1 - REMEMBERED ** float(self.updates.clamp_(min=1))
-        for kept, value in zip((self.squares, self.step_products), found.means(), strict=True):
+        for kept, value in zip((self.squares, self.step_products), means, strict=True):
             kept.copy_(known * value)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -265,8 +273,8 @@ class LatentMatchingPart(Part):
         if pairs.any():
             before, now = e[:, :-1][pairs], e[:, 1:][pairs]  # (N, z)
             with full_precision(now.device):
-                squares, products = (now.T @ now + before.T @ before) / 2, now.T @ before  # (z, z)
-            for kept, value in ((self.squares, squares), (self.step_products, products)):
+                summed = products(before, now)  # (z, z) twice
+            for kept, value in zip((self.squares, self.step_products), summed, strict=True):
                 kept.mul_(REMEMBERED).add_((1 - REMEMBERED) * value / len(now))
 
     @classmethod

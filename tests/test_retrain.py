@@ -189,6 +189,7 @@ def test_what_ships_is_finished_on_films_that_say_the_same(chain):
     torch.testing.assert_close(shipped.drift.whole, learned.drift.whole)
     record = json.loads((work / "package" / "weights" / "latent_latent_matching_lite.json").read_text())
     assert record["drawn"]["finish"] == {"train-same": recipes.CORPORA["train-same"].about()}
+    assert record["drawn"]["finish"]["train-same"]["motions"] == 6
 
 
 def test_a_stage_may_learn_from_clips_of_its_own(tmp_path, monkeypatch):

@@ -77,7 +77,9 @@ def test_a_short_training_is_finished_and_not_made_twice(tiny, tmp_path):
     made = [diversity.trained((tmp_path, seed)) for seed in (0, 1)]
     assert len(set(made)) == 2
     drifts = []
-    for path in made:
+    for seed, path in enumerate(made):
+        told = json.loads((path.parent / "record.json").read_text())
+        assert told["settings"]["seed"] == seed
         part = LatentMatchingPart.load(path)
         before = LatentMatchingPart.load(path.parent / "weights.safetensors")
         assert part.config == diversity.MATCHED.config_of(LatentMatchingPart)

@@ -74,12 +74,16 @@ def test_films_that_say_the_same_come_together(told):
 
 
 @pytest.mark.parametrize("updates", [0, 7])
-def test_what_films_of_one_speech_differ_by_is_measured(told, updates):
+def test_what_films_of_one_speech_differ_by_is_measured(told, updates, monkeypatch):
     part = make_part(sees="first", photo_prior=True).train()
+    look, looked_at = part.latent_matching.look, []
+    monkeypatch.setattr(part.latent_matching, "look", lambda photo: looked_at.append(photo) or look(photo))
     part.updates.fill_(updates)
     part.squares.fill_(3.0)
     part.finish(told)
     assert part.training
+    for photo, first in zip(looked_at, (told[0], told[3]), strict=True):
+        assert torch.equal(photo, to_network(torch.from_numpy(first.frames[:1])))
     network = part.latent_matching.eval()
     before, now = [], []
     for films in (told[:2], told[3:]):

@@ -179,6 +179,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "films": arguments.films,
         "counts": [count for count in COUNTS if count <= arguments.most],
         "corpus_seed": CORPUS_SEED,
+        "ways": {name: dict(changes) for name, changes in WAYS.items()},
         "device": device(),
         "torch": torch.__version__,
     }

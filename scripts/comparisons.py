@@ -7,7 +7,7 @@ test.
 from dataclasses import replace
 
 from corpora import Recordings
-from recipes import AT_NET, REAL, SPEAK, VG_NET_FIRST, tiny_stage
+from recipes import AT_NET, REAL, SETTLE, SPEAK, VG_NET_FIRST, tiny_stage
 from stages import Comparison, Stage
 
 from talkface_lite.data.needs import DataSettings
@@ -66,6 +66,19 @@ MATCHED = replace(
     start_from="",
 )
 """Frames and sound together from the beginning, in windows in which a memory can remember something."""
+
+# ---- one real speaker
+
+ONE_SPEAKER: dict[tuple[str, str], Stage] = {
+    ("latent", "latent-matching"): replace(
+        SETTLE.changed(data={"window": 24}),
+        training=replace(SETTLE.training, steps=500),
+        train=(),
+        start_from="",
+    ),
+}
+"""System and part → how it goes on from the package's weights with recordings of one speaker, see
+``scripts/one_speaker.py``. What comes of it never ships."""
 
 # ---- the table
 

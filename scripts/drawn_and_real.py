@@ -3,8 +3,9 @@
 RUNS holds `grid_s1` and `grid`, GRID's speaker s1 with its word times and clips of other speakers (Cooke,
 Barker, Cunningham, Shao 2006; CC BY 4.0), prepared: `talkface prepare grid GRID --out RUNS/grid_s1 --detector
 dlib`. Three things are measured and written to one file of the package, numbers alone: how far the shipped
-systems come on sentences that nothing learned from and on people that nothing looked at; how far mouths move,
-drawn and real, seen by the same detector; and how light it is between their lips.
+systems come on sentences that nothing learned from, on people that nothing looked at, and on drawn people
+held out, by one yardstick; how far mouths move, drawn and real, seen by the same detector; and how light it
+is between their lips.
 """
 
 import argparse
@@ -16,8 +17,8 @@ from typing import Any
 import cv2
 import numpy as np
 from common import PACKAGE, Parser, run
-from corpora import divide
-from recipes import REAL
+from corpora import divide, draw_all
+from recipes import CORPORA, REAL, VG_NET_RECIPE
 
 from talkface_lite.clip import Clip, Interval, frame_times
 from talkface_lite.corpus.alignment import place_phonemes
@@ -25,6 +26,7 @@ from talkface_lite.corpus.identity import Identity
 from talkface_lite.corpus.synthesis import draw_clip
 from talkface_lite.corpus.visemes import VISEMES, VOWELS, split_symbols
 from talkface_lite.data.features import read_clips
+from talkface_lite.data.needs import Needs
 from talkface_lite.data.pictures import within
 from talkface_lite.errors import InputError
 from talkface_lite.files import write_json
@@ -36,6 +38,8 @@ from talkface_lite.systems import SYSTEMS
 from talkface_lite.training.record import commit, device_name
 
 OUT = PACKAGE / "ablations" / "drawn_and_real.json"
+HELD_OUT = VG_NET_RECIPE.held_out
+"""Drawn people that nothing learned from, by how they hold their heads."""
 LOOK_AT = 5
 """SSIM and the detector look at every such frame of a film."""
 DRAWN, DRAWN_SEED = 60, 70000
@@ -203,6 +207,15 @@ def rows_of(report: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
+def judges(work: Path) -> Iterator[tuple[str, Iterable[Clip]]]:
+    """Whose clips systems are measured on, with pictures: recordings, then drawn people, still and moving."""
+    for name, recordings in REAL.items():
+        yield name, recordings.read(work, frames=True)
+    for head, name in HELD_OUT.items():
+        folders = draw_all({name: CORPORA[name]}, work / "corpora", Needs(pictures=True))
+        yield head, read_clips(folders, frames=True)
+
+
 def measured(arguments: argparse.Namespace) -> dict[str, Any]:
     """Everything that the chapter shows."""
     work = arguments.work
@@ -228,8 +241,7 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
         "reports": {},
     }
     systems = shipped(list(SYSTEMS))
-    for name, recordings in REAL.items():
-        clips = recordings.read(work, frames=True)
+    for name, clips in judges(work):
         looks = {"pictures": True, "find_points": find, "frame_step": LOOK_AT, "example": "rest"}
         told["reports"][name] = rows_of(evaluate(systems, clips, **looks))
     return told

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from common import PACKAGE, ROOT, STATIC, Parser, run
-from comparisons import ABLATIONS
+from comparisons import ABLATIONS, ONE_SPEAKER
 from recipes import RECIPES
 
 from talkface_lite.errors import InputError
@@ -127,15 +127,40 @@ def steps(work: Path, *, tiny: bool = False, recordings: Path | None = None) -> 
             makes=(table, *filter(None, [sheet])),
             recorded=_of_ablation(comparison.name),
         )
-    if not tiny and (work / "grid_s1").is_dir():
+    if not tiny:
+        yield from _asked(work, ablations)
+    yield from _pictures(weights, static, tiny, recordings)
+
+
+def _asked(work: Path, ablations: Path) -> Iterator[Step]:
+    """What is asked of weights that are there: how far films differ; and, where they are, real recordings."""
+    for name, words, seconds in (
+        ("latent_diversity", (), 1300),
+        ("latent_diversity_trained", ("--trained", str(work)), 4000),
+    ):
+        yield Step(
+            name=name.replace("_", " "),
+            script="scripts/diversity.py",
+            words=(*words, "--ship"),
+            makes=(ablations / f"{name}.json",),
+            recorded=seconds,
+        )
+    if (work / "grid_s1").is_dir():
         yield Step(
             name="drawn and real",
             script="scripts/drawn_and_real.py",
             words=("--work", str(work)),
             makes=(ablations / "drawn_and_real.json",),
-            recorded=600,
+            recorded=1800,
         )
-    yield from _pictures(weights, static, tiny, recordings)
+        for system, part in ONE_SPEAKER:
+            yield Step(
+                name=f"{system} {part} one speaker",
+                script="scripts/one_speaker.py",
+                words=(system, part, "--work", str(work), "--ship"),
+                makes=(ablations / f"{system}_one_speaker.json",),
+                recorded=1200,
+            )
 
 
 def _pictures(weights: Path, static: Path, tiny: bool, recordings: Path | None) -> Iterator[Step]:

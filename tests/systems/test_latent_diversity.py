@@ -17,6 +17,7 @@ import recipes  # noqa: E402
 
 from talkface_lite.data.features import read_clips  # noqa: E402
 from talkface_lite.errors import InputError  # noqa: E402
+from talkface_lite.measuring.ablation import shipped_ablation  # noqa: E402
 from talkface_lite.measuring.diversity import FREE  # noqa: E402
 from talkface_lite.systems.latent import LatentMatchingPart  # noqa: E402
 
@@ -118,3 +119,16 @@ def test_too_few():
         diversity.main(["--films", "1"])
     with pytest.raises(InputError, match="--workers: got 0, expected at least 1"):
         diversity.main(["--workers", "0"])
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("latent_diversity", ""), ("latent_diversity_trained", " --trained RUNS")]
+)
+def test_what_the_package_holds_is_of_these_ways(name, words):
+    told = json.loads(shipped_ablation(name).read_text())
+    assert told["command"] == f"python scripts/diversity.py{words}"
+    assert told["ways"] == {way: dict(changes) for way, changes in diversity.WAYS.items()}
+    assert (told["corpus_seed"], told["counts"]) == (diversity.CORPUS_SEED, list(diversity.COUNTS))
+    assert len(told["runs"]) == 3
+    for run in told["runs"].values():
+        assert set(run["ways"]) == {"truth", *diversity.WAYS}

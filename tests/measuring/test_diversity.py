@@ -133,3 +133,19 @@ def test_points_of_films():
     assert np.isnan(points[0]).all()
     assert (points[1] == 7).all()
     assert len(seen) == 4
+
+
+def test_measures_are_of_these_points_in_each_frame():
+    points = np.random.default_rng(0).uniform(20, 100, (2, 3, 68, 2))
+    for film, frame in np.ndindex(2, 3):
+        x, y = points[film, frame].T
+        corners = (y[36] + y[39] + y[42] + y[45]) / 4
+        opened = (y[41] - y[37] + y[40] - y[38] + y[47] - y[43] + y[46] - y[44]) / 4
+        wanted = {
+            "lids": opened,
+            "brows": corners - sum(y[17:27]) / 10,
+            "turn": x[30] - (x[36] + x[39] + x[42] + x[45]) / 4,
+            "nod": y[30] - corners,
+        }
+        for name, value in wanted.items():
+            assert FREE[name](points)[film, frame] == pytest.approx(value), name

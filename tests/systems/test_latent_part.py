@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from small_networks import SMALL_LATENT_MATCHING
+from torch import nn
 from torch.distributions import Normal, kl_divergence
 
 from talkface_lite.data.features import Features
@@ -24,6 +25,7 @@ from talkface_lite.networks.latent_matching import generated, picked
 from talkface_lite.systems import build_part
 from talkface_lite.systems.latent import LatentMatchingPart, LatentMatchingPartConfig
 from talkface_lite.systems.latent.part import mean_at, mean_of_frames
+from talkface_lite.systems.part import Part, Workload
 from talkface_lite.systems.training_settings import TrainingSettings
 from talkface_lite.training import train
 
@@ -39,7 +41,9 @@ NAMES = {f"{name}_weight": name for name in ("mouth", "motion", "spoken")} | {
 
 def make_part(seed=0, **options):
     torch.manual_seed(seed)
-    changes = {name: options.pop(name) for name in ("sees", "photo_prior", "memory") if name in options}
+    changes = {
+        name: options.pop(name) for name in ("sees", "photo_prior", "memory", "gain") if name in options
+    }
     config = replace(SMALL_LATENT_MATCHING, **changes)
     return LatentMatchingPart(LatentMatchingPartConfig(latent_matching=config, **options)).train()
 
@@ -102,6 +106,7 @@ def test_losses_written_out(dataset, sees, options):
     assert losses.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(losses[name], value, msg=name)
+        assert losses[name].requires_grad == (name == "loss"), "what is only told holds no graph"
 
 
 def test_the_picture_before_the_window_is_asked_for_where_it_is_seen(dataset):
@@ -242,7 +247,10 @@ def test_updates_are_counted_while_training_alone(dataset):
 
 
 def test_held_out_figures_written_out(dataset):
-    part = make_part(photo_prior=True).eval()
+    part = make_part(photo_prior=True, gain=4.0).eval()
+    for layer in part.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_var.uniform_(0.01, 0.1)
     batch = batch_for(part, dataset)
     found, network = part.held_out(batch), part.latent_matching
     truth, photo, mask = to_network(batch.pictures), to_network(batch.photograph), batch.mask
@@ -261,6 +269,7 @@ def test_held_out_figures_written_out(dataset):
     torch.testing.assert_close(found["mse"], ((films["mouth"] - truth[mask]) ** 2 / 4).mean())
     moved = ((films["from_frames"] - films["later"]).abs() * mouth).sum()
     still = photo[:, None].expand_as(truth)[mask]
+    assert found["shuffled"] > 1e-3
     torch.testing.assert_close(found["shuffled"], moved / ((still - truth[mask]).abs() * mouth).sum())
 
 
@@ -376,3 +385,9 @@ def test_wrong_settings():
     for changes in ({"teacher_forcing": 0.5}, {"teacher_forcing_until": 10}):
         with pytest.raises(InputError, match=r"expected x_\{t-1\} to be seen"):
             build_part("latent", None, "lite", sees="first", **changes)
+
+
+def test_its_own_step_is_what_bench_times_of_training(monkeypatch):
+    wanted = Workload.Wanted("lite", "cpu", 1, training=True)
+    monkeypatch.setattr(Part, "workload", classmethod(lambda cls, asked: (cls, asked)))
+    assert LatentMatchingPart.workload(wanted) == (LatentMatchingPart, wanted)

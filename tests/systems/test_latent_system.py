@@ -153,6 +153,18 @@ def test_slow_draws_begin_anywhere():
         np.testing.assert_allclose(np.cov(drawn[:, frame].T), scatter, atol=0.1)
 
 
+def test_what_was_painted_and_moved_goes_with_the_film(portrait, speech):
+    torch.manual_seed(0)
+    config = LatentMatchingPartConfig(latent_matching=replace(SMALL_LATENT_MATCHING, sees="first", warp=True))
+    part = LatentMatchingPart(config).eval()
+    (made,) = LatentMatchingSystem({part.name: part}).checked_film(portrait, speech, np.random.default_rng(0))
+    assert made.painted.colour.shape == (9, 128, 128, 3)
+    assert made.painted.alpha.shape == (9, 128, 128)
+    assert made.painted.flow.shape == (9, 128, 128, 2)
+    assert {type(x) for x in made.painted} == {np.ndarray}
+    assert 0 <= made.painted.alpha.min() < made.painted.alpha.max() <= 1
+
+
 def test_sound_to_come_changes_no_frame(portrait, speech):
     """A window reaches 140 ms ahead of its frame's middle."""
     for sees in ("previous", "first"):

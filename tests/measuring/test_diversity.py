@@ -1,5 +1,7 @@
 """How films of one speech differ: read from points whose movement is known."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -51,7 +53,10 @@ def test_spread_is_over_films_and_not_over_time():
     with_gap = np.stack([time - 1, time + 1])
     with_gap[0, 3] = np.nan
     assert spread(with_gap) == pytest.approx(np.sqrt(2))
-    assert np.isnan(spread(np.full((2, 3), np.nan)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isnan(spread(np.full((2, 3), np.nan)))
+    assert spread([[1, 2], [3, 4]]) == pytest.approx(np.sqrt(2))
     rng = np.random.default_rng(0)
     assert spread(3 * rng.standard_normal((8, 5000))) == pytest.approx(3, abs=0.05)
     for wrong in (time, time[None]):

@@ -138,7 +138,7 @@ def test_a_fresh_decoder_moves_next_to_nothing():
     photo = torch.rand(2, 3, 128, 128) * 2 - 1
     made = decoder(torch.rand(2, CODE), decoder.look(encoder(photo)[1]), photo)
     assert made.flow.abs().mean() < 0.5
-    assert 0.05 < made.alpha.mean() < 0.3  # mostly the moved photograph
+    assert 0.08 < made.alpha.mean() < 0.2  # mostly the moved photograph
 
 
 def test_the_flow_is_the_codes_own_on_a_grid_and_the_maps():

@@ -383,3 +383,12 @@ def test_while_learning_z_is_drawn_about_what_the_frames_say():
     assert torch.stack(drawn).mean().abs() < 0.15
     assert torch.stack(drawn).std().item() == pytest.approx(1, abs=0.12)
     assert (drawn[0] - drawn[1]).std() > 1.1
+
+
+def test_the_defaults_are_the_papers():
+    """What is ours is asked for by name."""
+    config = LatentMatchingConfig()
+    assert config == LatentMatchingConfig.full()
+    assert (config.sees, config.z, config.first_logvar, config.gain) == ("previous", 24, 0.0, 1.0)
+    assert (config.memory, config.skips) == (True, True)
+    assert not any((config.photo_prior, config.normalised, config.around, config.warp))

@@ -130,3 +130,6 @@ def test_an_autoregression_of_known_drift_is_found_again():
     torch.testing.assert_close(found.whole, whole, atol=1e-3, rtol=0)
     fast = drift_of(whole, 3 * keeps @ whole)  # would grow for ever
     assert torch.linalg.eigvals(fast.keeps).abs().max() == pytest.approx(0.999, abs=1e-4)
+    round_and_out = torch.tensor([[0.8, -0.8], [0.8, 0.8]])  # none of its numbers is above 1
+    turned = drift_of(torch.eye(2), round_and_out).keeps
+    torch.testing.assert_close(turned, round_and_out * 0.999 / 0.8 / 2**0.5, atol=1e-3, rtol=0)

@@ -73,6 +73,7 @@ def test_the_same_speech_with_other_movements():
         assert clip.phonemes == clips[0].phonemes
     assert "motion=1" in clips[1].source
     found = spreads(np.stack([clip.landmarks for clip in clips]), shut_frames(clips[0]))
+    assert found.keys() == {*FREE, "lips", "lips_shut"}
     for name in FREE:
         assert found[name] > 0.2, name
     assert found["lips_shut"] < 0.3
@@ -123,6 +124,8 @@ def test_noise_has_the_films_own_variance():
     left, right = made[..., :10, :].std(axis=0).mean(), made[..., 10:, :].std(axis=0).mean()
     assert (left, right) == pytest.approx((12, 4), rel=0.05)
     assert made.mean() == pytest.approx(128, abs=0.2)
+    dark = noisy(np.zeros((3, 20, 20, 3), np.uint8), films, np.random.default_rng(1))
+    assert 0.4 < (dark == 0).mean() < 0.6
 
 
 def test_points_of_films():

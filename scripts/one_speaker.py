@@ -9,7 +9,9 @@ a sheet of frames stay in RUNS: they are a real person's.
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +45,8 @@ SHOWN, CLIPS = 8, 4
 """Frames of a row of the sheet, and clips on it."""
 
 
-def recordings_of(folder: Path) -> tuple[list[Path], list[Clip]]:
-    """The files to learn from; and the clips held back, without their pictures.
+def to_learn_from(folder: Path) -> list[Path]:
+    """The files of those recordings that are not held back.
 
     Raises
     ------
@@ -54,8 +56,8 @@ def recordings_of(folder: Path) -> tuple[list[Path], list[Clip]]:
     if not folder.is_dir():
         raise InputError(folder, "no recordings", f"{REAL['s1'].folder}, prepared (talkface prepare)")
     files = {clip.source: path for path in files_of(folder) for clip in read_clips(path)}
-    learned, held_back = divide([clip for clip in read_clips(folder) if clip.words])
-    return [files[clip.source] for clip in learned], held_back
+    learned, _ = divide([clip for clip in read_clips(folder) if clip.words])
+    return [files[clip.source] for clip in learned]
 
 
 def trained(names: tuple[str, str], stage: Stage, files: Sequence[Path], out: Path) -> Path:
@@ -69,7 +71,7 @@ def trained(names: tuple[str, str], stage: Stage, files: Sequence[Path], out: Pa
     return weights
 
 
-def sheet(systems: Mapping[str, System], clips: Sequence[Clip], row: str) -> np.ndarray:
+def sheet(systems: Mapping[str, System], clips: Iterable[Clip], row: str) -> np.ndarray:
     """Of each clip the truth, and below it each system's film, from the same photograph."""
     rows = []
     for clip in clips:
@@ -98,20 +100,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.tiny and arguments.ship:
         raise InputError("--tiny --ship", "both", "one of them")
     stage = tiny_stage(ONE_SPEAKER[names]) if arguments.tiny else ONE_SPEAKER[names]
-    files, held_back = recordings_of(arguments.work / REAL["s1"].folder)
+    files = to_learn_from(arguments.work / REAL["s1"].folder)
     out = arguments.work / f"{names[0]}_{names[1]}_one-speaker"
     weights = trained(names, stage, files, out)
     systems = {BEFORE: load(names[0]), AFTER: load(names[0], weights=weights), "atvg": load("atvg")}
-    judged = {clip.source for clip in held_back[: 2 if arguments.tiny else None]}
-    folder = arguments.work / REAL["s1"].folder
 
-    def judges() -> list[Clip]:
-        return [clip for clip in read_clips(folder, frames=True) if clip.source in judged]
+    def judges(most: int | None = 2 if arguments.tiny else None) -> Iterator[Clip]:
+        return islice(REAL["s1"].read(arguments.work, frames=True), most)
 
+    record = json.loads((out / "record.json").read_text())
     find = None if arguments.tiny else dlib_in_crop()
     looks: dict[str, Any] = {"pictures": True, "find_points": find, "frame_step": LOOK_AT, "example": "rest"}
     told = {
         "command": f"python scripts/one_speaker.py {names[0]} {names[1]} --work RUNS",
+        **{key: record[key] for key in ("commit", "device", "torch")},
+        "seed": stage.training.seed,
         "licence": "GRID, CC BY 4.0",
         "learned_from": len(files),
         "steps": stage.training.steps,
@@ -119,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "report": rows_of(evaluate(systems, judges(), **looks)),
     }
     write_json(out / "report.json", told)
-    write_image(out / "sheet.png", sheet(systems, judges()[:CLIPS], arguments.row))
+    write_image(out / "sheet.png", sheet(systems, judges(CLIPS), arguments.row))
     print(out / "sheet.png")
     if arguments.ship:
         print(write_json(shipped_ablation(f"{names[0]}_one_speaker"), told))

@@ -66,6 +66,22 @@ def test_real_people_are_measured_where_they_are(tmp_path):
     (tmp_path / "grid_s1").mkdir()
     found = names()
     assert found.index("drawn and real") > found.index("atvg at-net voices ablation")
+    assert "latent latent-matching one speaker" in found
+
+
+def test_every_table_of_the_package_is_made_by_a_step(tmp_path):
+    """And weights are there before anything is asked of them."""
+    (tmp_path / "grid_s1").mkdir()
+    steps = list(retrain.steps(tmp_path))
+    made = {path for step in steps for path in step.makes}
+    tables = set(files("talkface_lite").joinpath("ablations").glob("*.json"))
+    assert tables <= made
+    names = [step.name for step in steps]
+    trained = names.index("latent latent-matching")
+    for asks in ("latent diversity", "latent diversity trained", "latent latent-matching one speaker"):
+        assert names.index(asks) > trained
+    for step in steps:
+        assert (ROOT / step.script).is_file()
 
 
 def test_what_the_chain_ships_can_be_used(chain):

@@ -53,11 +53,13 @@ COUNTS = (1, 2, 4, 8, 16, 32)
 """How many films there are to choose the nearest from."""
 
 WAYS: Mapping[str, Mapping[str, Any]] = {
-    "slow": {"draws": "slow"},
-    "farther": {"draws": "slow", "noise": 1.4},
-    "independent": {"draws": "independent"},
+    "replayed": {"draws": "replayed", "noise": 1.4},
+    "nearer": {"draws": "replayed", "noise": 1.0},
+    "slow": {"draws": "slow", "noise": 1.4},
+    "independent": {"draws": "independent", "noise": 1.0},
     "no noise": {"noise": 0.0},
 }
+"""The first is how films are drawn where nothing is said; each frame by itself is the paper's."""
 
 
 def trained(job: tuple[Path, int]) -> Path:

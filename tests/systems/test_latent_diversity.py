@@ -50,13 +50,13 @@ def test_what_is_told(found):
     assert set(found["runs"]) == {"the package, seed 0", "the package, seed 1"}
     for run in found["runs"].values():
         ways = run["ways"]
-        assert set(ways) == {"truth", "slow", "farther", "independent", "no noise"}
+        assert set(ways) == {"truth", *diversity.WAYS}
         for way in ways.values():
             assert set(way["jitter"]) == set(FREE)
             assert set(way["spread"]) == {*FREE, "lips", "lips_shut"}
         assert ways["truth"]["spread"]["turn"] > 0
         assert ways["no noise"]["spread"]["turn"] == 0
-        for way in ("slow", "farther", "independent"):
+        for way in ("replayed", "nearer", "slow", "independent"):
             for kind in ("best", "best of noise"):
                 assert ways[way][kind] == sorted(ways[way][kind])
                 assert len(ways[way][kind]) == 3
@@ -64,7 +64,7 @@ def test_what_is_told(found):
         assert 0 <= run["retrieval"]["nearer"] <= 1
     one, other = (run["ways"] for run in found["runs"].values())
     assert one["truth"] == other["truth"]
-    assert one["slow"]["best"] != other["slow"]["best"]
+    assert one["replayed"]["best"] != other["replayed"]["best"]
 
 
 @pytest.fixture

@@ -9,7 +9,13 @@ from talkface_lite.clip import Clip
 from talkface_lite.data.tensors import to_network
 from talkface_lite.errors import InputError
 from talkface_lite.speech import mfcc_windows
-from talkface_lite.systems.latent.drift import drift_of, saying_the_same
+from talkface_lite.systems.latent.drift import (
+    SaidTheSame,
+    drift_of,
+    means_of,
+    pieces_of,
+    saying_the_same,
+)
 
 
 def test_drift_says_how_one_frame_follows_from_the_other(dataset):
@@ -85,7 +91,7 @@ def test_what_films_of_one_speech_differ_by_is_measured(told, updates, monkeypat
     for photo, first in zip(looked_at, (told[0], told[3]), strict=True):
         assert torch.equal(photo, to_network(torch.from_numpy(first.frames[:1])))
     network = part.latent_matching.eval()
-    before, now = [], []
+    e, moved, before, now = [], [], [], []
     for films in (told[:2], told[3:]):
         with torch.no_grad():
             seen = network.look(to_network(torch.from_numpy(films[0].frames[:1])))
@@ -95,19 +101,31 @@ def test_what_films_of_one_speech_differ_by_is_measured(told, updates, monkeypat
                 network.watch(network.encode(to_network(torch.from_numpy(f.frames)[None])), seen)[0].mean
                 for f in films
             ]
-        z = torch.cat(means) / sigma
-        e = z - z.mean(dim=0)
-        e = e / (1 - 1 / len(films)) ** 0.5  # so that its variance is not too small
-        before += [*e[:, :-1].flatten(0, 1)]
-        now += [*e[:, 1:].flatten(0, 1)]
-    before, now = torch.stack(before), torch.stack(now)
-    assert len(now) == 5 * 5
-    wanted = ((now.T @ now + before.T @ before) / 50, now.T @ before / 25)
+        z = (torch.cat(means) / sigma).double()
+        points = torch.stack([torch.from_numpy(f.landmarks) for f in films]).flatten(2).double()
+        unbiased = (1 - 1 / len(films)) ** 0.5  # so that its variance is not too small
+        z, points = ((x - x.mean(dim=0)) / unbiased for x in (z, points))
+        e, moved = [*e, *z.flatten(0, 1)], [*moved, *points.flatten(0, 1)]
+        before += [*points[:, :-1].flatten(0, 1)]
+        now += [*points[:, 1:].flatten(0, 1)]
+    e, moved, before, now = map(torch.stack, (e, moved, before, now))
+    assert (len(moved), len(now)) == (5 * 6, 5 * 5)
+    # the least squares of e from landmarks, each of which may be off by 0.1 px²
+    by = torch.linalg.lstsq(
+        torch.cat((moved, (0.1 * len(moved)) ** 0.5 * torch.eye(136, dtype=torch.float64))),
+        torch.cat((e, torch.zeros(136, 4, dtype=torch.float64))),
+    ).solution
+    before, now = before @ by, now @ by
+    wanted = tuple(x.float() for x in ((now.T @ now + before.T @ before) / 50, now.T @ before / 25))
     known = 1 - 0.99 ** max(updates, 1)
     for found, what in zip((part.squares, part.step_products), wanted, strict=True):
         torch.testing.assert_close(found / known, what, atol=1e-3 * float(what.abs().max()), rtol=0)
     for found, what in zip(part.drift, drift_of(*wanted), strict=True):
         torch.testing.assert_close(found, what, atol=1e-4, rtol=1e-3)
+    films = (moved @ by).float().unflatten(0, (5, 6))
+    assert part.motions.shape == (5, 48, 4)
+    to_and_fro = np.pad(np.arange(6), (0, 42), mode="symmetric")
+    torch.testing.assert_close(part.motions, films[:, to_and_fro], atol=1e-4, rtol=1e-3)
 
 
 def test_films_that_say_nothing_twice_are_refused(told):
@@ -133,3 +151,53 @@ def test_an_autoregression_of_known_drift_is_found_again():
     round_and_out = torch.tensor([[0.8, -0.8], [0.8, 0.8]])  # none of its numbers is above 1
     turned = drift_of(torch.eye(2), round_and_out).keeps
     torch.testing.assert_close(turned, round_and_out * 0.999 / 0.8 / 2**0.5, atol=1e-3, rtol=0)
+
+
+def test_what_landmarks_do_not_do_is_not_drawn():
+    """z holds the lips of each film otherwise; no landmark moves with that, so no film is to show it."""
+    rng = np.random.default_rng(0)
+    head = rng.standard_normal((5, 400, 1))
+    head = np.cumsum(head, axis=1) / 20
+    lips = rng.standard_normal((5, 400, 1))
+    head, lips = head - head.mean(axis=0), lips - lips.mean(axis=0)
+    lips -= head * (head * lips).sum() / (head**2).sum()  # not even by chance
+    moved = head * rng.standard_normal(136)
+    e = head * np.array([1.0, -0.5, 0]) + lips * np.array([0, 0.7, 2.0])
+    found = SaidTheSame()
+    found.add(torch.from_numpy(e), torch.from_numpy(moved))
+    squares, steps = means_of(found.films())
+    alone = head * (5 / 4) ** 0.5 * np.array([1.0, -0.5, 0])
+    wanted = torch.from_numpy(np.einsum("fti,ftj->ij", alone, alone) / 2000)
+    assert float(wanted[0, 0]) > 0.2
+    torch.testing.assert_close(squares, wanted, atol=0.01 * float(wanted[0, 0]), rtol=0)
+    assert float(squares[2, 2]) < 1e-6
+    torch.testing.assert_close(steps, 0.99 * wanted, atol=0.02 * float(wanted[0, 0]), rtol=0)
+    with pytest.raises(InputError, match="no two that say the same"):
+        SaidTheSame().films()
+
+
+def test_pieces_of_films():
+    """One of each, earlier in one film and later in another; of more films some, first and last too."""
+    films = [torch.arange(n)[:, None] + 100.0 * number for number, n in enumerate((9, 6, 9, 12, 9))]
+    pieces = pieces_of(films, 5, 6)[..., 0]
+    starts = [int(piece[0] % 100) for piece in pieces]
+    assert starts == [0, 0, 0, 6, 0]
+    for number, (piece, start) in enumerate(zip(pieces, starts, strict=True)):
+        assert piece.tolist() == [100 * number + start + t for t in range(6)]
+    assert [int(piece[0, 0] // 100) for piece in pieces_of(films, 3, 6)] == [0, 2, 4]
+    assert [int(piece[0, 0] // 100) for piece in pieces_of(films, 9, 6)] == [0, 1, 2, 3, 4]
+    assert pieces_of(films[1:2], 1, 8)[0, :, 0].tolist() == [100, 101, 102, 103, 104, 105, 105, 104]
+
+
+def test_weights_of_before_know_no_pieces(told, tmp_path):
+    part = make_part(sees="first")
+    part.finish(told)
+    again = make_part(sees="first")
+    again.load_state_dict(part.state_dict())
+    assert torch.equal(again.motions, part.motions)
+    tensors = {name: value for name, value in part.state_dict().items() if "pieces" not in name}
+    again.load_state_dict(tensors)
+    assert len(again.motions) == 0
+    part.save(tmp_path / "weights.safetensors", {"step": 1})
+    saved = type(part).load(tmp_path / "weights.safetensors")
+    torch.testing.assert_close(saved.motions, part.motions, rtol=1e-3, atol=1e-3)

@@ -25,7 +25,7 @@ from talkface_lite.systems.latent import system as module
 torch.set_num_threads(1)
 
 
-def make_system(sees="previous", *, persistence=0.8, **settings):
+def make_system(sees="previous", *, persistence=0.8, noise=1.0, **settings):
     """Weights whose films differ where z does."""
     torch.manual_seed(0)
     config = LatentMatchingPartConfig(latent_matching=replace(SMALL_LATENT_MATCHING, sees=sees))
@@ -36,7 +36,7 @@ def make_system(sees="previous", *, persistence=0.8, **settings):
     for layer in part.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.running_var.uniform_(0.03, 0.3)
-    return LatentMatchingSystem({part.name: part.eval()}, LatentMatchingSettings(**settings))
+    return LatentMatchingSystem({part.name: part.eval()}, LatentMatchingSettings(noise=noise, **settings))
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +165,68 @@ def test_what_was_painted_and_moved_goes_with_the_film(portrait, speech):
     assert 0 <= made.painted.alpha.min() < made.painted.alpha.max() <= 1
 
 
+def with_motions(system, motions):
+    """The same system with pieces to replay, ``(pieces, 48, z)``."""
+    system.matching.pieces[: len(motions)] = torch.as_tensor(motions)
+    system.matching.n_pieces.fill_(len(motions))
+    return system
+
+
+def test_replayed_draws_are_pieces_of_true_films():
+    """In their order within a piece, one drawn after the other; what joins two keeps the variance."""
+    motions = np.random.default_rng(0).standard_normal((200, 48, 4)).astype(np.float32)
+    system = with_motions(make_system(), motions)
+    assert (system.draws, system.settings.draws) == ("replayed", "replayed")
+    drawn = draws_of(system, 40_000)
+    known = {frame.tobytes(): place for place, frame in enumerate(motions.reshape(-1, 4))}
+    places = np.array([known.get(frame.tobytes(), -1) for frame in drawn])
+    kept = places >= 0
+    assert kept.mean() == pytest.approx(24 / 36, abs=0.01)  # 12 of 36 are of two pieces
+    follows = kept[1:] & kept[:-1]
+    assert (places[1:][follows] == places[:-1][follows] + 1).all()
+    assert set(places[kept] % 48) == set(range(12, 36)) | set(places[:36][places[:36] >= 0] % 48)
+    assert len(set(places[kept] // 48)) > 190
+    for of_both in (~kept, kept):
+        np.testing.assert_allclose(drawn[of_both].std(axis=0), 1, atol=0.03)
+    np.testing.assert_allclose(
+        draws_of(with_motions(make_system(noise=2.0), motions), 99), 2 * drawn[:99], rtol=1e-6
+    )
+
+
+def test_replayed_draws_fade_into_one_another():
+    """The end of a piece and the beginning of the next, in shares of a quarter circle."""
+    motions = np.stack([np.full((48, 4), value, np.float32) for value in (1.0, 1.0)])
+    drawn = draws_of(with_motions(make_system(), motions), 300)[:, 0]
+    phase = np.pi / 2 * (np.arange(12) + 0.5) / 12
+    start = int(np.flatnonzero(drawn != 1)[0])
+    np.testing.assert_allclose(drawn[start : start + 12], np.cos(phase) + np.sin(phase), rtol=1e-6)
+    assert (drawn[start + 12 : start + 36] == 1).all()
+
+
+def test_a_replayed_film_begins_anywhere():
+    motions = np.tile(np.arange(48, dtype=np.float32)[None, :, None], (3, 1, 4))
+    system = with_motions(make_system(), motions)
+    first = [draws_of(system, 1, seed)[0, 0] for seed in range(600)]
+    assert set(first) == set(range(36))
+
+
+def test_without_pieces_replayed_draws_are_slow(portrait, speech):
+    assert len(make_system().matching.motions) == 0
+    slow = make_system(draws="slow")
+    for system in (make_system(), make_system(draws="slow")):
+        assert system.draws == "slow"
+        assert "slow noise" in system.how
+        assert np.array_equal(draws_of(system, 60), draws_of(slow, 60))
+    motions = np.random.default_rng(1).standard_normal((5, 48, 4)).astype(np.float32)
+    replays, again = (with_motions(make_system(), motions) for _ in range(2))
+    assert "replayed noise" in replays.how
+    assert with_motions(make_system(draws="slow"), motions).draws == "slow"
+    films = [film_of(system, portrait, speech, 1) for system in (replays, again, slow)]
+    assert np.array_equal(films[0], films[1])
+    assert differ(films[0], films[2]) > 1
+    assert np.array_equal(film_of(replays.for_inference("32"), portrait, speech, 1).shape, films[0].shape)
+
+
 def test_sound_to_come_changes_no_frame(portrait, speech):
     """A window reaches 140 ms ahead of its frame's middle."""
     for sees in ("previous", "first"):
@@ -212,7 +274,7 @@ def test_refused():
     for wrong, match in (
         ({"noise": -0.1}, "noise: got -0.1, expected 0 to 10"),
         ({"noise": float("nan")}, "noise"),
-        ({"draws": "fast"}, "draws: got 'fast', expected slow or independent"),
+        ({"draws": "fast"}, "draws: got 'fast', expected replayed or slow or independent"),
         ({"still_head": True}, "--still-head: got latent matching, expected --noise 0"),
     ):
         with pytest.raises(InputError, match=match):

@@ -29,8 +29,10 @@ from talkface_lite.systems.adapting import Adapting
 from talkface_lite.systems.latent.config import LatentMatchingPartConfig
 from talkface_lite.systems.latent.drift import (
     Drift,
-    Products,
+    SaidTheSame,
     drift_of,
+    means_of,
+    pieces_of,
     products,
     saying_the_same,
     unexplained,
@@ -40,6 +42,10 @@ from talkface_lite.systems.training_settings import TrainingSettings
 
 VALUES = 3 * CROP_SIZE**2
 """Numbers in a picture."""
+
+
+PIECES, PIECE_FRAMES = 240, 48
+"""How many pieces of motion weights hold at most, and how long each is."""
 
 
 class LatentMatchingPart(Part):
@@ -76,6 +82,9 @@ class LatentMatchingPart(Part):
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self.register_buffer("squares", torch.zeros(2 * [config.latent_matching.z]))
         self.register_buffer("step_products", torch.zeros(2 * [config.latent_matching.z]))
+        self.register_buffer("n_pieces", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("pieces", torch.zeros(PIECES, PIECE_FRAMES, config.latent_matching.z))
+        self.register_load_state_dict_pre_hook(_without_pieces)
         self.to(memory_format=torch.channels_last)
 
     def prepare(self, statistics: Mapping[str, np.ndarray]) -> None:
@@ -107,12 +116,19 @@ class LatentMatchingPart(Part):
             return Drift(0 * unit, unit, unit)
         return drift_of(self.squares / known, self.step_products / known)
 
+    @property
+    def motions(self) -> Tensor:
+        """Pieces of what films that say the same differ by, as e, ``(pieces, 48, z)``: how a head turned, a
+        lid closed, a brow rose there. None before :meth:`finish`."""
+        return self.pieces[: int(self.n_pieces)]
+
     @torch.no_grad()
     def finish(self, clips: Iterable[Clip]) -> None:
-        """Measure :attr:`drift` on films that say the same.
+        """Measure :attr:`drift` on films that say the same, and keep :attr:`motions`.
 
         Of clips that follow one another with the same sound, as ``talkface corpus --motions 6`` draws them, e
-        is taken about the mean of those films, the photograph being the first frame of the first. What
+        is taken about the mean of those films, the photograph being the first frame of the first, as far as
+        their landmarks differ, too: see :class:`~talkface_lite.systems.latent.drift.SaidTheSame`. What
         differs between films that say the same is what speech leaves open. In single films it is mixed with
         what speech tells and the network does not hear: of the lips, and of how somebody speaks.
 
@@ -121,7 +137,7 @@ class LatentMatchingPart(Part):
         InputError
             When no two clips say the same.
         """
-        was_training, found = self.training, Products()
+        was_training, found = self.training, SaidTheSame()
         self.eval()
         network, device = plain_module(self.latent_matching), self.updates.device
         for films in saying_the_same(clips):
@@ -130,10 +146,13 @@ class LatentMatchingPart(Part):
             q_a, _ = network.listen(torch.from_numpy(windows)[None].to(device), seen)
             each = (to_network(torch.tensor(film.frames)[None].to(device)) for film in films)
             e = torch.cat([unexplained(network.watch(network.encode(one), seen)[0], q_a) for one in each])
-            e = (e - e.mean(dim=0)) * (len(e) / (len(e) - 1)) ** 0.5  # (films, T, z)
-            found.add(e[:, :-1].flatten(0, 1), e[:, 1:].flatten(0, 1))
+            moved = torch.stack([torch.from_numpy(film.landmarks).flatten(1) for film in films])
+            found.add(e, moved)
         self.train(was_training)
-        means = found.means()
+        films = found.films()
+        means, pieces = means_of(films), pieces_of(films, PIECES, PIECE_FRAMES)
+        self.n_pieces.fill_(len(pieces))
+        self.pieces[: len(pieces)].copy_(pieces)
         known = 1 - REMEMBERED ** float(self.updates.clamp_(min=1))
         for kept, value in zip((self.squares, self.step_products), means, strict=True):
             kept.copy_(known * value)
@@ -315,6 +334,12 @@ class LatentMatchingPart(Part):
             "kl": mean_of_frames(gaussian_kl(*q_f, *q_a).sum(dim=-1), mask),
             "shuffled": moved / mean_at((photo[:, None] - truth).abs(), mouth, mask).clamp(min=1e-6),
         }
+
+
+def _without_pieces(part: LatentMatchingPart, tensors: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Weights of before have none."""
+    for name in ("n_pieces", "pieces"):
+        tensors.setdefault(prefix + name, torch.zeros_like(getattr(part, name)))
 
 
 def moved(batch: Batch) -> Tensor:

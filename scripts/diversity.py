@@ -101,7 +101,7 @@ def one_question(job: tuple[argparse.Namespace, Path | None, int]) -> list[dict[
         torch.set_num_threads(1)
     system = load(SYSTEM, weights=weights).to(device()).for_inference()
     find_points = remembering(dlib_in_crop())
-    drawn = {"seed": clip_seed(CORPUS_SEED, number), "split": "test"}
+    drawn = {"seed": clip_seed(arguments.corpus_seed, number), "split": "test"}
     first = draw_clip(**drawn)
     others = [draw_clip(**drawn, motion=motion_seed(drawn["seed"], film)) for film in range(1, films)]
     shut = shut_frames(first)
@@ -151,6 +151,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--weights", type=Path, nargs="+", help="one run each (default: the package's)")
     which.add_argument("--trained", type=Path, metavar="RUNS", help="short trainings from three seeds")
+    parser.add_argument(
+        "--corpus-seed", type=int, default=CORPUS_SEED, help=f"other people, default {CORPUS_SEED}"
+    )
     parser.add_argument("--questions", type=int, default=12, help="people and sentences (default 12)")
     parser.add_argument("--films", type=int, default=8, help="of each, for the spread (default 8)")
     parser.add_argument("--most", type=int, default=32, help="to choose the nearest from (default 32)")
@@ -160,6 +163,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments: argparse.Namespace = parser.parse_args(argv)
     if arguments.films < 2 or arguments.questions < 1 or arguments.most < arguments.films:
         raise InputError("--films", arguments.films, "at least 2, no more than --most, of 1 question or more")
+    if arguments.ship and arguments.corpus_seed != CORPUS_SEED:
+        raise InputError("--ship", f"--corpus-seed {arguments.corpus_seed}", f"that of the book, {CORPUS_SEED}")
     if arguments.workers < 1:
         raise InputError("--workers", arguments.workers, "at least 1")
     of = arguments.weights or [None]
@@ -180,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "questions": arguments.questions,
         "films": arguments.films,
         "counts": [count for count in COUNTS if count <= arguments.most],
-        "corpus_seed": CORPUS_SEED,
+        "corpus_seed": arguments.corpus_seed,
         "ways": {name: dict(changes) for name, changes in WAYS.items()},
         "device": device(),
         "torch": torch.__version__,

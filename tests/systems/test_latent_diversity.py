@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import diversity  # noqa: E402
 import recipes  # noqa: E402
 
+from talkface_lite.corpus.synthesis import clip_seed  # noqa: E402
 from talkface_lite.data.features import read_clips  # noqa: E402
 from talkface_lite.errors import InputError  # noqa: E402
 from talkface_lite.measuring.ablation import shipped_ablation  # noqa: E402
@@ -119,6 +120,25 @@ def test_too_few():
         diversity.main(["--films", "1"])
     with pytest.raises(InputError, match="--workers: got 0, expected at least 1"):
         diversity.main(["--workers", "0"])
+
+
+def test_other_people(monkeypatch):
+    """Whoever was not looked at while the noise was chosen; the book's are others."""
+    asked = []
+
+    def drawn(seed, **_):
+        asked.append(seed)
+        raise InputError("clip", "seen", "enough")
+
+    monkeypatch.setattr(diversity, "draw_clip", drawn)
+    monkeypatch.setattr(diversity, "load", lambda *_, **__: make_system())
+    monkeypatch.setattr(diversity, "dlib_in_crop", lambda: None)
+    for words in ([], ["--corpus-seed", "8000"]):
+        with pytest.raises(InputError, match="seen"):
+            diversity.main([*SMALL, *words])
+    assert asked == [clip_seed(diversity.CORPUS_SEED, 0), clip_seed(8000, 0)]
+    with pytest.raises(InputError, match="--ship: got --corpus-seed 8000, expected that of the book, 7000"):
+        diversity.main([*SMALL, "--corpus-seed", "8000", "--ship"])
 
 
 @pytest.mark.parametrize(

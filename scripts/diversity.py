@@ -164,7 +164,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.films < 2 or arguments.questions < 1 or arguments.most < arguments.films:
         raise InputError("--films", arguments.films, "at least 2, no more than --most, of 1 question or more")
     if arguments.ship and arguments.corpus_seed != CORPUS_SEED:
-        raise InputError("--ship", f"--corpus-seed {arguments.corpus_seed}", f"that of the book, {CORPUS_SEED}")
+        got = f"--corpus-seed {arguments.corpus_seed}"
+        raise InputError("--ship", got, f"that of the book, {CORPUS_SEED}")
     if arguments.workers < 1:
         raise InputError("--workers", arguments.workers, "at least 1")
     of = arguments.weights or [None]

@@ -36,6 +36,9 @@ def make_system(sees="previous", *, persistence=0.8, noise=1.0, **settings):
     for layer in part.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.running_var.uniform_(0.03, 0.3)
+    said = part.latent_matching.audio_posterior
+    nn.init.normal_(said.mean.bias)
+    nn.init.constant_(said.logvar.bias, 0.5)
     return LatentMatchingSystem({part.name: part.eval()}, LatentMatchingSettings(noise=noise, **settings))
 
 
@@ -279,3 +282,4 @@ def test_refused():
     ):
         with pytest.raises(InputError, match=match):
             LatentMatchingSettings(**wrong)
+    assert [LatentMatchingSettings(noise=most).noise for most in (0, 10)] == [0, 10]

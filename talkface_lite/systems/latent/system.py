@@ -126,7 +126,7 @@ class LatentMatchingSystem(System):
     def _draws(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """ε of one frame after the other, float32 ``(z,)``; all but independent ones begin anywhere."""
         if self.draws == "replayed":
-            motions = self.matching.motions.float().cpu().numpy()
+            motions = self.matching.motions.cpu().numpy()
             for now in replayed(motions, rng):
                 yield (self.settings.noise * now).astype(np.float32)
         z = self.matching.config.latent_matching.z

@@ -19,6 +19,8 @@ from talkface_lite.data.pictures import within  # noqa: E402
 from talkface_lite.errors import InputError  # noqa: E402
 from talkface_lite.landmarks import GROUPS, TEMPLATE  # noqa: E402
 from talkface_lite.measuring.ablation import shipped_ablation  # noqa: E402
+from talkface_lite.measuring.evaluation import shipped  # noqa: E402
+from talkface_lite.systems import SYSTEMS  # noqa: E402
 
 PHONEMES = (Interval("b", 0.5, 0.58), Interval("ˈɑː", 0.58, 0.9), Interval("m", 0.9, 1.0))
 
@@ -134,4 +136,6 @@ def test_the_package_holds_what_the_script_writes():
     for whose in ("real", "drawn"):
         edges = [row["opening"] for row in told["light"][whose]]
         assert edges == [list(pair) for pair in pairwise(drawn_and_real.OPENINGS)]
-    assert set(told["reports"]) >= set(drawn_and_real.REAL)
+    assert set(told["reports"]) == {*drawn_and_real.REAL, *drawn_and_real.HELD_OUT}
+    for report in told["reports"].values():
+        assert set(report["systems"]) == set(shipped(list(SYSTEMS)))

@@ -10,6 +10,7 @@ from talkface_lite.data.tensors import to_network
 from talkface_lite.errors import InputError
 from talkface_lite.networks.landmark_reader import LandmarkReader
 from talkface_lite.systems.latent import LatentMatchingPart
+from talkface_lite.systems.latent.part import changing
 
 
 def misread(part, g, batch):
@@ -126,3 +127,11 @@ def test_where_landmarks_alone_teach_no_frame_is_looked_at(dataset):
     seen = watched.losses(batch)
     assert watched.updates == 1
     torch.testing.assert_close(seen["loss"] - 49152e-3 * seen["kl"], loss["loss"], rtol=1e-4, atol=1e-4)
+
+
+def test_what_changes_over_a_film():
+    """Less the mean over frames that exist; where there is one, nothing changes."""
+    mask = torch.tensor([[True, False, False], [True, True, False], [False, False, False]])
+    found = changing(torch.tensor([[4.0, 9, 9], [1, 3, 9], [9, 9, 9]]), mask)
+    assert found[mask].tolist() == [0, -1, 1]
+    assert found.isfinite().all()

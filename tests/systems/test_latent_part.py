@@ -24,7 +24,7 @@ from talkface_lite.losses import mouth_map
 from talkface_lite.networks.latent_matching import generated, picked
 from talkface_lite.systems import build_part
 from talkface_lite.systems.latent import LatentMatchingPart, LatentMatchingPartConfig
-from talkface_lite.systems.latent.part import changing, mean_at, mean_of_frames
+from talkface_lite.systems.latent.part import mean_at, mean_of_frames
 from talkface_lite.systems.part import Part, Workload
 from talkface_lite.systems.training_settings import TrainingSettings
 from talkface_lite.training import train
@@ -285,14 +285,6 @@ def test_means():
     values = torch.tensor([[1.0, 3.0], [5.0, 7.0]])[None, None, None].expand(1, 1, 3, 2, 2)
     where = torch.tensor([[1.0, 0.0], [0.0, 3.0]])[None, None, None]
     assert mean_at(values, where, torch.ones(1, 1, dtype=torch.bool)) == (1 + 3 * 7) / 4
-
-
-def test_what_changes_over_a_film():
-    """Less the mean over frames that exist; where there is one, nothing changes."""
-    mask = torch.tensor([[True, False, False], [True, True, False], [False, False, False]])
-    found = changing(torch.tensor([[4.0, 9, 9], [1, 3, 9], [9, 9, 9]]), mask)
-    assert found[mask].tolist() == [0, -1, 1]
-    assert found.isfinite().all()
 
 
 def test_bfloat16_leaves_the_divergence_in_float32(dataset):

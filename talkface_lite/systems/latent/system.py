@@ -43,7 +43,7 @@ class LatentMatchingSettings:
     noise:
         How far z is drawn from its mean: factor of what is drawn; 0 gives the mean. A decoder that learned by
         squared error paints less of a movement than its code says, about seven tenths of it where nobody
-        tells it more than z; so 1.4 gives back what is lost. The paper's is 1.
+        tells it more than z; 1.4 gives most of that back. The paper's is 1.
     draws:
         "independent": each number of each frame by itself, as in the paper. "slow" (ours): as the means of
         the frame posterior scatter in films that say the same. What is drawn stays for a while, numbers of z

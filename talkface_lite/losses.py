@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from talkface_lite.clip import CROP_SIZE, N_POINTS
 from talkface_lite.errors import InputError
@@ -159,3 +160,49 @@ def gaussian_kl(mu_q: Tensor, logvar_q: Tensor, mu_p: Tensor, logvar_p: Tensor) 
     spread = logvar_q - logvar_p
     distance = (mu_q - mu_p) ** 2 * torch.exp(-logvar_p)
     return 0.5 * (torch.expm1(spread) - spread + distance)  # e^s - 1 - s is never below 0
+
+
+LIP_CRITICS = ("uniform", "released", "paper", "fixed")
+"""How the lip reader is taught while it criticises, see :func:`lip_critic_loss`."""
+
+
+def lip_critic_loss(real: Tensor, fake: Tensor, word: Tensor, kind: str = "uniform") -> Tensor:
+    """What the lip-reading discriminator minimises (Song et al., IJCAI 2019, Eq. 2).
+
+    The paper writes ``Σ y log D(I) - Σ y log D(Ĩ)`` and says that minimising it makes the words of real lips
+    be read and those of generated ones misread. With ``y log D`` being minus a cross-entropy it does the
+    opposite.
+
+    Parameters
+    ----------
+    real, fake:
+        Logits of words that were read off true and off generated lips, ``(B, words)``.
+    word:
+        int64 ``(B,)``: which word is said.
+    kind:
+        ``"uniform"`` (ours): cross-entropy of real lips, and the cross-entropy of generated ones against all
+        words alike: it has a minimum, where nothing is read off generated lips. ``"released"``: the released
+        code's, which wants *logits* of generated lips to be 0.002, one over LRW's 500 words, by their mean
+        squared error. ``"paper"``: Eq. 2 with its sign as the text wants it; it has no minimum, since a word
+        can be misread ever more surely. ``"fixed"``: of real lips alone; whoever trains no further leaves it
+        as it was.
+
+    Returns
+    -------
+    Scalar: the mean over B.
+
+    Raises
+    ------
+    InputError
+        When the kind is none of these.
+    """
+    if kind not in LIP_CRITICS:
+        raise InputError("lip_critic", repr(kind), " or ".join(LIP_CRITICS))
+    read = F.cross_entropy(real, word)
+    if kind == "uniform":
+        return read - F.log_softmax(fake, dim=-1).mean()
+    if kind == "released":
+        return read + ((fake - 1 / 500) ** 2).mean()
+    if kind == "paper":
+        return read - F.cross_entropy(fake, word)
+    return read

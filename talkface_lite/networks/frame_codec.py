@@ -175,12 +175,7 @@ class FrameDecoder(nn.Module):
         self.colour = nn.ConvTranspose2d(n_in, 6 if warp else 3, 3, padding=1)
         if warp:
             self.coarse = nn.Linear(code, 2 * GRID**2)
-            with torch.no_grad():
-                for weight in (self.colour.weight[:, 4:], self.coarse.weight):
-                    weight.mul_(LITTLE)
-                self.colour.bias[3:].zero_()
-                self.colour.bias[3] = MOSTLY_MOVED
-                self.coarse.bias.zero_()
+            begin_moving(self.colour.weight[:, 4:], self.colour.bias[3:], self.coarse)
 
     def look(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """What the encoder's maps of B photographs give to every frame, from 8 to 128 pixels."""
@@ -212,8 +207,44 @@ class FrameDecoder(nn.Module):
         colour = 2 * torch.sigmoid(x[:, :3]) - 1  # (B·T, 3, 128, 128)
         if not self.warp:
             return Decoded(colour, colour)
-        coarse = self.coarse(codes).float().unflatten(1, (2, GRID, GRID))  # (B·T, 2, 8, 8)
-        coarse = F.interpolate(coarse, size=x.shape[2:], mode="bicubic")  # → (B·T, 2, 128, 128)
-        alpha, flow = torch.sigmoid(x[:, 3:4]), FLOW * (coarse + x[:, 4:])  # (B·T, 1, …), (B·T, 2, …)
-        moved = looked_up(photo, flow)  # (B, 3, 128, 128) → (B·T, 3, 128, 128)
-        return Decoded(alpha * colour + (1 - alpha) * moved, colour, alpha, flow)
+        return painted_on(photo, colour, x[:, 3:], self.coarse(codes))
+
+
+@torch.no_grad()
+def begin_moving(fine: Tensor, biases: Tensor, coarse: nn.Linear) -> None:
+    """Where a decoder that moves the photograph begins: mostly moved, and nothing far.
+
+    Parameters
+    ----------
+    fine:
+        What the last layer weighs the flow of each pixel by.
+    biases:
+        ``(3,)``: of α's logit and of that flow.
+    coarse:
+        The layer that gives the coarse flow.
+    """
+    for weight in (fine, coarse.weight):
+        weight.mul_(LITTLE)
+    biases.copy_(torch.tensor([MOSTLY_MOVED, 0.0, 0.0]))
+    coarse.bias.zero_()
+
+
+def painted_on(photo: Tensor, colour: Tensor, how: Tensor, coarse: Tensor) -> Decoded:
+    """``α ⊙ colour + (1 - α) ⊙ photograph moved by the flow``.
+
+    Parameters
+    ----------
+    photo:
+        ``(B, 3, 128, 128)`` in [-1, 1].
+    colour:
+        ``(B·T, 3, 128, 128)`` in [-1, 1]; those of a photograph in a row.
+    how:
+        ``(B·T, 3, 128, 128)``: α's logit, and the flow of each pixel over :data:`FLOW`.
+    coarse:
+        ``(B·T, 2·8·8)``: the coarse flow over :data:`FLOW`, x and y.
+    """
+    coarse = coarse.float().unflatten(1, (2, GRID, GRID))  # (B·T, 2, 8, 8)
+    coarse = F.interpolate(coarse, size=how.shape[2:], mode="bicubic")  # → (B·T, 2, 128, 128)
+    alpha, flow = torch.sigmoid(how[:, :1]), FLOW * (coarse + how[:, 1:])  # (B·T, 1, …), (B·T, 2, …)
+    moved = looked_up(photo, flow)  # (B, 3, 128, 128) → (B·T, 3, 128, 128)
+    return Decoded(alpha * colour + (1 - alpha) * moved, colour, alpha, flow)

@@ -1,0 +1,395 @@
+"""The conditional recurrent generator: sound and an identity image, through one memory, to frames.
+
+Song, Zhu, Li, Wang, Qi: Talking Face Generation by Conditional Recurrent Adversarial Network, IJCAI 2019,
+Figs. 1 and 2. Sizes, which the paper does not give, are those of its released code.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, NamedTuple, Self, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from talkface_lite.errors import InputError
+from talkface_lite.networks.frame_codec import GRID, Decoded, begin_moving, of_each_frame, painted_on
+from talkface_lite.networks.sizes import TwoSizes
+
+Scheme = Literal["recurrent", "frame", "sequential", "fed back"]
+
+KERNEL = 5
+"""Of the image encoder's and the decoder's convolutions."""
+
+COARSEST = 8
+"""Side of the smallest map, pixels: four halvings of 128."""
+
+ROWS, COEFFICIENTS = 35, 12
+"""Of a window of MFCC: 350 ms, C1 to C12."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentGeneratorConfig(TwoSizes):
+    """Widths of the generator; the defaults are the released code's (``full``).
+
+    Parameters
+    ----------
+    audio:
+        Outputs of the audio encoder's five convolutions; the second and the fifth halve.
+    image:
+        Outputs of the image encoder's four convolutions, at 64, 32, 16 and 8 pixels.
+    code:
+        Length of a sound's and of an image's feature.
+    first:
+        Maps of 8×8 that the decoder begins with.
+    decoder:
+        Outputs of its four transposed convolutions, at 16, 32, 64 and 128 pixels.
+    last:
+        Of the convolution before the one that gives colours.
+    scheme:
+        Fig. 1. "recurrent": sound and identity image pass a memory. "frame": the same without a memory, each
+        frame by itself. "sequential": the last frames in the place of the identity image, and no memory. "fed
+        back": section 5, the last frame beside the identity image, and the memory.
+    previous:
+        L of the sequential scheme: how many frames each is made from.
+    rows:
+        Of MFCC that a frame hears, 10 ms each.
+    batch_norm:
+        Ours: batch normalisation after the image encoder's and the decoder's convolutions.
+    warp:
+        Ours: the decoder moves the photograph and paints on it, see
+        :class:`~talkface_lite.networks.frame_codec.FrameDecoder`.
+    """
+
+    audio: tuple[int, int, int, int, int] = (16, 32, 64, 128, 256)
+    image: tuple[int, int, int, int] = (16, 32, 64, 128)
+    code: int = 512
+    first: int = 256
+    decoder: tuple[int, int, int, int] = (196, 128, 80, 48)
+    last: int = 16
+    scheme: Scheme = "recurrent"
+    previous: int = 2
+    rows: int = ROWS
+    batch_norm: bool = False
+    warp: bool = False
+
+    def __post_init__(self) -> None:
+        if self.scheme not in get_args(Scheme):
+            raise InputError("scheme", repr(self.scheme), " or ".join(get_args(Scheme)))
+        for name, least in (("previous", 1), ("rows", 4)):
+            if getattr(self, name) < least:
+                raise InputError(name, getattr(self, name), f"at least {least}")
+
+    @classmethod
+    def full(cls, **changes: object) -> Self:
+        """The released code's widths: 34,922,375 parameters, or without the memory 28,624,775."""
+        return cls(**changes)
+
+    @classmethod
+    def lite(cls, **changes: object) -> Self:
+        """The same structure for a laptop."""
+        widths = {
+            "audio": (16, 32, 32, 64, 64),
+            "image": (16, 32, 64, 96),
+            "code": 128,
+            "first": 64,
+            "decoder": (96, 64, 32, 16),
+            "last": 8,
+        }
+        return cls(**(widths | changes))
+
+    @property
+    def memory(self) -> int:
+        """Units of the memory, and length of what the decoder is given: sound, image, and what is fed back."""
+        return 2 * self.code
+
+
+def convolution(n_in: int, n_out: int, norm: bool, kernel: int = KERNEL, stride: int = 1) -> nn.Sequential:
+    """A convolution, ReLU; with ``norm`` batch normalisation between. The convolution has a bias even then,
+    which does nothing, as in the released code."""
+    conv = nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2)
+    return nn.Sequential(conv, *([nn.BatchNorm2d(n_out)] if norm else []), nn.ReLU())
+
+
+class AudioEncoder(nn.Module):
+    """``z^A_t = E_A(A_t)``: a window of MFCC to a vector.
+
+    Parameters
+    ----------
+    widths:
+        Outputs of five 3×3 convolutions; the second and the fifth halve.
+    code:
+        Length of the vector.
+    rows:
+        Of MFCC in a window.
+    """
+
+    def __init__(self, widths: Sequence[int], code: int, rows: int = ROWS) -> None:
+        super().__init__()
+        strides = (1, 2, 1, 1, 2)
+        self.convolutions = nn.Sequential(
+            *(convolution(*sizes, True, 3, stride) for sizes, stride in zip(pairwise((1, *widths)), strides))
+        )
+        n_maps = widths[-1] * halved(halved(COEFFICIENTS)) * halved(halved(rows))
+        self.last = nn.Sequential(
+            nn.Linear(n_maps, code), nn.BatchNorm1d(code), nn.ReLU(), nn.Linear(code, code)
+        )
+        self.register_buffer("mfcc_mean", torch.zeros(COEFFICIENTS))
+        self.register_buffer("mfcc_std", torch.ones(COEFFICIENTS))
+
+    def forward(self, mfcc: Tensor) -> Tensor:
+        """Windows of MFCC ``(B, T, rows, 12)`` → ``(B, T, code)``."""
+        x = (mfcc - self.mfcc_mean) / self.mfcc_std  # (B, T, rows, 12)
+        x = x.flatten(0, 1).mT[:, None]  # → (B·T, 1, 12, rows)
+        x = self.convolutions(x).flatten(1)  # → (B·T, widths[4], 3, 9) → (B·T, 27·widths[4])
+        return self.last(x).unflatten(0, mfcc.shape[:2])  # → (B, T, code)
+
+
+def halved(side: int) -> int:
+    """Of a map after a 3×3 convolution of stride 2."""
+    return (side + 1) // 2
+
+
+class ImageEncoder(nn.Module):
+    """``z^I = E_I(I*)``: a picture of 128×128 to a vector, in four halvings.
+
+    Parameters
+    ----------
+    n_in:
+        Channels: 3, or 3 for each of several pictures laid on top of each other.
+    widths:
+        Channels at 64, 32, 16 and 8 pixels.
+    code:
+        Length of the vector.
+    norm:
+        Whether each convolution is batch normalised.
+    """
+
+    def __init__(self, n_in: int, widths: Sequence[int], code: int, *, norm: bool) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(
+            convolution(a, b, norm, stride=2) for a, b in pairwise((n_in, *widths))
+        )
+        self.last = nn.Linear(widths[-1] * COARSEST**2, code)
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Pictures to vectors, and the maps on the way.
+
+        Parameters
+        ----------
+        pictures:
+            ``(N, n_in, 128, 128)`` in [-1, 1].
+
+        Returns
+        -------
+        code, maps:
+            ``(N, code)``; of each stage ``(N, width, side, side)``, side 64 to 8.
+        """
+        maps, x = [], pictures
+        for stage in self.stages:
+            x = stage(x)  # (N, width, side, side) → (N, next width, side / 2, side / 2)
+            maps.append(x)
+        return self.last(x.flatten(1)), maps  # (N, widths[3]·64) → (N, code)
+
+
+class UpConvTranspose(nn.ConvTranspose2d):
+    """``W ⋆ (x ⊕ s)``: a 5×5 transposed convolution to twice the size, of a map with a photograph's beside.
+
+    ``= W_x ⋆ x + W_s ⋆ s``: the photograph's part is the same for all its frames, so it is convolved once.
+
+    Parameters
+    ----------
+    n_in, n_skip, n_out:
+        Channels of the map, of the photograph's, and of what comes out.
+    """
+
+    def __init__(self, n_in: int, n_skip: int, n_out: int) -> None:
+        super().__init__(n_in + n_skip, n_out, KERNEL, 2, KERNEL // 2, output_padding=1)
+        self.n_map = n_in
+
+    def of_photo(self, skip: Tensor) -> Tensor:
+        """``W_s ⋆ s`` and the bias: ``(B, n_skip, S, S)`` → ``(B, n_out, 2S, 2S)``."""
+        return self._up(skip, self.weight[self.n_map :], self.bias)
+
+    def forward(self, given: tuple[Tensor, Tensor]) -> Tensor:
+        """``x`` ``(B·T, n_in, S, S)`` and what :meth:`of_photo` gave → ``(B·T, n_out, 2S, 2S)``."""
+        x, of_photo = given
+        return self.of_map(x) + of_each_frame(of_photo, len(x))
+
+    def of_map(self, x: Tensor) -> Tensor:
+        """``W_x ⋆ x``: ``(N, n_in, S, S)`` → ``(N, n_out, 2S, 2S)``."""
+        return self._up(x, self.weight[: self.n_map])
+
+    def _up(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return F.conv_transpose2d(x, weight, bias, 2, KERNEL // 2, 1)
+
+
+class Decoder(nn.Module):
+    """``Dec``: what the memory holds to pictures, with the photograph's maps at every size.
+
+    Parameters
+    ----------
+    config:
+        Of the whole generator.
+    """
+
+    def __init__(self, config: RecurrentGeneratorConfig) -> None:
+        super().__init__()
+        c = config
+        self.first = nn.Sequential(nn.Linear(c.memory, c.first * COARSEST**2), nn.ReLU())
+        self.up = nn.ModuleList()
+        n_in = c.first
+        for n_skip, n_out in zip(reversed(c.image), c.decoder, strict=True):
+            norm = [nn.BatchNorm2d(n_out)] if c.batch_norm else []
+            self.up.append(nn.Sequential(UpConvTranspose(n_in, n_skip, n_out), *norm, nn.ReLU()))
+            n_in = n_out
+        self.on = convolution(n_in, c.last, c.batch_norm)
+        self.colour = nn.Conv2d(c.last, 6 if c.warp else 3, KERNEL, padding=KERNEL // 2)
+        self.coarse = nn.Linear(c.memory, 2 * GRID**2) if c.warp else None
+        if c.warp:
+            begin_moving(self.colour.weight[4:], self.colour.bias[3:], self.coarse)
+
+    def look(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """What the encoder's maps of B photographs give to every frame, from 8 to 64 pixels."""
+        return [stage[0].of_photo(skip) for stage, skip in zip(self.up, reversed(maps), strict=True)]
+
+    def forward(self, h: Tensor, looked: Sequence[Tensor], photo: Tensor) -> Decoded:
+        """To pictures.
+
+        Parameters
+        ----------
+        h:
+            ``(B·T, memory)``, those of a photograph in a row.
+        looked:
+            What :meth:`look` gave of B photographs.
+        photo:
+            The photographs ``(B, 3, 128, 128)`` in [-1, 1].
+        """
+        x = self.first(h).unflatten(1, (-1, COARSEST, COARSEST))  # (B·T, memory) → (B·T, first, 8, 8)
+        for up, of_photo in zip(self.up, looked, strict=True):
+            x = up((x, of_photo))  # → (B·T, width, 2S, 2S), S = 8 … 64
+        x = self.colour(self.on(x)).float()  # → (B·T, last, 128, 128) → (B·T, 3 or 6, 128, 128)
+        colour = torch.tanh(x[:, :3])
+        if self.coarse is None:
+            return Decoded(colour, colour)
+        return painted_on(photo, colour, x[:, 3:], self.coarse(h))
+
+
+class Seen(NamedTuple):
+    """What a film takes from its photographs, computed once: the ``picture`` ``(B, 3, 128, 128)``, its
+    ``code`` ``(B, code)``, and for each frame ``looked``, see :meth:`Decoder.look`. The sequential scheme
+    has a picture alone."""
+
+    picture: Tensor
+    code: Tensor | None = None
+    looked: list[Tensor] | None = None
+
+
+class State(NamedTuple):
+    """What the next frame takes from those before it: the memory ``(1, B, memory)``, and the last ``frames``
+    ``(B, L, 3, 128, 128)`` where they are seen."""
+
+    memory: Tensor | None = None
+    frames: Tensor | None = None
+
+
+class RecurrentGenerator(nn.Module):
+    """``Ĩ_t = G(A, I*)``, in one of the schemes of Fig. 1.
+
+    Parameters
+    ----------
+    config:
+        Widths and scheme.
+    """
+
+    def __init__(self, config: RecurrentGeneratorConfig) -> None:
+        super().__init__()
+        self.config = c = config
+        pictures = c.previous if c.scheme == "sequential" else 1
+        self.audio_encoder = AudioEncoder(c.audio, c.code, c.rows)
+        self.image_encoder = ImageEncoder(3 * pictures, c.image, c.code, norm=c.batch_norm)
+        n_in = c.code * (3 if c.scheme == "fed back" else 2)
+        remembers = c.scheme in ("recurrent", "fed back")
+        self.memory = nn.GRU(n_in, c.memory, batch_first=True) if remembers else None
+        self.decoder = Decoder(c)
+
+    def look(self, photo: Tensor) -> Seen:
+        """What every frame takes of its photograph: ``(B, 3, 128, 128)`` in [-1, 1]."""
+        if self.config.scheme == "sequential":
+            return Seen(photo)
+        code, maps = self.image_encoder(photo)
+        return Seen(photo, code, self.decoder.look(maps))
+
+    def forward(
+        self,
+        photo: Tensor | Seen,
+        mfcc: Tensor,
+        state: State | None = None,
+        *,
+        true: Tensor | None = None,
+        taught: Tensor | None = None,
+    ) -> tuple[Decoded, State]:
+        """Sound and photographs to frames.
+
+        Parameters
+        ----------
+        photo:
+            I*, ``(B, 3, 128, 128)`` in [-1, 1], or what :meth:`look` made of it.
+        mfcc:
+            ``(B, T, rows, 12)``.
+        state:
+            Where the stretch before left off; None: nothing was said, and the photograph was all that was
+            seen.
+        true, taught:
+            While learning, where frames are seen: the true ones ``(B, T, 3, 128, 128)``, and bool
+            ``(B, T)``, after which of them the true one is seen and not the one that was made. None: none.
+
+        Returns
+        -------
+        made, state:
+            Float32 ``(B, T, 3, 128, 128)`` in [-1, 1]; what the next stretch takes.
+        """
+        seen = photo if isinstance(photo, Seen) else self.look(photo)
+        sound = self.audio_encoder(mfcc)  # (B, T, rows, 12) → (B, T, code)
+        state = state or State()
+        if self.config.scheme in ("sequential", "fed back"):
+            return self._in_turn(sound, seen, state, true, taught)
+        image = seen.code[:, None].expand(-1, sound.shape[1], -1)  # (B, code) → (B, T, code)
+        h, memory = self._remember(torch.cat((sound, image), dim=-1), state.memory)  # (B, T, memory)
+        return self._paint(h, seen), State(memory)
+
+    def _remember(self, hybrid: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """``(B, T, 2 or 3 code)`` → ``(B, T, memory)``; without a memory as it is."""
+        return (hybrid, None) if self.memory is None else self.memory(hybrid, memory)
+
+    def _paint(self, h: Tensor, seen: Seen) -> Decoded:
+        """``(B, T, memory)`` → frames ``(B, T, 3, 128, 128)``."""
+        made = self.decoder(h.flatten(0, 1), seen.looked, seen.picture)
+        return Decoded(*(part if part is None else part.unflatten(0, h.shape[:2]) for part in made))
+
+    def _in_turn(
+        self, sound: Tensor, seen: Seen, state: State, true: Tensor | None, taught: Tensor | None
+    ) -> tuple[Decoded, State]:
+        """Frame by frame, ``sound`` ``(B, T, code)``: each sees the last L."""
+        last = self.config.previous if self.config.scheme == "sequential" else 1
+        frames = state.frames
+        if frames is None:
+            frames = seen.picture[:, None].expand(-1, last, -1, -1, -1)  # (B, L, 3, 128, 128)
+        memory, made = state.memory, []
+        for t, one in enumerate(sound.split(1, dim=1)):  # (B, 1, code)
+            code, maps = self.image_encoder(frames.flatten(1, 2))  # (B, 3L, 128, 128) → (B, code)
+            if last == 1 and seen.code is not None:
+                hybrid = torch.cat((one[:, 0], seen.code, code), dim=-1)  # (B, 3 code)
+                source = seen
+            else:
+                hybrid = torch.cat((one[:, 0], code), dim=-1)  # (B, 2 code)
+                source = Seen(frames[:, -1], code, self.decoder.look(maps))
+            h, memory = self._remember(hybrid[:, None], memory)  # (B, 1, memory)
+            made.append(self._paint(h, source))
+            shown = made[-1].frames.detach()  # (B, 1, 3, 128, 128)
+            if taught is not None:
+                shown = torch.where(taught[:, t, None, None, None, None], true[:, t : t + 1], shown)
+            frames = torch.cat((frames[:, 1:], shown), dim=1)
+        joined = (None if part[0] is None else torch.cat(part, dim=1) for part in zip(*made, strict=True))
+        return Decoded(*joined), State(memory, frames)

@@ -1,0 +1,76 @@
+"""The lip reader of the conditional recurrent network, as it learns from true lips."""
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from talkface_lite.corpus.voice import GRID_WORDS
+from talkface_lite.data.needs import Batch, Needs
+from talkface_lite.data.tensors import to_network
+from talkface_lite.errors import InputError
+from talkface_lite.networks.recurrent_critics import LipReader, LipReaderConfig, mouths_of
+from talkface_lite.systems.part import Part
+
+WINDOW_FRAMES = 20
+"""Frames of a window: 0.8 s hold the longest of the words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LipReaderPartConfig:
+    """Settings of the lip reader.
+
+    Parameters
+    ----------
+    lip_reader:
+        Widths.
+    smoothing:
+        Ours: share of every word's target that all words share alike.
+    moved:
+        Ours: how far a mouth is moved in its picture, px of the crop, at random, each window by itself: no
+        detector puts a mouth where another one does.
+    """
+
+    lip_reader: LipReaderConfig = field(default_factory=LipReaderConfig)
+    smoothing: float = 0.0
+    moved: int = 0
+
+    def __post_init__(self) -> None:
+        if self.lip_reader.words != len(GRID_WORDS):
+            raise InputError("lip_reader.words", self.lip_reader.words, f"{len(GRID_WORDS)}, GRID's")
+        if not 0 <= self.smoothing < 1:
+            raise InputError("smoothing", self.smoothing, "0 to below 1")
+
+
+class LipReaderPart(Part):
+    """``D_l`` before it criticises: which of GRID's 51 words do these lips say?
+
+    Parameters
+    ----------
+    config:
+        Widths.
+    """
+
+    system: ClassVar[str] = "recurrent"
+    name: ClassVar[str] = "lip-reader"
+    config_class: ClassVar[type] = LipReaderPartConfig
+    network_names: ClassVar[tuple[str, ...]] = ("lip_reader",)
+    needs: Needs = Needs(rows=4, window=WINDOW_FRAMES, pictures=True, words=GRID_WORDS)
+    figure: ClassVar[str] = "misread"
+    adapting: ClassVar[None] = None
+
+    def __init__(self, config: LipReaderPartConfig) -> None:
+        super().__init__(config)
+        self.lip_reader = LipReader(config.lip_reader)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy of the words that are said, nats, and the share that is ``misread``."""
+        known = batch.word >= 0
+        pictures = to_network(batch.pictures[known])
+        logits = self.lip_reader(mouths_of(pictures), batch.spoken[known])
+        word = batch.word[known]
+        loss = F.cross_entropy(logits, word, label_smoothing=self.config.smoothing if self.training else 0.0)
+        return {"loss": loss, "misread": (logits.argmax(dim=-1) != word).float().mean()}

@@ -168,9 +168,7 @@ class ImageEncoder(nn.Module):
 
     def __init__(self, n_in: int, widths: Sequence[int], code: int, *, norm: bool) -> None:
         super().__init__()
-        self.stages = nn.ModuleList(
-            convolution(a, b, norm, stride=2) for a, b in pairwise((n_in, *widths))
-        )
+        self.stages = nn.ModuleList(convolution(a, b, norm, stride=2) for a, b in pairwise((n_in, *widths)))
         self.last = nn.Linear(widths[-1] * COARSEST**2, code)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, list[Tensor]]:

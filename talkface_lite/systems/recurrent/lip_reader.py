@@ -1,10 +1,8 @@
 """The lip reader of the conditional recurrent network, as it learns from true lips."""
 
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 

@@ -28,6 +28,8 @@ from talkface_lite.errors import InputError
 from talkface_lite.files import write_json
 from talkface_lite.measuring.ablation import Ablation, shipped_ablation
 from talkface_lite.measuring.evaluation import evaluate
+from talkface_lite.measuring.lip_reading import LipJudge
+from talkface_lite.measuring.pairs import middle
 from talkface_lite.systems import load, part_class
 from talkface_lite.systems.base import System
 from talkface_lite.training import train
@@ -91,12 +93,13 @@ def measured(
     """One row of the evaluation on each set of clips: of the system, or where there is none a baseline."""
     found, pictures = {}, part_class(arguments.system, arguments.part).needs.pictures
     looks = {"pictures": pictures, "frame_step": comparison.frame_step, "example": comparison.example}
+    looks["judge"] = LipJudge.pretrained() if pictures else None
     for test, clips in sources(arguments, comparison, pictures).items():
         report = evaluate(systems, clips, **looks, warp=not systems)
         (rows,) = report["systems"].values() if systems else (report["baselines"],)
-        found[test] = {metric: rows[row][metric]["median"] for metric in comparison.metrics}
+        found[test] = {metric: middle(rows[row][metric]) for metric in comparison.metrics}
         if systems and (other := comparison.beside):
-            found[test] |= {f"{other} {name}": rows[other][name]["median"] for name in comparison.metrics}
+            found[test] |= {f"{other} {name}": middle(rows[other][name]) for name in comparison.metrics}
     return found
 
 

@@ -32,6 +32,7 @@ from talkface_lite.errors import InputError
 from talkface_lite.files import write_json
 from talkface_lite.landmarks import GROUPS, lip_opening
 from talkface_lite.measuring.evaluation import evaluate, shipped
+from talkface_lite.measuring.lip_reading import LipJudge
 from talkface_lite.measuring.lips import mouth_width
 from talkface_lite.measuring.pictures import dlib_in_crop
 from talkface_lite.systems import SYSTEMS
@@ -243,6 +244,7 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
     systems = shipped(list(SYSTEMS))
     for name, clips in judges(work):
         looks = {"pictures": True, "find_points": find, "frame_step": LOOK_AT, "example": "rest"}
+        looks["judge"] = LipJudge.pretrained()
         told["reports"][name] = rows_of(evaluate(systems, clips, **looks))
     return told
 

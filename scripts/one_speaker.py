@@ -32,6 +32,7 @@ from talkface_lite.figures import evenly
 from talkface_lite.files import write_json
 from talkface_lite.measuring.ablation import shipped_ablation
 from talkface_lite.measuring.evaluation import evaluate
+from talkface_lite.measuring.lip_reading import LipJudge
 from talkface_lite.measuring.lips import rest_frame
 from talkface_lite.measuring.pictures import dlib_in_crop
 from talkface_lite.media import write_image
@@ -111,6 +112,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     record = json.loads((out / "record.json").read_text())
     find = None if arguments.tiny else dlib_in_crop()
     looks: dict[str, Any] = {"pictures": True, "find_points": find, "frame_step": LOOK_AT, "example": "rest"}
+    looks["judge"] = LipJudge.pretrained()
     told = {
         "command": f"python scripts/one_speaker.py {names[0]} {names[1]} --work RUNS",
         **{key: record[key] for key in ("commit", "device", "torch")},

@@ -73,6 +73,10 @@ class Recipe:
     finish:
         Names of ``CORPORA`` that it is measured on before it ships, where what is measured becomes a part of
         it, see :meth:`talkface_lite.systems.part.Part.finish`.
+    measure:
+        Name of a function of ``scripts/measures.py``, for a part that makes no film.
+    ships_as:
+        Name of the file in the package, where it is not that of the part.
     frame_step:
         How often SSIM and LMD look at a frame.
     """
@@ -83,6 +87,8 @@ class Recipe:
     ships: str
     beside: Mapping[str, str] = field(default_factory=dict)
     finish: tuple[str, ...] = ()
+    measure: str = ""
+    ships_as: str = ""
     frame_step: int = 1
 
 

@@ -17,18 +17,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import measures
 import torch
 from common import PACKAGE, Parser, run
 from corpora import draw_all
 from recipes import CORPORA, recipe_of, tiny_corpus, tiny_recipe
 from stages import Recipe, Stage
 
+from talkface_lite.clip import Clip
 from talkface_lite.data.features import read_clips
 from talkface_lite.data.opening import open_dataset
 from talkface_lite.errors import InputError
 from talkface_lite.files import write_json
 from talkface_lite.flags import add_flags, chosen, flags_of
 from talkface_lite.measuring.evaluation import evaluate
+from talkface_lite.measuring.lip_reading import LipJudge
 from talkface_lite.measuring.pictures import dlib_in_crop
 from talkface_lite.measuring.tables import table
 from talkface_lite.networks.sizes import SIZES
@@ -131,21 +134,29 @@ class Job:
         if path.is_file() and (known := json.loads(path.read_text()))["weights"] == digest:
             return known["metrics"]
         with self.seconds.of("measuring"):
-            pictures, metrics = self.kind.needs.pictures, {}
-            system = load(self.system, self.size, weights=[weights, *self._others()])
-            find_points = dlib_in_crop() if pictures else None
-            for head, name in self.recipe.held_out.items():
-                report = evaluate(
-                    system,
-                    read_clips(self.corpora([name]), frames=pictures),
-                    pictures=pictures,
-                    find_points=find_points,
-                    frame_step=self.recipe.frame_step,
-                )
-                print(f"{head}: {table(report)}")
-                metrics[head] = report
+            metrics = self._own_figures(weights) if self.recipe.measure else self._films(weights)
         write_json(path, {"weights": digest, "metrics": metrics})
         return metrics
+
+    def _films(self, weights: Path) -> dict[str, Any]:
+        pictures, metrics = self.kind.needs.pictures, {}
+        system = load(self.system, self.size, weights=[weights, *self._others()])
+        looks: dict[str, Any] = {"pictures": pictures, "frame_step": self.recipe.frame_step}
+        if pictures:
+            looks |= {"find_points": dlib_in_crop(), "judge": LipJudge.pretrained()}
+        for head, clips in self._held_out():
+            metrics[head] = evaluate(system, clips, **looks)
+            print(f"{head}: {table(metrics[head])}")
+        return metrics
+
+    def _own_figures(self, weights: Path) -> dict[str, Any]:
+        """Of a part that makes no film."""
+        measure, part = getattr(measures, self.recipe.measure), self.kind.load(weights)
+        return {head: measure(part, clips) for head, clips in self._held_out()}
+
+    def _held_out(self) -> Iterator[tuple[str, Iterator[Clip]]]:
+        for head, name in self.recipe.held_out.items():
+            yield head, read_clips(self.corpora([name]), frames=self.kind.needs.pictures)
 
     def _before(self, stage: str) -> dict[str, Any]:
         """The record of the stage that this one began with, with that of its own beginning in it."""
@@ -177,7 +188,8 @@ class Job:
 
     def ship(self, files: Sequence[Path]) -> None:
         """Copy weights and record to where they are loaded from."""
-        shipped = self.into / shipped_weights(self.system, self.part_name, self.size, self.variant).name
+        names = self.system, self.part_name, self.size, self.variant
+        shipped = self.into / (self.recipe.ships_as or shipped_weights(*names).name)
         shipped.parent.mkdir(parents=True, exist_ok=True)
         for path in files:
             shutil.copyfile(path, shipped.with_suffix(path.suffix))

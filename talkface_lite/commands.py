@@ -233,6 +233,7 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure systems on clips; what ``talkface evaluate`` does."""
     from talkface_lite.data.features import clip_files, read_clips
     from talkface_lite.measuring.evaluation import evaluate, photographs, shipped
+    from talkface_lite.measuring.lip_reading import LipJudge
     from talkface_lite.measuring.pairs import check_before, compare_all, read_report
     from talkface_lite.measuring.pictures import dlib_in_crop
     from talkface_lite.measuring.tables import tables
@@ -279,6 +280,7 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         read_clips(arguments.data, frames=arguments.pictures),
         pictures=arguments.pictures,
         find_points=find_points,
+        judge=LipJudge.pretrained() if arguments.pictures else None,
         example=arguments.example,
         frame_step=arguments.frame_step,
         seed=arguments.seed,

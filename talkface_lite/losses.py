@@ -105,6 +105,24 @@ def mouth_map(landmarks: Tensor, size: int = CROP_SIZE, margin: float = 4.0) -> 
     return torch.exp(-0.5 * (x.unsqueeze(-2) + y.unsqueeze(-1)) ** 2).unsqueeze(-3)
 
 
+def changing(error: Tensor, mask: Tensor) -> Tensor:
+    """``(B, T, …)`` less its mean over the frames of each film that exist."""
+    there = mask.reshape(*mask.shape, *(1 for _ in error.shape[2:]))
+    lasting = (error * there).sum(dim=1, keepdim=True) / there.sum(dim=1, keepdim=True).clamp(min=1)
+    return error - lasting
+
+
+def mean_of_frames(values: Tensor, mask: Tensor) -> Tensor:
+    """The mean of ``(B, T)`` where ``mask``, bool ``(B, T)``, is True."""
+    return (values * mask).sum() / mask.sum().clamp(min=1)
+
+
+def mean_at(values: Tensor, where: Tensor, mask: Tensor) -> Tensor:
+    """The mean of ``(B, T, C, H, W)`` weighed by ``where``, ``(B, T, 1, H, W)``, over frames that exist."""
+    weights = where * mask[..., None, None, None]
+    return (values * weights).sum() / (weights.sum() * values.shape[2]).clamp(min=1e-6)
+
+
 LANDMARK_MASKS = ("plain", "released", "lips")
 
 

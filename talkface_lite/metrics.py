@@ -5,6 +5,8 @@ released script sums over the 20 mouth points); PSNR and SSIM are computed in fl
 range, without resizing (the released script squares differences in uint8, where they wrap round at 256).
 """
 
+from typing import Literal
+
 import numpy as np
 from scipy.ndimage import gaussian_filter, uniform_filter
 
@@ -150,9 +152,14 @@ def ssim(generated: np.ndarray, truth: np.ndarray, *, data_range: float, gaussia
 
 
 def bootstrap_interval(
-    values: np.ndarray, rng: np.random.Generator, *, level: float = 0.95, resamples: int = 1000
+    values: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    level: float = 0.95,
+    resamples: int = 1000,
+    of: Literal["median", "mean"] = "median",
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of the median of per-clip values, NaNs left out.
+    """Percentile bootstrap interval of the median of per-clip values, or of their mean, NaNs left out.
 
     Returns
     -------
@@ -163,8 +170,9 @@ def bootstrap_interval(
     values = values[~np.isnan(values)]
     if len(values) == 0:
         return float("nan"), float("nan")
-    medians = np.median(rng.choice(values, size=(resamples, len(values))), axis=1)
-    low, high = np.quantile(medians, [(1 - level) / 2, (1 + level) / 2])
+    middle = {"median": np.median, "mean": np.mean}[of]
+    middles = middle(rng.choice(values, size=(resamples, len(values))), axis=1)
+    low, high = np.quantile(middles, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

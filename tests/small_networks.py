@@ -2,6 +2,9 @@
 
 from talkface_lite.networks.at_net import ATNetConfig
 from talkface_lite.networks.latent_matching import LatentMatchingConfig
+from talkface_lite.networks.lip_reader import LipReaderConfig
+from talkface_lite.networks.recurrent_critics import CriticsConfig
+from talkface_lite.networks.recurrent_generator import RecurrentGeneratorConfig
 from talkface_lite.networks.vg_net import VGNetConfig
 
 SMALL_AT_NET = ATNetConfig(channels=(2, 2, 2, 2, 2), audio=(8, 8), landmark=(4, 4), hidden=8, layers=1)
@@ -19,3 +22,9 @@ SMALL_VG_NET = VGNetConfig(
 SMALL_LATENT_MATCHING = LatentMatchingConfig(
     image=(3, 3, 4, 4, 5), code=6, audio=(2, 2, 3, 3), audio_hidden=8, hidden=7, layers=2, z=4
 )
+
+SMALL_GENERATOR = RecurrentGeneratorConfig(
+    audio=(3, 3, 3, 3, 3), image=(3, 4, 4, 5), code=6, first=4, decoder=(5, 4, 4, 3), last=3
+)
+SMALL_CRITICS = CriticsConfig(image=(3, 3, 4, 4), video=(3, 3, 4))
+SMALL_LIP_READER = LipReaderConfig(image=(3, 3, 4), features=8, layers=1)

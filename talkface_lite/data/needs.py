@@ -180,6 +180,11 @@ class Batch:
     word: Tensor | None = None
     spoken: Tensor | None = None
 
+    @property
+    def moved(self) -> Tensor:
+        """How far landmarks are from the photograph's, px, ``(B, T, 136)``."""
+        return (self.landmarks - self.example[:, None]).flatten(2)
+
     def to(self, device: str | torch.device) -> Self:
         """The batch on another device."""
         return replace(self, **{name: value.to(device) for name, value in self.present().items()})

@@ -9,6 +9,7 @@ from talkface_lite.clip import CROP_SIZE, Clip
 from talkface_lite.landmarks import apply_transform, magnify
 from talkface_lite.measuring.baselines import COPY, MEAN_PICTURE, WARP, WARPED
 from talkface_lite.measuring.landmarks import measure_landmarks
+from talkface_lite.measuring.lip_reading import LipJudge, WordsRead
 from talkface_lite.measuring.lips import (
     AMPLITUDES,
     MOVEMENTS,
@@ -66,6 +67,7 @@ def measure_clip(
     rows: Mapping[Key, Shown],
     *,
     find_points: FindPoints | None = None,
+    judge: LipJudge | None = None,
     frame_step: int = 1,
 ) -> ClipFigures:
     """All figures of one clip, see :func:`talkface_lite.measuring.evaluation.evaluate`.
@@ -80,6 +82,8 @@ def measure_clip(
         What systems and baselines made.
     find_points:
         A detector; it looks once at each picture, however often that is shown.
+    judge:
+        Reads words off lips.
     frame_step:
         SSIM and detector look at every such frame.
     """
@@ -94,6 +98,10 @@ def measure_clip(
     found: dict[Key, dict[str, float]] = {REAL: {}}
     for measure in measures:
         found[REAL] |= {measure.prefix + name: value for name, value in measure.real.items()}
+    read = None
+    if judge is not None and clip.frames is not None:
+        read = WordsRead(judge, clip)
+        found[REAL] |= read.of(clip.frames)
     for key, row in rows.items():
         its = found[key] = {}
         if row.landmarks is not None:
@@ -102,6 +110,7 @@ def measure_clip(
         if row.frames is not None:
             places = apply_transform(clip.landmarks, magnify(clip.frames.shape[2] / CROP_SIZE))
             its |= measure_pictures(row.frames, clip.frames, places, frame_step=frame_step)
+            its |= read.of(row.frames) if read else {}
             if detect is not None:
                 film = points_in(row.frames[::frame_step], detect)
                 its |= points_distance(film, truth) | measures[1].of(as_array(film))

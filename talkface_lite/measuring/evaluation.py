@@ -10,6 +10,7 @@ from talkface_lite.errors import InputError
 from talkface_lite.measuring.baselines import WARPED, baselines, can_warp, warped
 from talkface_lite.measuring.clips import ClipFigures, Key, measure_clip
 from talkface_lite.measuring.landmarks import LANDMARK_METRICS
+from talkface_lite.measuring.lip_reading import LipJudge
 from talkface_lite.measuring.lips import rest_frame
 from talkface_lite.measuring.pairs import summary
 from talkface_lite.measuring.pictures import PICTURE_METRICS, FindPoints
@@ -36,6 +37,7 @@ def evaluate(
     *,
     pictures: bool = False,
     find_points: FindPoints | None = None,
+    judge: LipJudge | None = None,
     example: int | str | None = 0,
     frame_step: int = 1,
     seed: int = 0,
@@ -59,6 +61,9 @@ def evaluate(
         sees in the clip, each mouth centred, and ``missed`` the share of frames where it sees no face in one
         of them. Figures of the lips that it sees in film and clip alike begin with ``seen_``, but for
         ``lmd_over_copy``.
+    judge:
+        A reader of lips, with pictures; then rows have LRA: ``lra_top1`` and ``lra_top5``, which share of the
+        words that it knows it reads off a film, at its first guess or among its first five.
     example:
         Which frame of each clip is the photograph, in shorter clips the last; ``"rest"`` is the one with the
         least lip opening within the first half second, None draws one at random.
@@ -89,7 +94,8 @@ def evaluate(
         :data:`~talkface_lite.measuring.lips.LIP_FIGURES`,
         :data:`~talkface_lite.measuring.lips.AMPLITUDES`, :data:`~talkface_lite.measuring.lips.MOVEMENTS` and
         :data:`~talkface_lite.measuring.lips.BACK`), the ``median`` over clips and its 95 % bootstrap interval
-        ``low``, ``high``, None where no clip has a finite value. A ratio (``_over_copy``, ``_over_still``,
+        ``low``, ``high``, None where no clip has a finite value; LRA is a ``share``, the mean over clips, with
+        its interval. A ratio (``_over_copy``, ``_over_still``,
         ``_over_real``) is taken clip by clip, so that its interval is one of pairs. So is ``mouth_gain``:
         PSNR of the mouth box over the copy's; ``gain_over_mean_picture``, over that of the clip's own mean
         picture; and ``gain_over_warp``, over that of the unlearned warp to the same landmarks. Plain numbers
@@ -128,7 +134,8 @@ def evaluate(
             if warping and said is not None:
                 its[WARPED] = Shown(None, warped(clip, shown, said))
             rows |= {(name, row): it for row, it in its.items()}
-        looks = {"find_points": find_points if pictures else None, "frame_step": frame_step}
+        looks = {"find_points": find_points, "judge": judge} if pictures else {}
+        looks["frame_step"] = frame_step
         measured.append(measure_clip(clip, shown, rows, **looks))
     if not measured:
         raise InputError("clips", "none", "at least one clip")

@@ -24,6 +24,23 @@ def summary(values: np.ndarray, rng: np.random.Generator) -> dict[str, float | N
     return {name: None if np.isnan(value) else round(value, 4) for name, value in pairs}
 
 
+def share(values: np.ndarray, rng: np.random.Generator) -> dict[str, float | None]:
+    """Mean over clips of what share of each something is, and its 95 % bootstrap interval, as
+    :func:`summary`."""
+    known = values[np.isfinite(values)]
+    mean = float(known.mean()) if len(known) else float("nan")
+    low, high = bootstrap_interval(known, rng, of="mean")
+    pairs = (("share", mean), ("low", low), ("high", high))
+    return {name: None if np.isnan(value) else round(value, 4) for name, value in pairs}
+
+
+def middle(figure: float | Mapping[str, float | None]) -> float | None:
+    """The one number of a figure of a report: its median, or the share that it is."""
+    if isinstance(figure, Mapping):
+        return figure["median"] if "median" in figure else figure["share"]
+    return figure
+
+
 def paired_difference(
     first: Sequence[float | None], second: Sequence[float | None], *, seed: int = 0
 ) -> dict[str, Any]:

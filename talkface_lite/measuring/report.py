@@ -8,8 +8,12 @@ import numpy as np
 from talkface_lite.clip import Clip
 from talkface_lite.measuring.baselines import MEAN_MOUTH
 from talkface_lite.measuring.clips import ABOVE_WARP, REAL, SEEN, ClipFigures, Key
+from talkface_lite.measuring.lip_reading import TOP
 from talkface_lite.measuring.lips import IS_BACK
-from talkface_lite.measuring.pairs import summary
+from talkface_lite.measuring.pairs import share, summary
+
+READ = tuple(f"lra_top{n}" for n in TOP)
+"""Which share of a clip's words a reader of lips read right."""
 
 SHARES = {IS_BACK: "share_back_at_rest", ABOVE_WARP: "share_above_warp"}
 """Figures that are 1 or 0 in a clip, and what their mean over clips is called."""
@@ -64,11 +68,13 @@ def _row(values: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for name, its in values.items():
         prefix = SEEN if name.startswith(SEEN) else ""
-        share = SHARES.get(name.removeprefix(SEEN))
-        if share is None:
+        called = SHARES.get(name.removeprefix(SEEN))
+        if name in READ:
+            row[name] = share(its, np.random.default_rng(seed))
+        elif called is None:
             row[name] = summary(its, np.random.default_rng(seed))
         elif (known := its[np.isfinite(its)]).size:
-            row[prefix + share] = round(float(known.mean()), 4)
+            row[prefix + called] = round(float(known.mean()), 4)
     return row
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from talkface_lite.measuring.pairs import middle
+
 TITLES: Mapping[str, str] = {
     "mouth_landmark_distance": "mouth distance, px",
     "landmark_distance": "68 points, px",
@@ -80,6 +82,8 @@ GROUPS: tuple[Group, ...] = (
             "gain_over_warp": "over the warp, dB",
             "share_above_warp": "above it",
             "change_over_real": "change, over real",
+            "lra_top1": "LRA, first guess",
+            "lra_top5": "among five",
         },
     ),
 )
@@ -226,8 +230,11 @@ def _short(metric: str, row: Mapping[str, Any]) -> str:
         return "-"
     value, bare = row[metric], metric.removeprefix("seen_")
     if bare.startswith(_SHARES):
-        share = value if isinstance(value, float) else value["median"]
+        share = middle(value)
         return "-" if share is None else f"{100 * share:.0f} %"
+    if "share" in value:
+        shares = [value[name] for name in ("share", "low", "high")]
+        return "-" if None in shares else "{:.0f} [{:.0f}, {:.0f}] %".format(*(100 * it for it in shares))
     if bare in _PLAIN:
         return _median(value)
     if value["median"] is None:

@@ -14,6 +14,7 @@ from torch.func import functional_call
 
 from talkface_lite.errors import InputError
 from talkface_lite.networks.frame_codec import Decoded, FrameDecoder, FrameEncoder
+from talkface_lite.networks.layers import picked
 from talkface_lite.networks.posteriors import AudioEncoder, FramePredictor, Gaussian, GaussianLSTM, State
 from talkface_lite.networks.sizes import TwoSizes
 
@@ -318,13 +319,6 @@ class LatentMatching(nn.Module):
 def frozen(module: nn.Module, *arguments: Tensor) -> Any:
     """What a module makes of its arguments; a gradient reaches these and nothing that it learned."""
     return functional_call(module, {name: one.detach() for name, one in module.named_parameters()}, arguments)
-
-
-def picked(values: Tensor, chosen: Tensor | None) -> Tensor:
-    """Some frames of each window: ``(B, T, ...)`` and int64 ``(B, P)`` → ``(B, P, ...)``; None: all."""
-    if chosen is None:
-        return values
-    return values[torch.arange(len(values), device=values.device)[:, None], chosen]
 
 
 def generated(

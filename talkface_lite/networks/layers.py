@@ -231,3 +231,20 @@ def full_precision(device: torch.device) -> AbstractContextManager:
     as torch's ``meta``, nothing would be."""
     mixed = torch.amp.is_autocast_available(device.type)
     return torch.autocast(device.type, enabled=False) if mixed else nullcontext()
+
+
+def normed(x: Tensor, norm: nn.BatchNorm1d | None) -> Tensor:
+    """``(B, T, n)``, over people and time at mean 0 and deviation 1 where there is a norm."""
+    return x if norm is None else norm(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+def plus(y: Tensor, around: nn.Linear | None, x: Tensor) -> Tensor:
+    """``y`` of a recurrent layer, and what a path round it makes of what came in, where there is one."""
+    return y if around is None else y + around(x)
+
+
+def picked(values: Tensor, chosen: Tensor | None) -> Tensor:
+    """Some frames of each window: ``(B, T, ...)`` and int64 ``(B, P)`` → ``(B, P, ...)``; None: all."""
+    if chosen is None:
+        return values
+    return values[torch.arange(len(values), device=values.device)[:, None], chosen]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from talkface_lite.networks.at_net import WINDOW
-from talkface_lite.networks.layers import conv_block, full_precision, linear_relu
+from talkface_lite.networks.layers import conv_block, full_precision, linear_relu, normed, plus
 
 LOGVAR_RANGE = (-10.0, 10.0)
 """Of every log-variance: σ from 0.007 to 148."""
@@ -79,16 +79,6 @@ class GaussianLSTM(nn.Module):
             mean = plus(self.mean(x), self.around, codes)  # (B, T, hidden) → (B, T, z)
             logvar = self.logvar(x).clamp(*LOGVAR_RANGE)  # (B, T, hidden) → (B, T, z)
             return Gaussian(normed(mean, self.norm_means), logvar), state
-
-
-def normed(x: Tensor, norm: nn.BatchNorm1d | None) -> Tensor:
-    """``(B, T, n)``, over people and time at mean 0 and deviation 1 where there is a norm."""
-    return x if norm is None else norm(x.flatten(0, 1)).unflatten(0, x.shape[:2])
-
-
-def plus(y: Tensor, around: nn.Linear | None, x: Tensor) -> Tensor:
-    """``y`` of an LSTM, and what a path round it makes of what came in, where there is one."""
-    return y if around is None else y + around(x)
 
 
 class FramePredictor(nn.Module):

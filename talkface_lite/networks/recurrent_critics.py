@@ -1,4 +1,4 @@
-"""Three critics: is each frame real, is the film, and what do the lips say? (Eqs. 2 to 4)
+"""Two critics of the conditional recurrent network: is each frame real, and is the film? (Eqs. 3 and 4)
 
 Song, Zhu, Li, Wang, Qi: Talking Face Generation by Conditional Recurrent Adversarial Network, IJCAI 2019.
 Sizes, which the paper does not give, are those of its released code.
@@ -9,21 +9,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from talkface_lite.networks.sizes import TwoSizes
 
 SLOPE = 0.2
 """Of LeakyReLU below 0."""
-
-MOUTH_SIDE = 40
-"""Pixels of the picture of a mouth that the lip reader sees."""
-
-MOUTH_BOX = (38, 70, 52)
-"""Where that lies in an aligned crop of 128×128: left, top and side, px. Crops are aligned on nose and eyes, so
-that mouths are near one place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,87 +87,3 @@ class VideoDiscriminator(nn.Module):
         """``(B, T, 3, 128, 128)`` in [-1, 1], T at least 9, → ``(B, T - 8, 8, 8)``."""
         x = film.transpose(1, 2)  # → (B, 3, T, 128, 128)
         return self.layers(x)[:, 0]  # → (B, widths[2], T - 6, 16, 16) → (B, 1, T - 8, 8, 8)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LipReaderConfig(TwoSizes):
-    """Widths of the lip reader; the defaults are the released code's (``full``).
-
-    Parameters
-    ----------
-    image:
-        Outputs of the three convolutions, each followed by a halving.
-    features:
-        What a picture of a mouth becomes after them.
-    layers:
-        Depth of the LSTM, whose units are as many as the features.
-    words:
-        How many it knows.
-    """
-
-    image: tuple[int, int, int] = (16, 32, 64)
-    features: int = 512
-    layers: int = 2
-    words: int = 500
-
-    @classmethod
-    def full(cls, **changes: object) -> Self:
-        """The released code's widths: 5,304,308 parameters for LRW's 500 words."""
-        return cls(**changes)
-
-    @classmethod
-    def lite(cls, **changes: object) -> Self:
-        """The same structure for a laptop."""
-        return cls(**({"image": (16, 24, 32), "features": 128, "layers": 1} | changes))
-
-
-class LipReader(nn.Module):
-    """``D_l``: pictures of a mouth that says a word to logits of the words.
-
-    Parameters
-    ----------
-    config:
-        Widths.
-    """
-
-    def __init__(self, config: LipReaderConfig) -> None:
-        super().__init__()
-        self.config = c = config
-        blocks = [
-            nn.Sequential(nn.Conv2d(a, b, k, 1, k // 2), nn.BatchNorm2d(b), nn.ReLU(), nn.MaxPool2d(2))
-            for (a, b), k in zip(pairwise((3, *c.image)), (5, 3, 3), strict=True)
-        ]
-        self.convolutions = nn.Sequential(*blocks)
-        n_maps = c.image[-1] * (MOUTH_SIDE // 8) ** 2
-        self.features = nn.Sequential(nn.Linear(n_maps, c.features), nn.BatchNorm1d(c.features), nn.ReLU())
-        self.lstm = nn.LSTM(c.features, c.features, c.layers, batch_first=True)
-        self.words = nn.Linear(c.features, c.words)
-
-    def forward(self, mouths: Tensor, spoken: Tensor) -> Tensor:
-        """Mouths to words.
-
-        Parameters
-        ----------
-        mouths:
-            ``(B, T, 3, 40, 40)`` in [-1, 1], see :func:`mouths_of`.
-        spoken:
-            bool ``(B, T)``: the frames that say the word, one after the other; at least one in each row.
-
-        Returns
-        -------
-        ``(B, words)``
-        """
-        n_frames = spoken.sum(dim=1)  # (B,)
-        x = self.features(self.convolutions(mouths[spoken]).flatten(1))  # (N, 3, 40, 40) → (N, features)
-        rows = nn.utils.rnn.pad_sequence(x.split(n_frames.tolist()), batch_first=True)  # (B, longest, …)
-        h, _ = self.lstm(rows)  # → (B, longest, features)
-        last = h[torch.arange(len(h), device=h.device), n_frames - 1]  # (B, features)
-        return self.words(last)  # → (B, words)
-
-
-def mouths_of(frames: Tensor) -> Tensor:
-    """Aligned crops ``(B, T, 3, 128, 128)`` → their mouths ``(B, T, 3, 40, 40)``, with a gradient."""
-    left, top, side = MOUTH_BOX
-    box = frames[..., top : top + side, left : left + side]
-    small = F.interpolate(box.flatten(0, 1), size=(MOUTH_SIDE, MOUTH_SIDE), mode="area")
-    return small.unflatten(0, frames.shape[:2])

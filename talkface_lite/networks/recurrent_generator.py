@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from talkface_lite.errors import InputError
 from talkface_lite.networks.frame_codec import GRID, Decoded, begin_moving, of_each_frame, painted_on
+from talkface_lite.networks.layers import normed, picked, plus
 from talkface_lite.networks.sizes import TwoSizes
 
 Scheme = Literal["recurrent", "frame", "sequential", "fed back"]
@@ -57,6 +58,12 @@ class RecurrentGeneratorConfig(TwoSizes):
         Of MFCC that a frame hears, 10 ms each.
     batch_norm:
         Ours: batch normalisation after the image encoder's and the decoder's convolutions.
+    normalised:
+        Ours: batch normalisation over people and time, without factors of its own, of the hybrid feature. As
+        the released code begins, an image's feature is larger than a sound's, and what is said does not
+        arrive.
+    around:
+        Ours: a linear path round the memory, from the hybrid feature to what the decoder is given.
     warp:
         Ours: the decoder moves the photograph and paints on it, see
         :class:`~talkface_lite.networks.frame_codec.FrameDecoder`.
@@ -72,6 +79,8 @@ class RecurrentGeneratorConfig(TwoSizes):
     previous: int = 2
     rows: int = ROWS
     batch_norm: bool = False
+    normalised: bool = False
+    around: bool = False
     warp: bool = False
 
     def __post_init__(self) -> None:
@@ -98,6 +107,11 @@ class RecurrentGeneratorConfig(TwoSizes):
             "last": 8,
         }
         return cls(**(widths | changes))
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether a frame is made from the one before it."""
+        return self.scheme in ("sequential", "fed back")
 
     @property
     def memory(self) -> int:
@@ -284,6 +298,15 @@ class Seen(NamedTuple):
     looked: list[Tensor] | None = None
 
 
+class Made(NamedTuple):
+    """A film: its frames ``made``, float32 ``(B, T, 3, 128, 128)`` in [-1, 1], None where nothing is painted; what the memory held of each,
+    ``h`` ``(B, T, memory)``; and the ``state`` that the next stretch takes."""
+
+    made: Decoded | None
+    h: Tensor
+    state: "State"
+
+
 class State(NamedTuple):
     """What the next frame takes from those before it: the memory ``(1, B, memory)``, and the last ``frames``
     ``(B, L, 3, 128, 128)`` where they are seen."""
@@ -309,7 +332,9 @@ class RecurrentGenerator(nn.Module):
         self.image_encoder = ImageEncoder(3 * pictures, c.image, c.code, norm=c.batch_norm)
         n_in = c.code * (3 if c.scheme == "fed back" else 2)
         remembers = c.scheme in ("recurrent", "fed back")
+        self.norm = nn.BatchNorm1d(n_in, affine=False) if c.normalised else None
         self.memory = nn.GRU(n_in, c.memory, batch_first=True) if remembers else None
+        self.around = nn.Linear(n_in, c.memory, bias=False) if c.around else None
         self.decoder = Decoder(c)
 
     def look(self, photo: Tensor) -> Seen:
@@ -327,7 +352,9 @@ class RecurrentGenerator(nn.Module):
         *,
         true: Tensor | None = None,
         taught: Tensor | None = None,
-    ) -> tuple[Decoded, State]:
+        chosen: Tensor | None = None,
+        listening: bool = False,
+    ) -> Made:
         """Sound and photographs to frames.
 
         Parameters
@@ -342,39 +369,52 @@ class RecurrentGenerator(nn.Module):
         true, taught:
             While learning, where frames are seen: the true ones ``(B, T, 3, 128, 128)``, and bool
             ``(B, T)``, after which of them the true one is seen and not the one that was made. None: none.
-
-        Returns
-        -------
-        made, state:
-            Float32 ``(B, T, 3, 128, 128)`` in [-1, 1]; what the next stretch takes.
+        chosen:
+            Where none are seen: int64 ``(B, P)``, which frames to paint. None: all.
+        listening:
+            Paint nothing.
         """
+        if listening:
+            h, state = self.hear(Seen(photo, self.image_encoder(photo)[0]), mfcc, state)
+            return Made(None, h, state)
         seen = photo if isinstance(photo, Seen) else self.look(photo)
-        sound = self.audio_encoder(mfcc)  # (B, T, rows, 12) → (B, T, code)
         state = state or State()
-        if self.config.scheme in ("sequential", "fed back"):
-            return self._in_turn(sound, seen, state, true, taught)
+        if self.config.in_turn:
+            return self._in_turn(self.audio_encoder(mfcc), seen, state, true, taught)
+        h, state = self.hear(seen, mfcc, state)
+        return Made(self.paint(picked(h, chosen), seen), h, state)
+
+    def hear(self, seen: Seen, mfcc: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """What the decoder is given, where no frame is fed back: windows of MFCC ``(B, T, rows, 12)`` and
+        what was seen of the photographs → ``(B, T, memory)``, and what the next stretch takes."""
+        sound = self.audio_encoder(mfcc)  # (B, T, rows, 12) → (B, T, code)
         image = seen.code[:, None].expand(-1, sound.shape[1], -1)  # (B, code) → (B, T, code)
-        h, memory = self._remember(torch.cat((sound, image), dim=-1), state.memory)  # (B, T, memory)
-        return self._paint(h, seen), State(memory)
+        hybrid = torch.cat((sound, image), dim=-1)  # (B, T, 2 code)
+        h, memory = self._remember(hybrid, (state or State()).memory)
+        return h, State(memory)
 
     def _remember(self, hybrid: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """``(B, T, 2 or 3 code)`` → ``(B, T, memory)``; without a memory as it is."""
-        return (hybrid, None) if self.memory is None else self.memory(hybrid, memory)
+        hybrid = normed(hybrid, self.norm)
+        if self.memory is None:
+            return hybrid, None
+        h, memory = self.memory(hybrid, memory)
+        return plus(h, self.around, hybrid), memory
 
-    def _paint(self, h: Tensor, seen: Seen) -> Decoded:
+    def paint(self, h: Tensor, seen: Seen) -> Decoded:
         """``(B, T, memory)`` → frames ``(B, T, 3, 128, 128)``."""
         made = self.decoder(h.flatten(0, 1), seen.looked, seen.picture)
         return Decoded(*(part if part is None else part.unflatten(0, h.shape[:2]) for part in made))
 
     def _in_turn(
         self, sound: Tensor, seen: Seen, state: State, true: Tensor | None, taught: Tensor | None
-    ) -> tuple[Decoded, State]:
+    ) -> Made:
         """Frame by frame, ``sound`` ``(B, T, code)``: each sees the last L."""
         last = self.config.previous if self.config.scheme == "sequential" else 1
         frames = state.frames
         if frames is None:
             frames = seen.picture[:, None].expand(-1, last, -1, -1, -1)  # (B, L, 3, 128, 128)
-        memory, made = state.memory, []
+        memory, made, held = state.memory, [], []
         for t, one in enumerate(sound.split(1, dim=1)):  # (B, 1, code)
             code, maps = self.image_encoder(frames.flatten(1, 2))  # (B, 3L, 128, 128) → (B, code)
             if last == 1 and seen.code is not None:
@@ -384,10 +424,11 @@ class RecurrentGenerator(nn.Module):
                 hybrid = torch.cat((one[:, 0], code), dim=-1)  # (B, 2 code)
                 source = Seen(frames[:, -1], code, self.decoder.look(maps))
             h, memory = self._remember(hybrid[:, None], memory)  # (B, 1, memory)
-            made.append(self._paint(h, source))
+            held.append(h)
+            made.append(self.paint(h, source))
             shown = made[-1].frames.detach()  # (B, 1, 3, 128, 128)
             if taught is not None:
                 shown = torch.where(taught[:, t, None, None, None, None], true[:, t : t + 1], shown)
             frames = torch.cat((frames[:, 1:], shown), dim=1)
         joined = (None if part[0] is None else torch.cat(part, dim=1) for part in zip(*made, strict=True))
-        return Decoded(*joined), State(memory, frames)
+        return Made(Decoded(*joined), torch.cat(held, dim=1), State(memory, frames))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _REGISTRY = {
     "atvg": "talkface_lite.systems.atvg:ATVGnet",
     "latent": "talkface_lite.systems.latent:LatentMatchingSystem",
+    "recurrent": "talkface_lite.systems.recurrent:RecurrentSystem",
 }
 
 SYSTEMS: Mapping[str, str] = MappingProxyType(_REGISTRY)

@@ -6,7 +6,8 @@ from small_networks import SMALL_LATENT_MATCHING
 from torch import nn
 
 from talkface_lite.errors import InputError
-from talkface_lite.networks.latent_matching import LatentMatching, LatentMatchingConfig, generated, picked
+from talkface_lite.networks.latent_matching import LatentMatching, LatentMatchingConfig, generated
+from talkface_lite.networks.layers import picked
 from talkface_lite.networks.layers import count_parameters
 from talkface_lite.networks.posteriors import LOGVAR_RANGE, AudioEncoder, Gaussian, GaussianLSTM
 

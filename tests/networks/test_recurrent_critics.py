@@ -9,14 +9,8 @@ from torch.nn import functional as F
 from talkface_lite.errors import InputError
 from talkface_lite.losses import LIP_CRITICS, lip_critic_loss
 from talkface_lite.networks.layers import count_parameters
-from talkface_lite.networks.recurrent_critics import (
-    CriticsConfig,
-    ImageDiscriminator,
-    LipReader,
-    LipReaderConfig,
-    VideoDiscriminator,
-    mouths_of,
-)
+from talkface_lite.networks.lip_reader import LipReader, LipReaderConfig, mouths_of
+from talkface_lite.networks.recurrent_critics import CriticsConfig, ImageDiscriminator, VideoDiscriminator
 
 torch.set_num_threads(1)
 
@@ -26,7 +20,7 @@ def test_the_released_widths_have_the_released_counts():
     with torch.device("meta"):
         assert count_parameters(ImageDiscriminator(full.image)) == 97_569
         assert count_parameters(VideoDiscriminator(full.video)) == 1_119_361
-        assert count_parameters(LipReader(LipReaderConfig.full())) == 5_304_308
+        assert count_parameters(LipReader(LipReaderConfig.full(words=500))) == 5_304_308
 
 
 def test_patches():

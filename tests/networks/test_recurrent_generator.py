@@ -78,25 +78,25 @@ def test_the_photographs_part_is_convolved_once():
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_film_does_not_depend_on_how_it_is_cut(scheme, warp):
     net, (photo, mfcc) = lively(scheme, warp=warp), given()
-    whole, _ = film(net, photo, mfcc)
-    assert whole.frames.shape == (2, 6, 3, 128, 128)
-    assert whole.frames.abs().max() <= 1
-    assert (whole.alpha is not None) == warp
-    first, state = film(net, photo, mfcc[:, :4])
-    second, _ = film(net, photo, mfcc[:, 4:], state)
-    torch.testing.assert_close(torch.cat((first.frames, second.frames), 1), whole.frames)
-    alone, _ = film(net, photo[1:], mfcc[1:])
-    torch.testing.assert_close(alone.frames, whole.frames[1:], atol=1e-4, rtol=0)
+    whole = film(net, photo, mfcc)
+    assert whole.made.frames.shape == (2, 6, 3, 128, 128)
+    assert whole.made.frames.abs().max() <= 1
+    assert (whole.made.alpha is not None) == warp
+    first = film(net, photo, mfcc[:, :4])
+    second = film(net, photo, mfcc[:, 4:], first.state)
+    torch.testing.assert_close(torch.cat((first.made.frames, second.made.frames), 1), whole.made.frames)
+    alone = film(net, photo[1:], mfcc[1:])
+    torch.testing.assert_close(alone.made.frames, whole.made.frames[1:], atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_what_a_frame_depends_on(scheme):
     """Sound that is to come changes nothing, sound that was changes what comes where something is kept."""
     net, (photo, mfcc) = lively(scheme), given()
-    before, _ = film(net, photo, mfcc)
+    before = film(net, photo, mfcc)
     mfcc[0, 2] += 5
-    after, _ = film(net, photo, mfcc)
-    changed = (after.frames - before.frames).abs().amax(dim=(2, 3, 4))  # (B, T)
+    after = film(net, photo, mfcc)
+    changed = (after.made.frames - before.made.frames).abs().amax(dim=(2, 3, 4))  # (B, T)
     assert (changed[1] == 0).all()
     assert (changed[0, :2] == 0).all()
     assert changed[0, 2] > 1e-3
@@ -112,7 +112,7 @@ def test_the_sequential_scheme_forgets_the_photograph():
     taught = torch.ones(1, 6, dtype=torch.bool)
     for scheme, last in (("sequential", 2), ("sequential", 3), ("fed back", 1)):
         net = lively(scheme, previous=last)
-        one, two = (film(net, photo, mfcc[:1], true=true, taught=taught)[0].frames for photo in photos)
+        one, two = (film(net, photo, mfcc[:1], true=true, taught=taught).made.frames for photo in photos)
         same = [bool((one[:, t] == two[:, t]).all()) for t in range(6)]
         assert same == [scheme == "sequential" and t >= last for t in range(6)]
 
@@ -121,18 +121,18 @@ def test_the_fed_back_frame_is_seen_and_not_taught_through():
     net, (photo, mfcc) = lively("fed back"), given(1, 2)
     true = torch.rand(1, 2, 3, 128, 128)
     told, own = (
-        film(net, photo, mfcc, true=true, taught=torch.tensor([[taught, False]]))[0].frames
+        film(net, photo, mfcc, true=true, taught=torch.tensor([[taught, False]])).made.frames
         for taught in (True, False)
     )
     assert torch.equal(told[:, 0], own[:, 0])
     assert not torch.equal(told[:, 1], own[:, 1])
-    torch.testing.assert_close(own, film(net, photo, mfcc)[0].frames)
+    torch.testing.assert_close(own, film(net, photo, mfcc).made.frames)
 
 
 @pytest.mark.parametrize("rows", [7, 14, 28, 49])
 def test_windows_of_any_length(rows):
     net, (photo, mfcc) = lively("recurrent", rows=rows), given(rows=rows)
-    assert film(net, photo, mfcc)[0].frames.shape == (2, 6, 3, 128, 128)
+    assert film(net, photo, mfcc).made.frames.shape == (2, 6, 3, 128, 128)
 
 
 def test_refused():

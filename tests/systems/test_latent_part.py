@@ -20,11 +20,11 @@ from talkface_lite.data.features import Features
 from talkface_lite.data.pictures import PictureDataset, PicturePlace
 from talkface_lite.data.tensors import to_network
 from talkface_lite.errors import InputError
-from talkface_lite.losses import mouth_map
-from talkface_lite.networks.latent_matching import generated, picked
+from talkface_lite.losses import mean_at, mean_of_frames, mouth_map
+from talkface_lite.networks.latent_matching import generated
+from talkface_lite.networks.layers import picked
 from talkface_lite.systems import build_part
 from talkface_lite.systems.latent import LatentMatchingPart, LatentMatchingPartConfig
-from talkface_lite.systems.latent.part import mean_at, mean_of_frames
 from talkface_lite.systems.part import Part, Workload
 from talkface_lite.systems.training_settings import TrainingSettings
 from talkface_lite.training import train

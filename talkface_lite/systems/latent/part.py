@@ -12,7 +12,7 @@ from torch import Tensor
 from talkface_lite.clip import CROP_SIZE, Clip
 from talkface_lite.data.needs import Batch, DataSettings, Needs
 from talkface_lite.data.tensors import to_network
-from talkface_lite.losses import gaussian_kl, mouth_map
+from talkface_lite.losses import changing, gaussian_kl, mean_at, mean_of_frames, mouth_map
 from talkface_lite.networks.fast_matching import for_inference
 from talkface_lite.networks.landmark_reader import REMEMBERED, LandmarkReader
 from talkface_lite.networks.latent_matching import (
@@ -20,9 +20,8 @@ from talkface_lite.networks.latent_matching import (
     Matched,
     frozen,
     generated,
-    picked,
 )
-from talkface_lite.networks.layers import count_parameters, full_precision
+from talkface_lite.networks.layers import count_parameters, full_precision, picked
 from talkface_lite.networks.posteriors import Gaussian
 from talkface_lite.speech import mfcc_windows_between
 from talkface_lite.systems.adapting import Adapting
@@ -214,7 +213,7 @@ class LatentMatchingPart(Part):
 
     def _misread(self, read: Tensor, batch: Batch) -> Tensor:
         """Mean error of movements read off codes, ``(B, T, 136)``, over frames that exist: (1)."""
-        return mean_of_frames(self.reader.error(read, moved(batch)), batch.mask)
+        return mean_of_frames(self.reader.error(read, batch.moved), batch.mask)
 
     def _listening(self, batch: Batch) -> dict[str, Tensor]:
         watched = self.config.beta > 0 or self.config.latent_matching.sees == "previous"
@@ -283,7 +282,7 @@ class LatentMatchingPart(Part):
         """One update more, and what the reader needs of it, and :attr:`drift` where frames were looked at."""
         mask = batch.mask
         if self.reader is not None and mask.any():
-            self.reader.remember(moved(batch)[mask])
+            self.reader.remember(batch.moved[mask])
         if made.of_frames is None:
             return
         self.updates += 1
@@ -340,26 +339,3 @@ def _without_pieces(part: LatentMatchingPart, tensors: dict[str, Tensor], prefix
     """Weights of before have none."""
     for name in ("n_pieces", "pieces"):
         tensors.setdefault(prefix + name, torch.zeros_like(getattr(part, name)))
-
-
-def moved(batch: Batch) -> Tensor:
-    """How far landmarks are from the photograph's, px, ``(B, T, 136)``."""
-    return (batch.landmarks - batch.example[:, None]).flatten(2)
-
-
-def changing(error: Tensor, mask: Tensor) -> Tensor:
-    """``(B, T, …)`` less its mean over the frames of each film that exist."""
-    there = mask.reshape(*mask.shape, *(1 for _ in error.shape[2:]))
-    lasting = (error * there).sum(dim=1, keepdim=True) / there.sum(dim=1, keepdim=True).clamp(min=1)
-    return error - lasting
-
-
-def mean_of_frames(values: Tensor, mask: Tensor) -> Tensor:
-    """The mean of ``(B, T)`` where ``mask``, bool ``(B, T)``, is True."""
-    return (values * mask).sum() / mask.sum().clamp(min=1)
-
-
-def mean_at(values: Tensor, where: Tensor, mask: Tensor) -> Tensor:
-    """The mean of ``(B, T, C, H, W)`` weighed by ``where``, ``(B, T, 1, H, W)``, over frames that exist."""
-    weights = where * mask[..., None, None, None]
-    return (values * weights).sum() / (weights.sum() * values.shape[2]).clamp(min=1e-6)

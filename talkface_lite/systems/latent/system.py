@@ -14,10 +14,10 @@ from talkface_lite.clip import SAMPLES_PER_FRAME, Clip
 from talkface_lite.data.tensors import to_network, to_pictures
 from talkface_lite.errors import InputError
 from talkface_lite.networks.fast_matching import for_inference
-from talkface_lite.networks.frame_codec import Decoded
 from talkface_lite.networks.latent_matching import LatentMatching, Photograph, generated
 from talkface_lite.speech import mfcc_windows_between
-from talkface_lite.systems.base import FROM_SPEECH, Face, Painted, Shown, Stretch, System
+from talkface_lite.systems.base import FROM_SPEECH, Face, Shown, Stretch, System
+from talkface_lite.systems.filmed import stretch_of
 from talkface_lite.systems.latent.config import SHIPPED
 from talkface_lite.systems.latent.part import LatentMatchingPart
 from talkface_lite.systems.part import Part
@@ -103,7 +103,7 @@ class LatentMatchingSystem(System):
                 noise = np.stack([[next(one) for _ in range(start, stop)] for one in drawn])
                 z = q.sample(torch.from_numpy(noise).to(device))  # (K, n, z)
                 made, code, state = generated(network, z, seen, code, state)
-                yield [_stretch(made, number) for number in range(len(z))]
+                yield [stretch_of(made, number) for number in range(len(z))]
 
     @contextmanager
     def _looking(self, face: Face) -> Iterator[tuple[LatentMatching, Photograph, torch.device]]:
@@ -214,15 +214,3 @@ def _root(covariance: np.ndarray) -> np.ndarray:
     """R, ``(z, z)``, with ``R Rᵀ`` the covariance."""
     values, vectors = np.linalg.eigh(covariance)
     return vectors * np.sqrt(values.clip(0))
-
-
-def _stretch(made: Decoded, number: int) -> Stretch:
-    """One of the films."""
-    frames = to_pictures(made.frames[number])
-    if made.alpha is None:
-        return Stretch(frames)
-    colour, alpha, flow = (
-        np.ascontiguousarray(part[number].movedim(1, -1).cpu().numpy())
-        for part in (made.colour, made.alpha, made.flow)
-    )
-    return Stretch(frames, None, Painted(colour, alpha[..., 0], flow))

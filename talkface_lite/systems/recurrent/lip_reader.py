@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -10,7 +11,7 @@ from talkface_lite.corpus.voice import GRID_WORDS
 from talkface_lite.data.needs import Batch, Needs
 from talkface_lite.data.tensors import to_network
 from talkface_lite.errors import InputError
-from talkface_lite.networks.recurrent_critics import LipReader, LipReaderConfig, mouths_of
+from talkface_lite.networks.lip_reader import LipReader, LipReaderConfig, mouths_of
 from talkface_lite.systems.part import Part
 
 WINDOW_FRAMES = 20
@@ -28,8 +29,8 @@ class LipReaderPartConfig:
     smoothing:
         Ours: share of every word's target that all words share alike.
     moved:
-        Ours: how far a mouth is moved in its picture, px of the crop, at random, each window by itself: no
-        detector puts a mouth where another one does.
+        Ours: how far from its place a mouth is cut, px of the crop, at most 6, at random, each window by
+        itself: no detector puts a mouth where another one does.
     """
 
     lip_reader: LipReaderConfig = field(default_factory=LipReaderConfig)
@@ -41,6 +42,8 @@ class LipReaderPartConfig:
             raise InputError("lip_reader.words", self.lip_reader.words, f"{len(GRID_WORDS)}, GRID's")
         if not 0 <= self.smoothing < 1:
             raise InputError("smoothing", self.smoothing, "0 to below 1")
+        if not 0 <= self.moved <= 6:
+            raise InputError("moved", self.moved, "0 to 6 px")
 
 
 class LipReaderPart(Part):
@@ -67,8 +70,10 @@ class LipReaderPart(Part):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy of the words that are said, nats, and the share that is ``misread``."""
         known = batch.word >= 0
-        pictures = to_network(batch.pictures[known])
-        logits = self.lip_reader(mouths_of(pictures), batch.spoken[known])
+        pictures, moved = to_network(batch.pictures[known]), None
+        if self.training and self.config.moved:
+            moved = torch.randint(-self.config.moved, self.config.moved + 1, (len(pictures), 2))
+        logits = self.lip_reader(mouths_of(pictures, moved), batch.spoken[known])
         word = batch.word[known]
         loss = F.cross_entropy(logits, word, label_smoothing=self.config.smoothing if self.training else 0.0)
         return {"loss": loss, "misread": (logits.argmax(dim=-1) != word).float().mean()}

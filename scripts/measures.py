@@ -9,23 +9,22 @@ from talkface_lite.clip import Clip
 from talkface_lite.measuring.lip_reading import TOP, LipJudge, known_words
 from talkface_lite.measuring.pairs import share
 from talkface_lite.measuring.viseme_classes import confusions, viseme_ceiling
-from talkface_lite.systems.recurrent import LipReaderPart
+from talkface_lite.systems.recurrent import LipDiscriminatorPart
 
 
-def lip_reading(part: LipReaderPart, clips: Iterable[Clip]) -> dict[str, Any]:
+def lip_reading(part: LipDiscriminatorPart, clips: Iterable[Clip]) -> dict[str, Any]:
     """Which words are read off true lips.
 
     Returns
     -------
-    ``words``; ``lra_top1``, ``lra_top5``, with intervals over clips; ``ceiling``, what words of equal visemes
-    leave, and ``top1_over_ceiling``; ``classes`` and ``confusions`` between them; ``read``, of each word that
-    was said, how often and how often right.
+    ``clips``, ``words``; ``lra_top1``, ``lra_top5``, with intervals over clips; ``ceiling``, what words of
+    equal visemes leave, and ``top1_over_ceiling``; ``classes`` and ``confusions`` between them; ``read``, of
+    each word that was said, how often and how often right.
     """
-    judge = LipJudge(part.lip_reader.eval())
+    judge = LipJudge(part.lip_discriminator.eval())
     ranks, said, read = [], [], []
     for clip in clips:
-        words = known_words(clip, judge.words)
-        if not words:
+        if not (words := known_words(clip, judge.words)):
             continue
         its = judge.guesses(clip.frames, words)
         places = [judge.words.index(word.label) for word in words]
@@ -33,7 +32,7 @@ def lip_reading(part: LipReaderPart, clips: Iterable[Clip]) -> dict[str, Any]:
         said += [word.label for word in words]
         read += [judge.words[row[0]] for row in its]
     rng = np.random.default_rng(0)
-    told: dict[str, Any] = {"words": len(said)}
+    told: dict[str, Any] = {"clips": len(ranks), "words": len(said)}
     for n in TOP:
         told[f"lra_top{n}"] = share(np.array([np.mean(np.array(one) < n) for one in ranks]), rng)
     right = float(np.mean([a == b for a, b in zip(said, read)]))

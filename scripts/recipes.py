@@ -13,7 +13,9 @@ from stages import Recipe, Stage
 from talkface_lite.data.needs import DataSettings
 from talkface_lite.errors import InputError
 from talkface_lite.networks.regression_discriminator import RegressionDiscriminatorConfig
+from talkface_lite.networks.sizes import SIZES
 from talkface_lite.systems import part_class, system_class
+from talkface_lite.systems.part import shipped_weights
 from talkface_lite.systems.training_settings import TrainingSettings
 
 # ---- what is drawn
@@ -182,7 +184,7 @@ of two seconds, and for long: what the sound says gains from both."""
 READ_LIPS = Stage(
     config={"smoothing": 0.1, "moved": 3},
     training=TrainingSettings(
-        steps=6000,
+        steps=2740,
         batch_size=48,
         learning_rate=2e-3,
         betas=(0.9, 0.999),
@@ -204,15 +206,15 @@ LIP_READER_RECIPE = Recipe(
 
 HEAR = Stage(
     config={
-        **system_class("recurrent").shipped["generator"],
-        "critics": False,
-        "lip_reader": False,
+        **system_class("recurrent").shipped["recurrent-generator"],
+        "discriminators": False,
+        "lip_discriminator": False,
         "reconstruction_weight": 0.0,
         "landmark_weight": 1.0,
         "landmark_ridge": 100.0,
     },
     training=TrainingSettings(
-        steps=2400,
+        steps=1020,
         batch_size=12,
         learning_rate=3e-3,
         betas=(0.9, 0.999),
@@ -235,13 +237,13 @@ FILM = replace(
         mouth_weight=20.0,
         painted=3,
     ),
-    training=replace(HEAR.training, steps=2000, batch_size=16, seed=1),
+    training=replace(HEAR.training, steps=2380, batch_size=16, seed=1),
     start_from="hear",
 )
 """Frames are painted, few of each window, so that an update sees many people."""
 SETTLED = replace(
     FILM.changed(data={"window": 40}),
-    training=replace(FILM.training, steps=2000, batch_size=12, learning_rate=2e-3, seed=2),
+    training=replace(FILM.training, steps=2420, batch_size=12, learning_rate=2e-3, seed=2),
     train=VG_NET_RECIPE.train,
     start_from="film",
 )
@@ -249,14 +251,14 @@ SETTLED = replace(
 CRITICISED = replace(
     SETTLED.changed(
         data={"window": 24},
-        critics=True,
-        lip_reader=True,
+        discriminators=True,
+        lip_discriminator=True,
         image_weight=1e-2,
         video_weight=1e-1,
         lip_weight=1e-2,
         painted=11,
     ),
-    training=replace(FILM.training, steps=800, batch_size=6, learning_rate=5e-4, seed=3),
+    training=replace(FILM.training, steps=500, batch_size=6, learning_rate=5e-4, seed=3),
     start_from="settled",
 )
 """The critics join. Their weights are ten times the paper's, as Eq. 1 is some nine times as large where the
@@ -279,20 +281,23 @@ RECIPES: dict[tuple[str, str, str], Recipe] = {
         finish=("train-same",),
         frame_step=5,
     ),
-    ("recurrent", "lip-reader", ""): LIP_READER_RECIPE,
-    ("recurrent", "lip-reader", "judge"): replace(
+    ("recurrent", "lip-discriminator", "judge"): replace(
         LIP_READER_RECIPE,
         stages={
-            "only": READ_LIPS.changed(image=(16, 32, 64), features=192).seeded(7),
+            "only": replace(
+                READ_LIPS.changed(image=(16, 32, 64), features=192),
+                training=replace(READ_LIPS.training, steps=3300, seed=7),
+            )
         },
         train=("lips-a", "lips-b"),
         ships_as="lip_judge.safetensors",
     ),
-    ("recurrent", "generator", ""): Recipe(
+    ("recurrent", "lip-discriminator", ""): LIP_READER_RECIPE,
+    ("recurrent", "recurrent-generator", ""): Recipe(
         stages={"hear": HEAR, "film": FILM, "settled": SETTLED, "criticised": CRITICISED},
         train=VG_NET_RECIPE.train,
         held_out=VG_NET_RECIPE.held_out,
-        ships="settled",
+        ships="criticised",
         frame_step=5,
     ),
 }
@@ -308,12 +313,19 @@ def recipe_of(system: str, part: str, variant: str = "") -> Recipe:
         When there is no such system, part or variant, or it has no recipe.
     """
     name = part_class(system, part).name
-    known = system_class(system).variants
+    known = dict.fromkeys(system_class(system).variants)
+    known |= {its: None for *whose, its in RECIPES if whose == [system, name] and its}
     if variant and variant not in known:
         raise InputError("variant", repr(variant), " or ".join(known) or "none")
     if (system, name, variant) not in RECIPES:
         raise InputError(f"recipe of {name} of {system} {variant}".rstrip(), "none", "a row in RECIPES")
     return RECIPES[system, name, variant]
+
+
+def file_of(system: str, part: str, variant: str = "", size: str = SIZES[0]) -> str:
+    """What the weights of a part are called in the package."""
+    own = RECIPES[system, part, variant].ships_as
+    return own or shipped_weights(system, part, size, variant).name
 
 
 # ---- the same with tiny numbers, for a test of the whole chain

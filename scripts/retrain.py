@@ -18,7 +18,7 @@ from typing import Any
 
 from common import PACKAGE, ROOT, STATIC, Parser, run
 from comparisons import ABLATIONS, ONE_SPEAKER
-from recipes import RECIPES
+from recipes import RECIPES, file_of
 
 from talkface_lite.errors import InputError
 from talkface_lite.files import held, write_json
@@ -95,8 +95,8 @@ def steps(work: Path, *, tiny: bool = False, recordings: Path | None = None) -> 
         makes=(basis,),
         recorded=120,
     )
-    for (system, part, variant), _ in RECIPES.items():
-        made = weights / shipped_weights(system, part, variant=variant).name
+    for system, part, variant in RECIPES:
+        made = weights / file_of(system, part, variant)
         chosen = ("--variant", variant) if variant else ()
         yield Step(
             name=" ".join(filter(None, (system, part, variant))),

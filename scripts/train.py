@@ -21,7 +21,7 @@ import measures
 import torch
 from common import PACKAGE, Parser, run
 from corpora import draw_all
-from recipes import CORPORA, recipe_of, tiny_corpus, tiny_recipe
+from recipes import CORPORA, file_of, recipe_of, tiny_corpus, tiny_recipe
 from stages import Recipe, Stage
 
 from talkface_lite.clip import Clip
@@ -188,8 +188,7 @@ class Job:
 
     def ship(self, files: Sequence[Path]) -> None:
         """Copy weights and record to where they are loaded from."""
-        names = self.system, self.part_name, self.size, self.variant
-        shipped = self.into / (self.recipe.ships_as or shipped_weights(*names).name)
+        shipped = self.into / file_of(self.system, self.part_name, self.variant, self.size)
         shipped.parent.mkdir(parents=True, exist_ok=True)
         for path in files:
             shutil.copyfile(path, shipped.with_suffix(path.suffix))

@@ -180,11 +180,11 @@ def gaussian_kl(mu_q: Tensor, logvar_q: Tensor, mu_p: Tensor, logvar_p: Tensor) 
     return 0.5 * (torch.expm1(spread) - spread + distance)  # e^s - 1 - s is never below 0
 
 
-LIP_CRITICS = ("uniform", "released", "paper", "fixed")
-"""How the lip reader is taught while it criticises, see :func:`lip_critic_loss`."""
+LIP_READING_LOSSES = ("uniform", "released", "paper", "fixed")
+"""How the lip reader is taught while it criticises, see :func:`lip_reading_loss`."""
 
 
-def lip_critic_loss(real: Tensor, fake: Tensor, word: Tensor, kind: str = "uniform") -> Tensor:
+def lip_reading_loss(real: Tensor, fake: Tensor, word: Tensor, kind: str = "uniform") -> Tensor:
     """What the lip-reading discriminator minimises (Song et al., IJCAI 2019, Eq. 2).
 
     The paper writes ``Σ y log D(I) - Σ y log D(Ĩ)`` and says that minimising it makes the words of real lips
@@ -214,8 +214,8 @@ def lip_critic_loss(real: Tensor, fake: Tensor, word: Tensor, kind: str = "unifo
     InputError
         When the kind is none of these.
     """
-    if kind not in LIP_CRITICS:
-        raise InputError("lip_critic", repr(kind), " or ".join(LIP_CRITICS))
+    if kind not in LIP_READING_LOSSES:
+        raise InputError("lip_loss", repr(kind), " or ".join(LIP_READING_LOSSES))
     read = F.cross_entropy(real, word)
     if kind == "uniform":
         return read - F.log_softmax(fake, dim=-1).mean()

@@ -3,7 +3,7 @@
 from talkface_lite.networks.at_net import ATNetConfig
 from talkface_lite.networks.latent_matching import LatentMatchingConfig
 from talkface_lite.networks.lip_reader import LipReaderConfig
-from talkface_lite.networks.recurrent_critics import CriticsConfig
+from talkface_lite.networks.recurrent_discriminators import DiscriminatorsConfig
 from talkface_lite.networks.recurrent_generator import RecurrentGeneratorConfig
 from talkface_lite.networks.vg_net import VGNetConfig
 
@@ -26,5 +26,5 @@ SMALL_LATENT_MATCHING = LatentMatchingConfig(
 SMALL_GENERATOR = RecurrentGeneratorConfig(
     audio=(3, 3, 3, 3, 3), image=(3, 4, 4, 5), code=6, first=4, decoder=(5, 4, 4, 3), last=3
 )
-SMALL_CRITICS = CriticsConfig(image=(3, 3, 4, 4), video=(3, 3, 4))
+SMALL_DISCRIMINATORS = DiscriminatorsConfig(image=(3, 3, 4, 4), video=(3, 3, 4))
 SMALL_LIP_READER = LipReaderConfig(image=(3, 3, 4), features=8, layers=1)

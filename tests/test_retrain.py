@@ -43,7 +43,8 @@ def test_the_whole_chain_runs_and_leaves_all_that_ships(chain):
     found = list(retrain.steps(work, tiny=True, recordings=work / "recordings"))
     assert [step.name for step in found] == [
         "shape basis", "atvg at-net", "atvg at-net no_lstm", "atvg vg-net", "atvg vg-net paper",
-        "latent latent-matching", "atvg vg-net ablation", "atvg vg-net warp ablation",
+        "latent latent-matching", "recurrent lip-discriminator judge", "recurrent lip-discriminator",
+        "recurrent recurrent-generator", "atvg vg-net ablation", "atvg vg-net warp ablation",
         "atvg at-net voices ablation", "latent latent-matching ablation", "front picture", "identities",
         "real speech",
     ]  # fmt: skip

@@ -94,9 +94,9 @@ def evaluate(
         :data:`~talkface_lite.measuring.lips.LIP_FIGURES`,
         :data:`~talkface_lite.measuring.lips.AMPLITUDES`, :data:`~talkface_lite.measuring.lips.MOVEMENTS` and
         :data:`~talkface_lite.measuring.lips.BACK`), the ``median`` over clips and its 95 % bootstrap interval
-        ``low``, ``high``, None where no clip has a finite value; LRA is a ``share``, the mean over clips, with
-        its interval. A ratio (``_over_copy``, ``_over_still``,
-        ``_over_real``) is taken clip by clip, so that its interval is one of pairs. So is ``mouth_gain``:
+        ``low``, ``high``, None where no clip has a finite value; LRA is a ``share``, the mean over clips,
+        with its interval. A ratio (``_over_copy``, ``_over_still``, ``_over_real``) is taken clip by clip, so
+        that its interval is one of pairs. So is ``mouth_gain``:
         PSNR of the mouth box over the copy's; ``gain_over_mean_picture``, over that of the clip's own mean
         picture; and ``gain_over_warp``, over that of the unlearned warp to the same landmarks. Plain numbers
         are ``share_of_mean_mouth``, the median mouth distance over the mean mouth's; and shares of clips:

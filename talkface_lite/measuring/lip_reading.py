@@ -63,10 +63,10 @@ class LipJudge:
         """
         about, tensors = read_weights(path)
         try:
-            reader = LipReader(from_json(LipReaderConfig, about["config"]["lip_reader"]))
-            tensors = {name.removeprefix("lip_reader."): value for name, value in tensors.items()}
-            reader.load_state_dict(tensors)
-        except (KeyError, TypeError, RuntimeError) as error:
+            (config,) = (value for value in about["config"].values() if isinstance(value, dict))
+            reader = LipReader(from_json(LipReaderConfig, config))
+            reader.load_state_dict({name.partition(".")[2]: value for name, value in tensors.items()})
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise InputError(path, f"weights that do not fit ({error})", "those of a lip reader") from error
         return cls(reader.eval().requires_grad_(False))
 

@@ -14,8 +14,16 @@ from talkface_lite.clip import CROP_SIZE, N_POINTS
 from talkface_lite.landmarks import MOUTH, apply_transform, invert_transform, magnify
 from talkface_lite.metrics import mouth_landmark_distance, psnr, ssim
 
-PICTURE_METRICS: tuple[str, ...] = ("psnr", "ssim", "mouth_psnr", "change_over_real", "lmd")
-"""dB over the whole crop, index, dB in the mouth box, a ratio, pixels of the crop."""
+PICTURE_METRICS: tuple[str, ...] = (
+    "psnr",
+    "ssim",
+    "mouth_psnr",
+    "mouth_sharpness_over_real",
+    "change_over_real",
+    "jitter_over_real",
+    "lmd",
+)
+"""dB over the whole crop, index, dB in the mouth box, three ratios, pixels of the crop."""
 
 MOUTH_MARGIN = 6
 """The mouth box reaches so many pixels beyond the 20 true mouth points of its frame."""
@@ -27,7 +35,7 @@ FindPoints = Callable[[np.ndarray], np.ndarray | None]
 def measure_pictures(
     film: np.ndarray, truth: np.ndarray, landmarks: np.ndarray, *, frame_step: int = 1
 ) -> dict[str, float]:
-    """PSNR, SSIM, mouth PSNR and liveliness of one clip.
+    """PSNR, SSIM, mouth PSNR, sharpness and liveliness of one clip.
 
     Parameters
     ----------
@@ -42,7 +50,9 @@ def measure_pictures(
     -------
     :data:`PICTURE_METRICS` but for the last. ``change_over_real``: the mean absolute change from each frame
     to the next, over that of the truth. A still picture has 0, a film that trembles more than 1; NaN where
-    the truth does not change.
+    the truth does not change. ``jitter_over_real``: the same of what changes in that change, so that what
+    moves evenly counts little. ``mouth_sharpness_over_real``: :func:`sharpness` of the mouth boxes, over the
+    truth's; a blurred mouth is below 1.
     """
     margin = round(MOUTH_MARGIN * truth.shape[2] / CROP_SIZE)
     boxes = [mouth_box(points, margin, truth.shape[1:3]) for points in landmarks]
@@ -50,13 +60,35 @@ def measure_pictures(
         np.concatenate([frames[t][box].reshape(-1) for t, box in enumerate(boxes)])
         for frames in (film, truth)
     ]
+    sharp = [np.mean([sharpness(frames[t][box]) for t, box in enumerate(boxes)]) for frames in (film, truth)]
     similar = [ssim(film[t], truth[t], data_range=255) for t in range(0, len(truth), frame_step)]
     return {
         "psnr": psnr(film, truth, data_range=255),
         "ssim": float(np.mean(similar)),
         "mouth_psnr": psnr(*mouths, data_range=255),
-        "change_over_real": change(film) / its if (its := change(truth)) else float("nan"),
+        "mouth_sharpness_over_real": _over(*sharp),
+        "change_over_real": _over(change(film), change(truth)),
+        "jitter_over_real": _over(jitter(film), jitter(truth)),
     }
+
+
+def _over(made: float, real: float) -> float:
+    return float(made / real) if real else float("nan")
+
+
+def sharpness(picture: np.ndarray) -> float:
+    """Mean squared difference of neighbouring pixels' brightness, of 255², across and down: what blur takes
+    away first. uint8 RGB ``(H, W, 3)``."""
+    grey = picture.astype(np.float64).mean(axis=-1)
+    steps = [np.diff(grey, axis=axis) for axis in (0, 1)]
+    return float(sum((step**2).mean() for step in steps if step.size))
+
+
+def jitter(film: np.ndarray) -> float:
+    """Mean absolute second difference from frame ``(T, H, W, 3)`` to frame, of 255; 0 for fewer than 3."""
+    triples = zip(film, film[1:], film[2:])
+    bends = (np.abs(a.astype(np.int16) - 2 * b.astype(np.int16) + c).mean() for a, b, c in triples)
+    return float(sum(bends) / max(len(film) - 2, 1))
 
 
 def change(film: np.ndarray) -> float:

@@ -7,15 +7,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from talkface_lite.networks.fast import Cast, chosen_precision, folded, keep_freed_memory
-from talkface_lite.networks.recurrent_generator import KERNEL, RecurrentGenerator, UpConvTranspose
+from talkface_lite.networks.recurrent_generator import RecurrentGenerator
+from talkface_lite.networks.recurrent_modules import KERNEL, UpConvTranspose
 
 
 class ReadyUpConvTranspose(UpConvTranspose):
     """The same with its weights laid out beforehand as those of one 3×3 convolution of the small map.
 
-    Twice the size are four pixels for each. Each of the four is a sum over neighbours of the small map, nine of
-    them at most: so the four are four times as many maps of a plain convolution
-    (Shi et al., Real-Time Single Image and Video Super-Resolution, CVPR 2016).
+    Twice the size are four pixels for each. Each of the four is a sum over neighbours of the small map, nine
+    of them at most: so the four are four times as many maps of a plain convolution (Shi et al., Real-Time
+    Single Image and Video Super-Resolution, CVPR 2016).
 
     Parameters
     ----------
@@ -30,13 +31,13 @@ class ReadyUpConvTranspose(UpConvTranspose):
         self.register_buffer("ready", as_convolution(self.weight.detach()[: self.n_map]))
 
     def of_map(self, x: Tensor) -> Tensor:
-        """As for :class:`~talkface_lite.networks.recurrent_generator.UpConvTranspose`."""
+        """As for :class:`~talkface_lite.networks.recurrent_modules.UpConvTranspose`."""
         return F.pixel_shuffle(F.conv2d(x, self.ready, padding=1), 2)
 
 
 def as_convolution(weight: Tensor) -> Tensor:
-    """Weights ``(n_in, n_out, 5, 5)`` of a transposed convolution to twice the size → ``(4 n_out, n_in, 3, 3)``
-    of a convolution whose maps are its pixels, four by four.
+    """Weights ``(n_in, n_out, 5, 5)`` of a transposed convolution to twice the size → those of a convolution
+    whose maps are its pixels, four by four: ``(4 n_out, n_in, 3, 3)``.
 
     Row ``2i + a`` of the output is the sum over rows ``i + d`` of the input, ``d`` from -1 to 1, by row
     ``2 + a - 2d`` of the kernel, where it has one.

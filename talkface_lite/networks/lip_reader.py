@@ -18,8 +18,8 @@ MOUTH_SIDE = 40
 """Pixels of the picture of a mouth that the lip reader sees."""
 
 MOUTH_BOX = (38, 70, 52)
-"""Where that lies in an aligned crop of 128×128: left, top and side, px. Crops are aligned on nose and eyes, so
-that mouths are near one place."""
+"""Where that lies in an aligned crop of 128×128: left, top and side, px. Crops are aligned on nose and eyes,
+so that mouths are near one place."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from talkface_lite.clip import Clip
 from talkface_lite.errors import InputError
 from talkface_lite.measuring.evaluation import METRICS, evaluate, shipped, summary
 from talkface_lite.measuring.landmarks import LANDMARK_METRICS
+from talkface_lite.measuring.pictures import PICTURE_METRICS
 from talkface_lite.measuring.tables import table
 from talkface_lite.metrics import lip_opening_correlation, mouth_landmark_distance
 from talkface_lite.shape_pca import ShapePCA
@@ -97,7 +98,7 @@ def test_the_report_has_these_keys_and_no_others(clips):
         assert set(row[metric]) == {"median", "low", "high"}
     for name in (*report, "share_of_mean_mouth"):
         assert f"``{name}``" in evaluate.__doc__
-    assert (*LANDMARK_METRICS, "psnr", "ssim", "mouth_psnr", "change_over_real", "lmd") == METRICS
+    assert (*LANDMARK_METRICS, *PICTURE_METRICS) == METRICS
 
 
 def test_an_error_shows_in_its_size(clips):

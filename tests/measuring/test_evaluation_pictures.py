@@ -162,7 +162,7 @@ def test_the_report_of_pictures_has_these_keys_and_no_others(clips):
     def find(picture):
         return FACE
 
-    measured = {"psnr", "ssim", "mouth_psnr", "change_over_real"}
+    measured = {*PICTURE_METRICS} - {"lmd"}
     for detector, seen in ((None, set()), (find, {"lmd", "missed"})):
         report = evaluate(Oracle(answer), clips, pictures=True, find_points=detector)
         assert set(report["baselines"]["copy_photo"]) - LIPS == {*LANDMARK_METRICS, *measured, *seen}
@@ -190,7 +190,8 @@ def test_the_report_of_pictures_has_these_keys_and_no_others(clips):
         assert "over the copy, dB" in titles
     for name in ("lmd", "missed", "mouth_gain"):
         assert f"``{name}``" in evaluate.__doc__
-    assert PICTURE_METRICS == ("psnr", "ssim", "mouth_psnr", "change_over_real", "lmd")
+    ratios = ("mouth_sharpness_over_real", "change_over_real", "jitter_over_real")
+    assert ("psnr", "ssim", "mouth_psnr", *ratios, "lmd") == PICTURE_METRICS
 
 
 def test_how_lively_a_film_is_beside_the_truth(clips):

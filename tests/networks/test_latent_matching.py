@@ -7,8 +7,7 @@ from torch import nn
 
 from talkface_lite.errors import InputError
 from talkface_lite.networks.latent_matching import LatentMatching, LatentMatchingConfig, generated
-from talkface_lite.networks.layers import picked
-from talkface_lite.networks.layers import count_parameters
+from talkface_lite.networks.layers import count_parameters, picked
 from talkface_lite.networks.posteriors import LOGVAR_RANGE, AudioEncoder, Gaussian, GaussianLSTM
 
 torch.set_num_threads(1)

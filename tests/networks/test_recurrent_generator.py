@@ -9,8 +9,8 @@ from talkface_lite.networks.layers import count_parameters
 from talkface_lite.networks.recurrent_generator import (
     RecurrentGenerator,
     RecurrentGeneratorConfig,
-    UpConvTranspose,
 )
+from talkface_lite.networks.recurrent_modules import UpConvTranspose
 
 torch.set_num_threads(1)
 SCHEMES = ("recurrent", "frame", "sequential", "fed back")

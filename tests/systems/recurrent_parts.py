@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from small_networks import SMALL_CRITICS, SMALL_GENERATOR, SMALL_LIP_READER
+from small_networks import SMALL_DISCRIMINATORS, SMALL_GENERATOR, SMALL_LIP_READER
 
 from talkface_lite.data.needs import Batch
 from talkface_lite.systems.recurrent import GeneratorPart, GeneratorPartConfig
@@ -18,7 +18,7 @@ def make_part(seed=0, **options):
     torch.manual_seed(seed)
     names = [name for name in options if hasattr(SMALL_GENERATOR, name)]
     generator = replace(SMALL_GENERATOR, **{name: options.pop(name) for name in names})
-    networks = {"critics": SMALL_CRITICS, "lip_reader": SMALL_LIP_READER} | options
+    networks = {"discriminators": SMALL_DISCRIMINATORS, "lip_discriminator": SMALL_LIP_READER} | options
     part = GeneratorPart(GeneratorPartConfig(generator=generator, **networks)).train()
     with torch.no_grad():
         for parameter in part.generator.parameters():

@@ -8,9 +8,9 @@ from test_latent_part import SETTINGS, batch_for, make_part
 
 from talkface_lite.data.tensors import to_network
 from talkface_lite.errors import InputError
+from talkface_lite.losses import changing
 from talkface_lite.networks.landmark_reader import LandmarkReader
 from talkface_lite.systems.latent import LatentMatchingPart
-from talkface_lite.losses import changing
 
 
 def misread(part, g, batch):

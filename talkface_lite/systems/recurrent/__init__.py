@@ -2,14 +2,14 @@
 
 from talkface_lite.systems.recurrent.config import GeneratorPartConfig
 from talkface_lite.systems.recurrent.generator import GeneratorPart
-from talkface_lite.systems.recurrent.lip_reader import LipReaderPart, LipReaderPartConfig
+from talkface_lite.systems.recurrent.lip_discriminator import LipDiscriminatorPart, LipDiscriminatorPartConfig
 from talkface_lite.systems.recurrent.system import RecurrentSettings, RecurrentSystem
 
 __all__ = [
     "GeneratorPart",
     "GeneratorPartConfig",
-    "LipReaderPart",
-    "LipReaderPartConfig",
+    "LipDiscriminatorPart",
+    "LipDiscriminatorPartConfig",
     "RecurrentSettings",
     "RecurrentSystem",
 ]

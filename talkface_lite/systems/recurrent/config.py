@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from talkface_lite.errors import InputError
 from talkface_lite.networks.lip_reader import LipReaderConfig
-from talkface_lite.networks.recurrent_critics import CriticsConfig
+from talkface_lite.networks.recurrent_discriminators import DiscriminatorsConfig
 from talkface_lite.networks.recurrent_generator import RecurrentGeneratorConfig
 
 SHIPPED: Mapping[str, Any] = MappingProxyType(
@@ -15,20 +15,20 @@ SHIPPED: Mapping[str, Any] = MappingProxyType(
 )
 """How the generator of the package's weights is wired, other than in the paper."""
 
-LipCritic = Literal["uniform", "released", "paper", "fixed"]
+LipLoss = Literal["uniform", "released", "paper", "fixed"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorPartConfig:
-    """Settings of the generator and its critics.
+    """Settings of the generator and its discriminators.
 
     Parameters
     ----------
     generator:
         Widths and scheme.
-    critics:
+    discriminators:
         Widths of the critics of pictures and films; None: neither.
-    lip_reader:
+    lip_discriminator:
         Widths of the lip-reading discriminator; None: no such. Where the package's own has these widths it
         begins with that one's weights.
     reconstruction_weight:
@@ -37,13 +37,13 @@ class GeneratorPartConfig:
     image_weight, video_weight, lip_weight:
         λ of Eq. 5. The paper has 1e-3, 1e-2 and 1e-3, the released code 2e-3 for the image. 0: no such
         critic.
-    critics_from, lips_from:
+    discriminators_from, lips_from:
         Updates of reconstruction alone before the critics join, and the lip reader. The paper trains so many
         epochs of each.
-    critic_rate:
+    discriminator_rate:
         Of all critics; None takes the generator's, as the paper does. The released code has 1e-3.
-    lip_critic:
-        How the lip reader learns meanwhile, see :func:`talkface_lite.losses.lip_critic_loss`.
+    lip_loss:
+        How the lip reader learns meanwhile, see :func:`talkface_lite.losses.lip_reading_loss`.
     teacher_forcing:
         Where frames are fed back: the share that is seen as it truly is. The released code has a half.
     mouth_weight:
@@ -60,16 +60,16 @@ class GeneratorPartConfig:
     """
 
     generator: RecurrentGeneratorConfig = field(default_factory=RecurrentGeneratorConfig)
-    critics: CriticsConfig | None = field(default_factory=CriticsConfig)
-    lip_reader: LipReaderConfig | None = field(default_factory=LipReaderConfig)
+    discriminators: DiscriminatorsConfig | None = field(default_factory=DiscriminatorsConfig)
+    lip_discriminator: LipReaderConfig | None = field(default_factory=LipReaderConfig)
     reconstruction_weight: float = 1.0
     image_weight: float = 1e-3
     video_weight: float = 1e-2
     lip_weight: float = 1e-3
-    critics_from: int = 0
+    discriminators_from: int = 0
     lips_from: int = 0
-    critic_rate: float | None = None
-    lip_critic: LipCritic = "uniform"
+    discriminator_rate: float | None = None
+    lip_loss: LipLoss = "uniform"
     teacher_forcing: float = 0.5
     mouth_weight: float = 0.0
     landmark_weight: float = 0.0
@@ -82,26 +82,28 @@ class GeneratorPartConfig:
             "image_weight",
             "video_weight",
             "lip_weight",
-            "critics_from",
+            "discriminators_from",
             "lips_from",
             "mouth_weight",
             "landmark_weight",
         ):
             if not getattr(self, name) >= 0:
                 raise InputError(name, getattr(self, name), "0 or more")
-        if self.critic_rate is not None and not self.critic_rate > 0:
-            raise InputError("critic_rate", self.critic_rate, "more than 0")
+        if self.discriminator_rate is not None and not self.discriminator_rate > 0:
+            raise InputError("discriminator_rate", self.discriminator_rate, "more than 0")
         if not self.landmark_ridge > 0:
             raise InputError("landmark_ridge", self.landmark_ridge, "above 0")
-        if self.lip_critic not in get_args(LipCritic):
-            raise InputError("lip_critic", repr(self.lip_critic), " or ".join(get_args(LipCritic)))
+        if self.lip_loss not in get_args(LipLoss):
+            raise InputError("lip_loss", repr(self.lip_loss), " or ".join(get_args(LipLoss)))
         if not 0 <= self.teacher_forcing <= 1:
             raise InputError("teacher_forcing", self.teacher_forcing, "0 to 1")
         if self.painted is not None and self.painted < 1:
             raise InputError("painted", self.painted, "at least 1 frame")
         in_turn = self.generator.in_turn
         if self.painted is not None and in_turn:
-            raise InputError("painted", f"given in the scheme {self.generator.scheme!r}", "None: each is seen")
+            raise InputError(
+                "painted", f"given in the scheme {self.generator.scheme!r}", "None: each is seen"
+            )
         if not self.reconstruction_weight:
             if not self.landmark_weight:
                 raise InputError("reconstruction_weight and landmark_weight", "0", "something to learn from")

@@ -16,18 +16,19 @@ from talkface_lite.losses import mean_at, mean_of_frames, mouth_map, pixel_loss
 from talkface_lite.networks.landmark_reader import LandmarkReader
 from talkface_lite.networks.layers import picked
 from talkface_lite.networks.lip_reader import LipReader, mouths_of
-from talkface_lite.networks.recurrent_critics import ImageDiscriminator, VideoDiscriminator
+from talkface_lite.networks.recurrent_discriminators import ImageDiscriminator, VideoDiscriminator
 from talkface_lite.networks.recurrent_generator import RecurrentGenerator
-from talkface_lite.systems.part import Part, adam, plain_module, shipped_weights
+from talkface_lite.systems.part import Part, Workload, adam, plain_module, shipped_weights
+from talkface_lite.systems.recurrent.adversaries import Criticism
 from talkface_lite.systems.recurrent.config import GeneratorPartConfig
-from talkface_lite.systems.recurrent.critics import Criticism
-from talkface_lite.systems.recurrent.lip_reader import LipReaderPart
+from talkface_lite.systems.recurrent.lip_discriminator import LipDiscriminatorPart
 from talkface_lite.systems.training_settings import TrainingSettings
 
 
 class Film(NamedTuple):
-    """Frames of windows beside the true ones, ``(B, P, 3, 128, 128)`` each; ``chosen`` int64 ``(B, P)``, where
-    they are in their windows, None: all; and what the memory held of every frame, ``(B, T, memory)``."""
+    """Frames of windows beside the true ones, ``(B, P, 3, 128, 128)`` each; ``chosen`` int64 ``(B, P)``,
+    where they are in their windows, None: all; and what the memory held of every frame,
+    ``(B, T, memory)``."""
 
     made: Tensor
     truth: Tensor
@@ -49,14 +50,14 @@ class GeneratorPart(Part):
     """
 
     system: ClassVar[str] = "recurrent"
-    name: ClassVar[str] = "generator"
+    name: ClassVar[str] = "recurrent-generator"
     config_class: ClassVar[type] = GeneratorPartConfig
     network_names: ClassVar[tuple[str, ...]] = (
         "generator",
         "reader",
-        "image_critic",
-        "video_critic",
-        "lip_reader",
+        "image_discriminator",
+        "video_discriminator",
+        "lip_discriminator",
     )
     kept: ClassVar[tuple[str, ...]] = ("generator", "reader")
     needs: Needs = Needs(rows=35, window=11, pictures=True)
@@ -65,16 +66,16 @@ class GeneratorPart(Part):
     def __init__(self, config: GeneratorPartConfig) -> None:
         super().__init__(config)
         self.generator = RecurrentGenerator(config.generator)
-        width, critics = config.generator.memory, config.critics
+        width, both = config.generator.memory, config.discriminators
         self.reader = LandmarkReader(width, config.landmark_ridge) if config.landmark_weight else None
-        self.image_critic = ImageDiscriminator(critics.image) if critics and config.image_weight else None
-        self.video_critic = VideoDiscriminator(critics.video) if critics and config.video_weight else None
-        reads = config.lip_reader is not None and config.lip_weight > 0
-        self.lip_reader = LipReader(config.lip_reader) if reads else None
+        self.image_discriminator = ImageDiscriminator(both.image) if both and config.image_weight else None
+        self.video_discriminator = VideoDiscriminator(both.video) if both and config.video_weight else None
+        reads = config.lip_discriminator is not None and config.lip_weight > 0
+        self.lip_discriminator = LipReader(config.lip_discriminator) if reads else None
         words = GRID_WORDS if reads else ()
         self.needs = replace(type(self).needs, rows=config.generator.rows, words=words)
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
-        for network in (self.generator, self.image_critic, self.lip_reader):
+        for network in (self.generator, self.image_discriminator, self.lip_discriminator):
             if network is not None:
                 network.to(memory_format=torch.channels_last)
 
@@ -84,18 +85,18 @@ class GeneratorPart(Part):
         encoder = plain_module(self.generator).audio_encoder
         encoder.mfcc_mean.copy_(torch.as_tensor(statistics["mfcc_mean"]))
         encoder.mfcc_std.copy_(torch.as_tensor(statistics["mfcc_std"]))
-        path = shipped_weights(self.system, LipReaderPart.name)
-        if self.lip_reader is not None and path.is_file():
-            known = LipReaderPart.load(path)
-            if known.config.lip_reader == self.config.lip_reader:
-                plain_module(self.lip_reader).load_state_dict(known.lip_reader.state_dict())
+        path = shipped_weights(self.system, LipDiscriminatorPart.name)
+        if self.lip_discriminator is not None and path.is_file():
+            known = LipDiscriminatorPart.load(path)
+            if known.config.lip_discriminator == self.config.lip_discriminator:
+                plain_module(self.lip_discriminator).load_state_dict(known.lip_discriminator.state_dict())
 
     def optimizers(self, settings: TrainingSettings) -> dict[str, Optimizer]:
         """One Adam for each network; the critics' rate is their own."""
         rates = dict.fromkeys(("generator", "reader"), settings.learning_rate)
-        critics = self.config.critic_rate or settings.learning_rate
+        theirs = self.config.discriminator_rate or settings.learning_rate
         return {
-            name: adam(network, rates.get(name, critics), settings.betas)
+            name: adam(network, rates.get(name, theirs), settings.betas)
             for name, network in self.networks().items()
         }
 
@@ -162,11 +163,12 @@ class GeneratorPart(Part):
     @property
     def _joined(self) -> bool:
         """Whether a critic is asked at this update."""
-        critics = self.image_critic is not None or self.video_critic is not None
-        at = int(self.updates)
-        return (critics and at >= self.config.critics_from) or (
-            self.lip_reader is not None and at >= self.config.lips_from
-        )
+        joined, at = [], int(self.updates)
+        if at >= self.config.discriminators_from:
+            joined += [self.image_discriminator, self.video_discriminator]
+        if at >= self.config.lips_from:
+            joined.append(self.lip_discriminator)
+        return any(one is not None for one in joined)
 
     def _reconstruction(self, film: Film, batch: Batch) -> dict[str, Tensor]:
         mask, counts = film.of(batch.mask), None
@@ -194,24 +196,37 @@ class GeneratorPart(Part):
         config, at, pays = self.config, int(self.updates), torch.zeros((), device=film.made.device)
         mask = film.of(batch.mask)
         whole = mask.all(dim=1)
-        if at >= config.critics_from:
-            if self.image_critic is not None:
-                cost = criticism.judged("image_critic", self.image_critic, film.truth[mask], film.made[mask])
+        if at >= config.discriminators_from:
+            if self.image_discriminator is not None:
+                cost = criticism.judged(
+                    "image_discriminator", self.image_discriminator, film.truth[mask], film.made[mask]
+                )
                 pays = pays + config.image_weight * cost
-            if self.video_critic is not None and whole.any():
+            if self.video_discriminator is not None and whole.any():
                 films = film.truth[whole], film.made[whole]
                 pays = pays + config.video_weight * criticism.judged(
-                    "video_critic", self.video_critic, *films
+                    "video_discriminator", self.video_discriminator, *films
                 )
-        if self.lip_reader is not None and at >= config.lips_from:
+        if self.lip_discriminator is not None and at >= config.lips_from:
             spoken = film.of(batch.spoken)
             said = (batch.word >= 0) & spoken.any(dim=1)
             if said.any():
                 lips = mouths_of(film.truth[said]), mouths_of(film.made[said])
                 words = spoken[said], batch.word[said]
-                cost = criticism.read("lip_reader", self.lip_reader, lips, words, config.lip_critic)
+                cost = criticism.read(
+                    "lip_discriminator", self.lip_discriminator, lips, words, config.lip_loss
+                )
                 pays = pays + config.lip_weight * cost
         return pays
+
+    @classmethod
+    def workload(cls, wanted: Workload.Wanted) -> Workload | None:
+        """A film, three ways, see :mod:`talkface_lite.systems.recurrent.timing`; to train, its own step."""
+        if wanted.training:
+            return super().workload(wanted)
+        from talkface_lite.systems.recurrent import timing
+
+        return timing.filming(wanted)
 
     def held_out(self, batch: Batch) -> dict[str, Tensor]:
         """How near its film is, from speech and photograph: squared error at the true ``mouth`` and

@@ -19,7 +19,7 @@ from talkface_lite.systems.filmed import stretch_of
 from talkface_lite.systems.part import Part
 from talkface_lite.systems.recurrent.config import SHIPPED
 from talkface_lite.systems.recurrent.generator import GeneratorPart
-from talkface_lite.systems.recurrent.lip_reader import LipReaderPart
+from talkface_lite.systems.recurrent.lip_discriminator import LipDiscriminatorPart
 
 CHUNK_FRAMES = 50
 """Frames that are painted at once: bounded memory for any speech."""
@@ -39,21 +39,23 @@ class RecurrentSettings:
 
     def __post_init__(self) -> None:
         if self.still_head:
-            raise InputError("--still-head", "the recurrent network", "nothing: head and lips are in one memory")
+            raise InputError(
+                "--still-head", "the recurrent network", "nothing: head and lips are in one memory"
+            )
 
 
 class RecurrentSystem(System):
     """Speech and a photograph through one memory to pictures; no landmarks."""
 
     name: ClassVar[str] = "recurrent"
-    parts: ClassVar[tuple[type[Part], ...]] = (GeneratorPart, LipReaderPart)
+    parts: ClassVar[tuple[type[Part], ...]] = (GeneratorPart, LipDiscriminatorPart)
     settings_class: ClassVar[type] = RecurrentSettings
-    shipped: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({"generator": SHIPPED})
+    shipped: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({"recurrent-generator": SHIPPED})
 
     @property
     def generator(self) -> GeneratorPart:
         """The part that makes films."""
-        return self.part("generator")
+        return self.part("recurrent-generator")
 
     @torch.inference_mode()
     def film(self, face: Face, speech: np.ndarray, rng: np.random.Generator) -> Iterator[Stretch]:
@@ -84,4 +86,3 @@ class RecurrentSystem(System):
         """Its scheme, and how much of the sound a frame hears."""
         config = self.generator.config.generator
         return f"{config.scheme}, {10 * config.rows} ms of sound to a frame"
-

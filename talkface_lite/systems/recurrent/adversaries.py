@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from talkface_lite.losses import lip_critic_loss
+from talkface_lite.losses import lip_reading_loss
 from talkface_lite.systems.part import plain_module
 
 
@@ -59,7 +59,12 @@ class Criticism:
         return cost
 
     def read(
-        self, name: str, reader: nn.Module, lips: tuple[Tensor, Tensor], said: tuple[Tensor, Tensor], kind: str
+        self,
+        name: str,
+        reader: nn.Module,
+        lips: tuple[Tensor, Tensor],
+        said: tuple[Tensor, Tensor],
+        kind: str,
     ) -> Tensor:
         """Eq. 2, and the cross-entropy of the word that is read off the generated lips.
 
@@ -72,11 +77,11 @@ class Criticism:
         said:
             bool ``(B, T)``: when; int64 ``(B,)``: which word.
         kind:
-            See :func:`talkface_lite.losses.lip_critic_loss`; "fixed" learns no more.
+            See :func:`talkface_lite.losses.lip_reading_loss`; "fixed" learns no more.
         """
         (truth, made), (spoken, word) = lips, said
         if kind != "fixed":
-            loss = lip_critic_loss(reader(truth, spoken), reader(made.detach(), spoken), word, kind)
+            loss = lip_reading_loss(reader(truth, spoken), reader(made.detach(), spoken), word, kind)
             self._learn(name, loss)
         with asked(reader) as plain:
             cost = F.cross_entropy(plain(made, spoken), word)

@@ -18,7 +18,7 @@ SLOPE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class CriticsConfig(TwoSizes):
+class DiscriminatorsConfig(TwoSizes):
     """Widths of the critics of pictures and films; the defaults are the released code's (``full``).
 
     Parameters

@@ -1,4 +1,4 @@
-"""Three critics: sizes, what they see, and how the lip reader is taught."""
+"""Three discriminators: sizes, what they see, and how the lip reader is taught."""
 
 import math
 
@@ -7,16 +7,20 @@ import torch
 from torch.nn import functional as F
 
 from talkface_lite.errors import InputError
-from talkface_lite.losses import LIP_CRITICS, lip_critic_loss
+from talkface_lite.losses import LIP_READING_LOSSES, lip_reading_loss
 from talkface_lite.networks.layers import count_parameters
 from talkface_lite.networks.lip_reader import LipReader, LipReaderConfig, mouths_of
-from talkface_lite.networks.recurrent_critics import CriticsConfig, ImageDiscriminator, VideoDiscriminator
+from talkface_lite.networks.recurrent_discriminators import (
+    DiscriminatorsConfig,
+    ImageDiscriminator,
+    VideoDiscriminator,
+)
 
 torch.set_num_threads(1)
 
 
 def test_the_released_widths_have_the_released_counts():
-    full = CriticsConfig.full()
+    full = DiscriminatorsConfig.full()
     with torch.device("meta"):
         assert count_parameters(ImageDiscriminator(full.image)) == 97_569
         assert count_parameters(VideoDiscriminator(full.video)) == 1_119_361
@@ -75,12 +79,12 @@ def test_the_lip_critics_loss_written_out():
         "paper": read - misread,
         "fixed": read,
     }
-    assert set(wanted) == set(LIP_CRITICS)
+    assert set(wanted) == set(LIP_READING_LOSSES)
     for kind, value in wanted.items():
-        torch.testing.assert_close(lip_critic_loss(real, fake, word, kind), value)
-    torch.testing.assert_close(lip_critic_loss(real, fake, word), wanted["uniform"])
-    with pytest.raises(InputError, match="lip_critic: got 'signed'"):
-        lip_critic_loss(real, fake, word, "signed")
+        torch.testing.assert_close(lip_reading_loss(real, fake, word, kind), value)
+    torch.testing.assert_close(lip_reading_loss(real, fake, word), wanted["uniform"])
+    with pytest.raises(InputError, match="lip_loss: got 'signed'"):
+        lip_reading_loss(real, fake, word, "signed")
 
 
 def test_which_of_them_has_a_minimum():
@@ -88,7 +92,7 @@ def test_which_of_them_has_a_minimum():
     word, real = torch.tensor([1]), torch.tensor([[0.0, 50.0, 0.0]])
     surely = [torch.tensor([[0.0, -size, 0.0]]) for size in (0.0, 10.0, 1000.0)]
     paper, ours = (
-        [float(lip_critic_loss(real, one, word, kind)) for one in surely] for kind in ("paper", "uniform")
+        [float(lip_reading_loss(real, one, word, kind)) for one in surely] for kind in ("paper", "uniform")
     )
     assert paper[0] > paper[1] > paper[2]
     assert paper[2] < -900

@@ -34,6 +34,7 @@ from talkface_lite.landmarks import GROUPS, lip_opening
 from talkface_lite.measuring.evaluation import evaluate, shipped
 from talkface_lite.measuring.lip_reading import LipJudge
 from talkface_lite.measuring.lips import mouth_width
+from talkface_lite.measuring.pairs import middle
 from talkface_lite.measuring.pictures import dlib_in_crop
 from talkface_lite.systems import SYSTEMS
 from talkface_lite.training.record import commit, device_name
@@ -192,11 +193,12 @@ def fair_people(n_clips: int) -> Iterator[Clip]:
 
 
 def rows_of(report: dict[str, Any]) -> dict[str, Any]:
-    """A report without what it says of single speakers: ``[median, low, high]``, or a plain number."""
+    """A report without what it says of single speakers: ``[median or share, low, high]``, or a plain
+    number."""
 
     def short(row: dict[str, Any]) -> dict[str, Any]:
         return {
-            name: [value[key] for key in ("median", "low", "high")] if isinstance(value, dict) else value
+            name: [middle(value), value["low"], value["high"]] if isinstance(value, dict) else value
             for name, value in row.items()
         }
 

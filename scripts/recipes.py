@@ -12,6 +12,7 @@ from stages import Recipe, Stage
 
 from talkface_lite.data.needs import DataSettings
 from talkface_lite.errors import InputError
+from talkface_lite.networks.recurrent_discriminators import FEWEST
 from talkface_lite.networks.regression_discriminator import RegressionDiscriminatorConfig
 from talkface_lite.networks.sizes import SIZES
 from talkface_lite.systems import part_class, system_class
@@ -340,9 +341,10 @@ def tiny_corpus(corpus: AnyCorpus) -> Corpus:
 
 
 def tiny_stage(stage: Stage) -> Stage:
-    """Two updates from two windows of two frames."""
+    """Two updates from two windows of two frames, or of as many as are a film."""
     training = replace(stage.training, steps=2, batch_size=2, checkpoint_every=1, log_every=1)
-    return replace(stage, training=training, data=replace(stage.data, window=2))
+    window = FEWEST if stage.config.get("discriminators") else 2
+    return replace(stage, training=training, data=replace(stage.data, window=window))
 
 
 def tiny_recipe(recipe: Recipe) -> Recipe:

@@ -16,6 +16,9 @@ from talkface_lite.networks.sizes import TwoSizes
 SLOPE = 0.2
 """Of LeakyReLU below 0."""
 
+FEWEST = 9
+"""Frames of a film: four convolutions take two off each."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DiscriminatorsConfig(TwoSizes):

@@ -143,6 +143,14 @@ def test_short_windows_are_no_films():
     assert "image_discriminator_d" in told
 
 
+def test_a_film_has_nine_frames():
+    for options, batch in (({}, make_batch(frames=8)), ({"painted": 8}, make_batch())):
+        with pytest.raises(InputError, match="frames of a window, or painted: got 8, expected at least 9"):
+            step(make_part(**options), batch)
+        step(make_part(**options, video_weight=0.0), batch)
+    step(make_part(), make_batch(frames=9))
+
+
 def test_sorting_by_length_keeps_words_with_their_lips():
     """The released collater sorts pictures and sound by length, and forgets the labels."""
     part, batch = make_part(lip_loss="fixed", discriminators=None).eval(), make_batch()

@@ -12,11 +12,12 @@ from torch.optim import Optimizer
 from talkface_lite.corpus.voice import GRID_WORDS
 from talkface_lite.data.needs import Batch, Needs
 from talkface_lite.data.tensors import to_network
+from talkface_lite.errors import InputError
 from talkface_lite.losses import mean_at, mean_of_frames, mouth_map, pixel_loss
 from talkface_lite.networks.landmark_reader import LandmarkReader
 from talkface_lite.networks.layers import picked
 from talkface_lite.networks.lip_reader import LipReader, mouths_of
-from talkface_lite.networks.recurrent_discriminators import ImageDiscriminator, VideoDiscriminator
+from talkface_lite.networks.recurrent_discriminators import FEWEST, ImageDiscriminator, VideoDiscriminator
 from talkface_lite.networks.recurrent_generator import RecurrentGenerator
 from talkface_lite.systems.part import Part, Workload, adam, plain_module, shipped_weights
 from talkface_lite.systems.recurrent.adversaries import Criticism
@@ -106,7 +107,13 @@ class GeneratorPart(Part):
         optimizers: Mapping[str, Optimizer],
         backward: Callable[[Tensor], None] = Tensor.backward,
     ) -> dict[str, Tensor]:
-        """One update of the critics that have joined, then one of the generator."""
+        """One update of the critics that have joined, then one of the generator.
+
+        Raises
+        ------
+        InputError
+            When the windows are too short for the film discriminator.
+        """
         if not self.config.reconstruction_weight:
             losses = self._listening(batch)
         else:
@@ -202,6 +209,9 @@ class GeneratorPart(Part):
                     "image_discriminator", self.image_discriminator, film.truth[mask], film.made[mask]
                 )
                 pays = pays + config.image_weight * cost
+            if self.video_discriminator is not None and mask.shape[1] < FEWEST:
+                expected = f"at least {FEWEST}, or video_weight 0: no film discriminator"
+                raise InputError("frames of a window, or painted", mask.shape[1], expected)
             if self.video_discriminator is not None and whole.any():
                 films = film.truth[whole], film.made[whole]
                 pays = pays + config.video_weight * criticism.judged(

@@ -30,6 +30,7 @@ from talkface_lite.measuring.ablation import Ablation, shipped_ablation
 from talkface_lite.measuring.evaluation import evaluate
 from talkface_lite.measuring.lip_reading import LipJudge
 from talkface_lite.measuring.pairs import middle
+from talkface_lite.measuring.pictures import dlib_in_crop
 from talkface_lite.systems import load, part_class
 from talkface_lite.systems.base import System
 from talkface_lite.training import train
@@ -68,23 +69,41 @@ def make(job: tuple[argparse.Namespace, str, int]) -> dict[str, Any]:
     result = out / "result.json"
     if result.is_file():
         return json.loads(result.read_text())
-    comparison, kind = comparison_for(arguments), part_class(arguments.system, arguments.part)
+    comparison = comparison_for(arguments)
     values = {"variant": variant, "seed": seed}
     if variant in comparison.baselines:
         values |= measured(arguments, comparison, {}, comparison.baselines[variant])
         write_json(result, values)
         return values
-    stage = comparison.variants[variant].seeded(seed)
-    learned = corpora(arguments, comparison.learned_from(variant))
-    data = open_dataset(learned, kind.needs, stage.data)
-    torch.manual_seed(seed)
-    trained = train(stage.part(kind), data, out, stage.training, resume=True, progress=False)
+    trained = taught(arguments, comparison, variant, seed)
     values |= {name: value for name, value in trained.losses.items() if name == "alpha"}
     values |= {name: trained.record[name] for name in ("seconds", "device")}
     system = load(arguments.system, weights=trained.weights)
     values |= measured(arguments, comparison, {system.name: system}, comparison.row)
     write_json(result, values)
     return values
+
+
+def begin(job: tuple[argparse.Namespace, str, int]) -> None:
+    """Train what variants start from, under one seed."""
+    arguments, name, seed = job
+    torch.set_num_threads(1)
+    if not (folder(arguments, name, seed) / "weights.safetensors").is_file():
+        taught(arguments, comparison_for(arguments), name, seed)
+
+
+def taught(arguments: argparse.Namespace, comparison: Comparison, name: str, seed: int) -> TrainingResult:
+    """Train a variant, or what variants start from."""
+    kind = part_class(arguments.system, arguments.part)
+    stage = {**comparison.begins, **comparison.variants}[name].seeded(seed)
+    torch.manual_seed(seed)
+    part = stage.part(kind)
+    if stage.start_from:
+        part.start_from(folder(arguments, stage.start_from, seed) / "weights.safetensors")
+    learned = corpora(arguments, comparison.learned_from(name))
+    data = open_dataset(learned, part.needs, stage.data)
+    out = folder(arguments, name, seed)
+    return train(part, data, out, stage.training, resume=True, progress=False)
 
 
 def measured(
@@ -94,6 +113,7 @@ def measured(
     found, pictures = {}, part_class(arguments.system, arguments.part).needs.pictures
     looks = {"pictures": pictures, "frame_step": comparison.frame_step, "example": comparison.example}
     looks["judge"] = LipJudge.pretrained() if pictures else None
+    looks["find_points"] = dlib_in_crop() if comparison.detector else None
     for test, clips in sources(arguments, comparison, pictures).items():
         report = evaluate(systems, clips, **looks, warp=not systems)
         (rows,) = report["systems"].values() if systems else (report["baselines"],)
@@ -182,6 +202,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     corpora(arguments, sorted({name for one in comparison.variants for name in comparison.learned_from(one)}))
     corpora(arguments, list(comparison.tests.values()))
     compared = [*comparison.variants, *comparison.baselines]
+    for name in comparison.begins:
+        each(begin, [(arguments, name, seed) for seed in comparison.seeds], arguments.workers)
     jobs = [(arguments, variant, seed) for seed in comparison.seeds for variant in compared]
     results = each(make, jobs, arguments.workers)
     table = table_of(arguments, comparison, results)

@@ -286,7 +286,7 @@ RECIPES: dict[tuple[str, str, str], Recipe] = {
         LIP_READER_RECIPE,
         stages={
             "only": replace(
-                READ_LIPS.changed(image=(16, 32, 64), features=192),
+                READ_LIPS.changed(mouth=(16, 32, 64), features=192),
                 training=replace(READ_LIPS.training, steps=3300, seed=7),
             )
         },

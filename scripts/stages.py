@@ -104,6 +104,9 @@ class Comparison:
         By the name that its results carry. The first is the base: each other changes one thing of it.
     train:
         Corpora to learn from.
+    begins:
+        Stages that variants, or others of these, start from, by name and in order; each is trained once from
+        each seed and not measured.
     learns:
         Variant → corpora, for those that learn from others.
     tests:
@@ -122,6 +125,8 @@ class Comparison:
         Name in the results → a baseline of the evaluation, measured beside the variants and not trained.
     seeds:
         One training each.
+    detector:
+        Whether dlib looks at films and clips, for figures that begin with ``seen_`` and for ``lmd``.
     sheet:
         Name of a function of ``scripts/sheets.py`` that draws some of the variants for the pages, and the
         variants that it draws.
@@ -130,6 +135,7 @@ class Comparison:
     name: str
     variants: Mapping[str, Stage]
     train: tuple[str, ...]
+    begins: Mapping[str, Stage] = field(default_factory=dict)
     learns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tests: Mapping[str, str]
     recorded: Mapping[str, Recordings] = field(default_factory=dict)
@@ -140,6 +146,7 @@ class Comparison:
     baselines: Mapping[str, str] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0, 1, 2)
     frame_step: int = 1
+    detector: bool = False
     sheet: tuple[str, tuple[str, ...]] | None = None
 
     def learned_from(self, variant: str) -> tuple[str, ...]:

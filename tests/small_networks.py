@@ -26,5 +26,5 @@ SMALL_LATENT_MATCHING = LatentMatchingConfig(
 SMALL_GENERATOR = RecurrentGeneratorConfig(
     audio=(3, 3, 3, 3, 3), image=(3, 4, 4, 5), code=6, first=4, decoder=(5, 4, 4, 3), last=3
 )
-SMALL_DISCRIMINATORS = DiscriminatorsConfig(image=(3, 3, 4, 4), video=(3, 3, 4))
-SMALL_LIP_READER = LipReaderConfig(image=(3, 3, 4), features=8, layers=1)
+SMALL_DISCRIMINATORS = DiscriminatorsConfig(frame=(3, 3, 4, 4), film=(3, 3, 4))
+SMALL_LIP_READER = LipReaderConfig(mouth=(3, 3, 4), features=8, layers=1)

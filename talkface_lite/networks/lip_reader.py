@@ -28,7 +28,7 @@ class LipReaderConfig(TwoSizes):
 
     Parameters
     ----------
-    image:
+    mouth:
         Outputs of the three convolutions, each followed by a halving.
     features:
         What a picture of a mouth becomes after them.
@@ -38,7 +38,7 @@ class LipReaderConfig(TwoSizes):
         How many it knows: GRID's 51, or LRW's 500.
     """
 
-    image: tuple[int, int, int] = (16, 32, 64)
+    mouth: tuple[int, int, int] = (16, 32, 64)
     features: int = 512
     layers: int = 2
     words: int = 51
@@ -51,7 +51,7 @@ class LipReaderConfig(TwoSizes):
     @classmethod
     def lite(cls, **changes: object) -> Self:
         """The same structure for a laptop."""
-        return cls(**({"image": (16, 24, 32), "features": 128, "layers": 1} | changes))
+        return cls(**({"mouth": (16, 24, 32), "features": 128, "layers": 1} | changes))
 
 
 class LipReader(nn.Module):
@@ -68,10 +68,10 @@ class LipReader(nn.Module):
         self.config = c = config
         blocks = [
             nn.Sequential(nn.Conv2d(a, b, k, 1, k // 2), nn.BatchNorm2d(b), nn.ReLU(), nn.MaxPool2d(2))
-            for (a, b), k in zip(pairwise((3, *c.image)), (5, 3, 3), strict=True)
+            for (a, b), k in zip(pairwise((3, *c.mouth)), (5, 3, 3), strict=True)
         ]
         self.convolutions = nn.Sequential(*blocks)
-        n_maps = c.image[-1] * (MOUTH_SIDE // 8) ** 2
+        n_maps = c.mouth[-1] * (MOUTH_SIDE // 8) ** 2
         self.features = nn.Sequential(nn.Linear(n_maps, c.features), nn.BatchNorm1d(c.features), nn.ReLU())
         self.lstm = nn.LSTM(c.features, c.features, c.layers, batch_first=True)
         self.words = nn.Linear(c.features, c.words)

@@ -26,14 +26,14 @@ class DiscriminatorsConfig(TwoSizes):
 
     Parameters
     ----------
-    image:
+    frame:
         Outputs of the image discriminator's four convolutions.
-    video:
+    film:
         Outputs of the video discriminator's three convolutions, before its last.
     """
 
-    image: tuple[int, int, int, int] = (16, 32, 64, 128)
-    video: tuple[int, int, int] = (64, 128, 256)
+    frame: tuple[int, int, int, int] = (16, 32, 64, 128)
+    film: tuple[int, int, int] = (64, 128, 256)
 
     @classmethod
     def full(cls, **changes: object) -> Self:
@@ -43,7 +43,7 @@ class DiscriminatorsConfig(TwoSizes):
     @classmethod
     def lite(cls, **changes: object) -> Self:
         """The same structure for a laptop."""
-        return cls(**({"image": (8, 16, 32, 64), "video": (16, 32, 64)} | changes))
+        return cls(**({"frame": (8, 16, 32, 64), "film": (16, 32, 64)} | changes))
 
 
 class ImageDiscriminator(nn.Module):

@@ -22,8 +22,8 @@ torch.set_num_threads(1)
 def test_the_released_widths_have_the_released_counts():
     full = DiscriminatorsConfig.full()
     with torch.device("meta"):
-        assert count_parameters(ImageDiscriminator(full.image)) == 97_569
-        assert count_parameters(VideoDiscriminator(full.video)) == 1_119_361
+        assert count_parameters(ImageDiscriminator(full.frame)) == 97_569
+        assert count_parameters(VideoDiscriminator(full.film)) == 1_119_361
         assert count_parameters(LipReader(LipReaderConfig.full(words=500))) == 5_304_308
 
 

@@ -69,8 +69,8 @@ class GeneratorPart(Part):
         self.generator = RecurrentGenerator(config.generator)
         width, both = config.generator.memory, config.discriminators
         self.reader = LandmarkReader(width, config.landmark_ridge) if config.landmark_weight else None
-        self.image_discriminator = ImageDiscriminator(both.image) if both and config.image_weight else None
-        self.video_discriminator = VideoDiscriminator(both.video) if both and config.video_weight else None
+        self.image_discriminator = ImageDiscriminator(both.frame) if both and config.image_weight else None
+        self.video_discriminator = VideoDiscriminator(both.film) if both and config.video_weight else None
         reads = config.lip_discriminator is not None and config.lip_weight > 0
         self.lip_discriminator = LipReader(config.lip_discriminator) if reads else None
         words = GRID_WORDS if reads else ()

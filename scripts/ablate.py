@@ -33,7 +33,7 @@ from talkface_lite.measuring.pairs import middle
 from talkface_lite.measuring.pictures import dlib_in_crop
 from talkface_lite.systems import load, part_class
 from talkface_lite.systems.base import System
-from talkface_lite.training import train
+from talkface_lite.training import TrainingResult, train
 
 TOLD = ("clips", "seed", "split", "still_head", "varied", "common_words", "licence", "times")
 """What the table says of a corpus, where it has it."""

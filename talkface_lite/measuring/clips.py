@@ -8,6 +8,7 @@ import numpy as np
 from talkface_lite.clip import CROP_SIZE, Clip
 from talkface_lite.landmarks import apply_transform, magnify
 from talkface_lite.measuring.baselines import COPY, MEAN_PICTURE, WARP, WARPED
+from talkface_lite.measuring.drift import drift, upper_face, zoom_spread
 from talkface_lite.measuring.landmarks import measure_landmarks
 from talkface_lite.measuring.lip_reading import LipJudge, WordsRead
 from talkface_lite.measuring.lips import (
@@ -89,31 +90,37 @@ def measure_clip(
     """
     sounds = sounding_frames(clip)
     measures = [_Lips(clip.landmarks, clip.landmarks[shown], sounds)]
-    detect = None
+    found: dict[Key, dict[str, float]] = {REAL: {}}
+    detect = read = None
     if find_points is not None and any(row.frames is not None for row in rows.values()):
         detect = remembering(find_points)
         truth = points_in(clip.frames[::frame_step], detect)
         (photograph,) = as_array(points_in(clip.frames[shown : shown + 1], detect))
+        found[REAL][f"{SEEN}zoom_spread"] = zoom_spread(as_array(truth))
         measures.append(_Lips(as_array(truth), photograph, sounds[::frame_step], SEEN, frame_step == 1))
-    found: dict[Key, dict[str, float]] = {REAL: {}}
     for measure in measures:
         found[REAL] |= {measure.prefix + name: value for name, value in measure.real.items()}
-    read = None
-    if judge is not None and clip.frames is not None:
-        read = WordsRead(judge, clip)
-        found[REAL] |= read.of(clip.frames)
+    if clip.frames is not None:
+        scale = clip.frames.shape[2] / CROP_SIZE
+        places = apply_transform(clip.landmarks, magnify(scale))
+        box = upper_face(places, scale)
+        found[REAL]["drift"] = drift(clip.frames, clip.frames[shown], box)
+        if judge is not None:
+            read = WordsRead(judge, clip)
+            found[REAL] |= read.of(clip.frames)
     for key, row in rows.items():
         its = found[key] = {}
         if row.landmarks is not None:
             its |= measure_landmarks(row.landmarks, clip.landmarks)
             its |= {name: it for name, it in measures[0].of(row.landmarks).items() if name not in its}
         if row.frames is not None:
-            places = apply_transform(clip.landmarks, magnify(clip.frames.shape[2] / CROP_SIZE))
             its |= measure_pictures(row.frames, clip.frames, places, frame_step=frame_step)
+            its["drift"] = drift(row.frames, clip.frames[shown], box)
             its |= read.of(row.frames) if read else {}
             if detect is not None:
                 film = points_in(row.frames[::frame_step], detect)
                 its |= points_distance(film, truth) | measures[1].of(as_array(film))
+                its[f"{SEEN}zoom_spread"] = zoom_spread(as_array(film))
     _compare(found)
     return ClipFigures(clip.identity, clip.source, len(clip), shown, found)
 

@@ -23,7 +23,7 @@ from talkface_lite.systems.part import shipped_weights
 
 __all__ = ["METRICS", "REST", "evaluate", "photographs", "shipped", "summary"]
 
-METRICS: tuple[str, ...] = (*LANDMARK_METRICS, *PICTURE_METRICS)
+METRICS: tuple[str, ...] = (*LANDMARK_METRICS, *PICTURE_METRICS, "drift")
 """The figures of a whole face that a row can have; those of its lips are in
 :mod:`talkface_lite.measuring.lips`."""
 
@@ -90,7 +90,8 @@ def evaluate(
 
         A row has, for each figure that was measured
         (:data:`~talkface_lite.measuring.landmarks.LANDMARK_METRICS`,
-        :data:`~talkface_lite.measuring.pictures.PICTURE_METRICS`,
+        :data:`~talkface_lite.measuring.pictures.PICTURE_METRICS`, ``drift`` and, where a detector looks,
+        ``seen_zoom_spread`` (see :mod:`talkface_lite.measuring.drift`),
         :data:`~talkface_lite.measuring.lips.LIP_FIGURES`,
         :data:`~talkface_lite.measuring.lips.AMPLITUDES`, :data:`~talkface_lite.measuring.lips.MOVEMENTS` and
         :data:`~talkface_lite.measuring.lips.BACK`), the ``median`` over clips and its 95 % bootstrap interval

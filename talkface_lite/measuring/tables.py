@@ -84,6 +84,8 @@ GROUPS: tuple[Group, ...] = (
             "mouth_sharpness_over_real": "mouth sharp, over real",
             "change_over_real": "change, over real",
             "jitter_over_real": "jitter, over real",
+            "drift": "drift in 10 s",
+            "seen_zoom_spread": "zoom, %",
             "lra_top1": "LRA, first guess",
             "lra_top5": "among five",
         },

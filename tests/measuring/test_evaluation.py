@@ -98,7 +98,7 @@ def test_the_report_has_these_keys_and_no_others(clips):
         assert set(row[metric]) == {"median", "low", "high"}
     for name in (*report, "share_of_mean_mouth"):
         assert f"``{name}``" in evaluate.__doc__
-    assert (*LANDMARK_METRICS, *PICTURE_METRICS) == METRICS
+    assert (*LANDMARK_METRICS, *PICTURE_METRICS, "drift") == METRICS
 
 
 def test_an_error_shows_in_its_size(clips):

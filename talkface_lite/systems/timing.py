@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +13,7 @@ from talkface_lite.clip import CROP_SIZE
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
 from talkface_lite.data.dataset import Dataset
 from talkface_lite.data.needs import Batch, Needs
+from talkface_lite.networks.fast import fast_precision
 from talkface_lite.runtime import device as choose_device
 
 if TYPE_CHECKING:
@@ -64,7 +66,8 @@ def drawn_batch(needs: Needs, size: int, device: str, window: int | None = None)
 
 
 def own_step(kind: type["Part"], wanted: "Workload.Wanted") -> "Workload":
-    """A part's own training step, at its own settings, in float32."""
+    """A part's own training step, at its own settings: as it is trained; and in float32, too, where that
+    multiplies in bfloat16."""
     from talkface_lite.systems.part import Workload
     from talkface_lite.systems.training_settings import TrainingSettings
 
@@ -75,15 +78,19 @@ def own_step(kind: type["Part"], wanted: "Workload.Wanted") -> "Workload":
     batch = drawn_batch(part.needs, settings.batch_size, wanted.device)
     optimizers = part.optimizers(settings)
 
-    def step() -> None:
-        part.training_step(batch, optimizers)
+    def step(precision: str) -> None:
+        with torch.autocast(torch.device(wanted.device).type, torch.bfloat16, precision == "bf16"):
+            part.training_step(batch, optimizers)
 
     with FlopCounterMode(display=False) as counter:
-        step()
+        step("32")
+    precisions = {"step": fast_precision(wanted.device), "float32": "32"}
+    if precisions["step"] == "32":
+        del precisions["float32"]
     return Workload(
         frames=settings.batch_size * part.needs.window,
         operations=counter.get_total_flops(),
-        ways={"step": step},
-        precision={"step": "32"},
+        ways={way: partial(step, precision) for way, precision in precisions.items()},
+        precision=precisions,
         about={"batch": settings.batch_size},
     )

@@ -182,8 +182,10 @@ def test_a_drawn_batch_has_what_is_needed():
 
 
 @pytest.mark.parametrize("name", ["at-net", "vg-net"])
-def test_a_parts_own_step_trains_it(name, monkeypatch):
-    kind = part_class("atvg", name)
+@pytest.mark.parametrize("precision", ["bf16", "32"])
+def test_a_parts_own_step_trains_it(name, precision, monkeypatch):
+    kind, mixed = part_class("atvg", name), []
+    monkeypatch.setattr(turns, "fast_precision", lambda device: precision)
     monkeypatch.setattr(kind, "defaults", {"batch_size": 2})
     monkeypatch.setattr(kind, "needs", Needs(pictures=name == "vg-net", window=2))
     trained, seen = kind.training_step, []
@@ -191,14 +193,18 @@ def test_a_parts_own_step_trains_it(name, monkeypatch):
     def training_step(self, batch, optimizers):
         weights = [parameter.detach().clone() for parameter in self.parameters()]
         seen.append((self, len(batch.mfcc), self.training, weights))
+        mixed.append(torch.is_autocast_enabled("cpu"))
         return trained(self, batch, optimizers)
 
     monkeypatch.setattr(kind, "training_step", training_step)
     torch.manual_seed(5)
     work = own_step(kind, wanted(training=True))
-    assert (work.frames, work.about, list(work.ways)) == (4, {"batch": 2}, ["step"])
+    ways = {"step": "bf16", "float32": "32"} if precision == "bf16" else {"step": "32"}
+    assert (work.frames, work.about, list(work.ways)) == (4, {"batch": 2}, list(ways))
+    assert work.precision == ways
     assert work.operations > 1e6
     work.ways["step"]()
+    assert mixed == [False, precision == "bf16"]
     (part, n, training, first), (_, _, _, later) = seen
     assert (n, training) == (2, True)
     assert any(not torch.equal(a, b) for a, b in zip(first, later))

@@ -162,7 +162,7 @@ class Decoder(nn.Module):
         for up, of_photo in zip(self.up, looked, strict=True):
             x = up((x, of_photo))  # → (B·T, width, 2S, 2S), S = 8 … 64
         x = self.colour(self.on(x)).float()  # → (B·T, last, 128, 128) → (B·T, 3 or 6, 128, 128)
-        colour = torch.tanh(x[:, :3])
+        colour = torch.tanh(x[:, :3].contiguous())
         if self.coarse is None:
             return Decoded(colour, colour)
         return painted_on(photo, colour, x[:, 3:], self.coarse(h))

@@ -4,11 +4,12 @@ import pytest
 import torch
 from small_networks import SMALL_GENERATOR
 from torch import nn
-from torch.nn import functional as F
 
 from talkface_lite.errors import InputError
-from talkface_lite.networks.fast_recurrent import as_convolution, for_inference
+from talkface_lite.networks import fast_recurrent as module
+from talkface_lite.networks.fast_recurrent import ReadyUpConvTranspose, for_inference
 from talkface_lite.networks.recurrent_generator import RecurrentGenerator
+from talkface_lite.networks.recurrent_modules import UpConvTranspose
 
 torch.set_num_threads(1)
 SHIPPED = {"batch_norm": True, "normalised": True, "around": True, "warp": True}
@@ -32,12 +33,17 @@ def given():
     return torch.rand(2, 3, 128, 128) * 2 - 1, torch.randn(2, 5, 35, 12)
 
 
-def test_a_transposed_convolution_is_a_convolution_of_the_small_map():
+@pytest.mark.parametrize("wide", [2, 99], ids=["each by itself", "as one"])
+@pytest.mark.parametrize("photos", [1, 2, 6])
+def test_a_transposed_convolution_as_plain_ones(wide, photos, monkeypatch):
+    monkeypatch.setattr(module, "WIDE", wide)
     torch.manual_seed(0)
-    x, weight = torch.randn(2, 3, 5, 7), torch.randn(3, 4, 5, 5)
-    wanted = F.conv_transpose2d(x, weight, None, 2, 2, 1)
-    made = F.pixel_shuffle(F.conv2d(x, as_convolution(weight), padding=1), 2)
-    assert made.shape == wanted.shape == (2, 4, 10, 14)
+    up = UpConvTranspose(3, 2, 4).requires_grad_(False)
+    ready = ReadyUpConvTranspose(up).requires_grad_(False)
+    x, skip = torch.randn(6, 3, 5, 7), torch.randn(photos, 2, 5, 7)
+    wanted = up((x, up.of_photo(skip)))
+    made = ready((x, ready.of_photo(skip)))
+    assert made.shape == wanted.shape == (6, 4, 10, 14)
     torch.testing.assert_close(made, wanted, atol=1e-5, rtol=1e-5)
 
 

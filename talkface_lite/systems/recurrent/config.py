@@ -15,6 +15,10 @@ SHIPPED: Mapping[str, Any] = MappingProxyType(
 )
 """How the generator of the package's weights is wired, other than in the paper."""
 
+CHUNK_FRAMES = 25
+"""Frames that are painted at once when it talks: bounded memory for any speech, and maps that a processor's
+cache can hold."""
+
 LipLoss = Literal["uniform", "released", "paper", "fixed"]
 
 

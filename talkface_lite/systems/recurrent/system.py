@@ -17,12 +17,9 @@ from talkface_lite.speech import mfcc_windows_between
 from talkface_lite.systems.base import Face, Stretch, System
 from talkface_lite.systems.filmed import stretch_of
 from talkface_lite.systems.part import Part
-from talkface_lite.systems.recurrent.config import SHIPPED
+from talkface_lite.systems.recurrent.config import CHUNK_FRAMES, SHIPPED
 from talkface_lite.systems.recurrent.generator import GeneratorPart
 from talkface_lite.systems.recurrent.lip_discriminator import LipDiscriminatorPart
-
-CHUNK_FRAMES = 50
-"""Frames that are painted at once: bounded memory for any speech."""
 
 
 @dataclass(frozen=True, kw_only=True)

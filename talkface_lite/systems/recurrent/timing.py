@@ -18,7 +18,7 @@ from talkface_lite.networks.recurrent_generator import RecurrentGenerator, Seen,
 from talkface_lite.networks.recurrent_modules import COARSEST, KERNEL
 from talkface_lite.speech import mfcc_windows
 from talkface_lite.systems.part import Workload, shipped_weights
-from talkface_lite.systems.recurrent.config import SHIPPED
+from talkface_lite.systems.recurrent.config import CHUNK_FRAMES, SHIPPED
 from talkface_lite.systems.recurrent.generator import GeneratorPart
 
 N_FRAMES = 50
@@ -60,6 +60,15 @@ def frame_by_frame(network: RecurrentGenerator, photo: Tensor, mfcc: Tensor) -> 
     return torch.stack(frames, dim=1)
 
 
+def in_stretches(network: RecurrentGenerator, photo: Tensor, mfcc: Tensor) -> Tensor:
+    """A film as the system makes it; arguments and result as for :func:`frame_by_frame`."""
+    seen, state, made = network.look(photo), State(), []
+    for some in mfcc.split(CHUNK_FRAMES, dim=1):
+        film, _, state = network(seen, some, state)
+        made.append(film.frames)
+    return torch.cat(made, dim=1)
+
+
 def filming(wanted: Workload.Wanted) -> Workload:
     """One film of a drawn person, three ways.
 
@@ -81,8 +90,8 @@ def filming(wanted: Workload.Wanted) -> Workload:
     mfcc = torch.from_numpy(windows)[None].to(wanted.device)
     without_gradients = torch.inference_mode()
     ways: dict[str, Callable[[], object]] = {
-        "fast": without_gradients(lambda: fast(photo, mfcc).made.frames),
-        "float32": without_gradients(lambda: network(photo, mfcc).made.frames),
+        "fast": without_gradients(lambda: in_stretches(fast, photo, mfcc)),
+        "float32": without_gradients(lambda: in_stretches(network, photo, mfcc)),
         "frame_by_frame": without_gradients(lambda: frame_by_frame(network, photo, mfcc)),
     }
     with FlopCounterMode(display=False) as counter:

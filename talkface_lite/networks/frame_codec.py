@@ -5,6 +5,7 @@ Interspeech 2020, Fig. 2. The paper gives no sizes; these are its released code'
 Denton and Fergus (Stochastic Video Generation with a Learned Prior, ICML 2018), with one convolution a stage.
 """
 
+import functools
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from talkface_lite.networks.layers import each_frame, looked_up, upsampled_conv
+from talkface_lite.networks.layers import each_frame, full_precision, looked_up, upsampled_conv
 
 SLOPE = 0.2
 """Of LeakyReLU below 0."""
@@ -244,7 +245,21 @@ def painted_on(photo: Tensor, colour: Tensor, how: Tensor, coarse: Tensor) -> De
         ``(B·T, 2·8·8)``: the coarse flow over :data:`FLOW`, x and y.
     """
     coarse = coarse.float().unflatten(1, (2, GRID, GRID))  # (B·T, 2, 8, 8)
-    coarse = F.interpolate(coarse, size=how.shape[2:], mode="bicubic")  # → (B·T, 2, 128, 128)
+    coarse = enlarged(coarse, how.shape[2])  # → (B·T, 2, 128, 128)
     alpha, flow = torch.sigmoid(how[:, :1]), FLOW * (coarse + how[:, 1:])  # (B·T, 1, …), (B·T, 2, …)
     moved = looked_up(photo, flow)  # (B, 3, 128, 128) → (B·T, 3, 128, 128)
     return Decoded(alpha * colour + (1 - alpha) * moved, colour, alpha, flow)
+
+
+def enlarged(coarse: Tensor, side: int) -> Tensor:
+    """``(N, 2, 8, 8)`` → ``(N, 2, side, side)``, bicubic: rows, then columns, each a product of matrices."""
+    cubic = _bicubic(side, coarse.device)  # (side, 8)
+    with full_precision(coarse.device):
+        return cubic @ coarse @ cubic.T
+
+
+@functools.cache
+def _bicubic(side: int, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        one = torch.eye(GRID, device=device)[None, None]
+        return F.interpolate(one, size=(side, GRID), mode="bicubic")[0, 0]

@@ -6,8 +6,7 @@ from small_networks import SMALL_GENERATOR
 from torch import nn
 
 from talkface_lite.errors import InputError
-from talkface_lite.networks import fast_recurrent as module
-from talkface_lite.networks.fast_recurrent import ReadyUpConvTranspose, for_inference
+from talkface_lite.networks.fast_recurrent import PairedConv2d, ReadyUpConvTranspose, for_inference
 from talkface_lite.networks.recurrent_generator import RecurrentGenerator
 from talkface_lite.networks.recurrent_modules import UpConvTranspose
 
@@ -33,10 +32,8 @@ def given():
     return torch.rand(2, 3, 128, 128) * 2 - 1, torch.randn(2, 5, 35, 12)
 
 
-@pytest.mark.parametrize("wide", [2, 99], ids=["each by itself", "as one"])
 @pytest.mark.parametrize("photos", [1, 2, 6])
-def test_a_transposed_convolution_as_plain_ones(wide, photos, monkeypatch):
-    monkeypatch.setattr(module, "WIDE", wide)
+def test_a_transposed_convolution_as_plain_ones(photos):
     torch.manual_seed(0)
     up = UpConvTranspose(3, 2, 4).requires_grad_(False)
     ready = ReadyUpConvTranspose(up).requires_grad_(False)
@@ -45,6 +42,16 @@ def test_a_transposed_convolution_as_plain_ones(wide, photos, monkeypatch):
     made = ready((x, ready.of_photo(skip)))
     assert made.shape == wanted.shape == (6, 4, 10, 14)
     torch.testing.assert_close(made, wanted, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_two_pixels_for_one(channels_last):
+    torch.manual_seed(0)
+    plain, x = torch.nn.Conv2d(3, 4, 5, padding=2).requires_grad_(False), torch.randn(2, 3, 7, 8)
+    if channels_last:
+        x = x.to(memory_format=torch.channels_last)
+    made = PairedConv2d(plain)(x)
+    torch.testing.assert_close(made, plain(x), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("changes", [{}, SHIPPED])

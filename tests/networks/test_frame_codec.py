@@ -7,7 +7,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from talkface_lite.networks.frame_codec import FLOW, FrameDecoder, FrameEncoder, UpConv, of_each_frame
+from talkface_lite.networks.frame_codec import (
+    FLOW,
+    FrameDecoder,
+    FrameEncoder,
+    UpConv,
+    enlarged,
+    of_each_frame,
+)
 from talkface_lite.networks.layers import upsampled_conv
 
 torch.set_num_threads(1)
@@ -178,3 +185,15 @@ def test_released_sizes():
     decoder = FrameDecoder(128, (64, 128, 256, 512, 512))
     assert sum(p.numel() for p in encoder.parameters()) == 4_962_688
     assert sum(p.numel() for p in decoder.parameters()) == 15_952_195
+
+
+def test_the_coarse_flow_is_enlarged_bicubically():
+    torch.manual_seed(0)
+    coarse = torch.randn(3, 2, 8, 8)
+    wanted = F.interpolate(coarse, size=(128, 128), mode="bicubic")
+    torch.testing.assert_close(enlarged(coarse, 128), wanted, atol=1e-5, rtol=1e-5)
+    with torch.inference_mode():
+        enlarged(coarse, 64)
+    again = coarse.clone().requires_grad_()
+    enlarged(again, 64).sum().backward()
+    assert again.grad.abs().sum() > 0

@@ -15,7 +15,7 @@ SHIPPED: Mapping[str, Any] = MappingProxyType(
 )
 """How the generator of the package's weights is wired, other than in the paper."""
 
-CHUNK_FRAMES = 25
+CHUNK_FRAMES = 16
 """Frames that are painted at once when it talks: bounded memory for any speech, and maps that a processor's
 cache can hold."""
 

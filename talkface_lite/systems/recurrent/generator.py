@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from talkface_lite.corpus.voice import GRID_WORDS
-from talkface_lite.data.needs import Batch, Needs
+from talkface_lite.data.needs import Batch, DataSettings, Needs
 from talkface_lite.data.tensors import to_network
 from talkface_lite.errors import InputError
 from talkface_lite.losses import mean_at, mean_of_frames, mouth_map, pixel_loss
@@ -19,6 +20,7 @@ from talkface_lite.networks.layers import picked
 from talkface_lite.networks.lip_reader import LipReader, mouths_of
 from talkface_lite.networks.recurrent_discriminators import FEWEST, ImageDiscriminator, VideoDiscriminator
 from talkface_lite.networks.recurrent_generator import RecurrentGenerator
+from talkface_lite.systems.adapting import Adapting
 from talkface_lite.systems.part import Part, Workload, adam, plain_module, shipped_weights
 from talkface_lite.systems.recurrent.adversaries import Criticism
 from talkface_lite.systems.recurrent.config import GeneratorPartConfig
@@ -63,6 +65,11 @@ class GeneratorPart(Part):
     kept: ClassVar[tuple[str, ...]] = ("generator", "reader")
     needs: Needs = Needs(rows=35, window=11, pictures=True)
     figure: ClassVar[str] = "mouth"
+    adapting: ClassVar[Adapting] = Adapting(
+        training=TrainingSettings(steps=300, batch_size=4, learning_rate=5e-4, schedule="cosine"),
+        data=DataSettings(window=16, rest_examples=0.5),
+        config=MappingProxyType({"discriminators": None, "lip_discriminator": None, "painted": 6}),
+    )
 
     def __init__(self, config: GeneratorPartConfig) -> None:
         super().__init__(config)

@@ -93,7 +93,8 @@ def test_the_photograph_is_warped_to_true_and_to_made_landmarks(clip):
         film = unlearned_warp(clip.frames[1], clip.landmarks[1], landmarks)
         expected = measure_pictures(film, clip.frames, clip.landmarks)
         for figure, value in expected.items():
-            assert row[figure]["median"] == pytest.approx(value, abs=1e-4), (name, figure)
+            wanted = None if np.isnan(value) else pytest.approx(value, abs=1e-4)
+            assert row[figure]["median"] == wanted, (name, figure)
     assert "mouth_landmark_distance" not in rows["warped"][0], "its landmarks are those of from_speech"
     own = report["systems"]["oracle"]["with_truth"]
     assert own["gain_over_warp"]["median"] == pytest.approx(
@@ -117,7 +118,7 @@ def test_the_clips_own_mean_picture_held_still(clip):
     found = measure_pictures(np.broadcast_to(mean, clip.frames.shape), clip.frames, clip.landmarks)
     row = report["baselines"]["mean_picture"]
     for figure, value in found.items():
-        assert row[figure]["median"] == pytest.approx(value, abs=1e-4)
+        assert row[figure]["median"] == (None if np.isnan(value) else pytest.approx(value, abs=1e-4))
     assert row["mouth_gain"]["median"] > 0, "it knows more than the photograph"
     assert "mouth_landmark_distance" not in row
     own = report["systems"]["oracle"]["from_speech"]

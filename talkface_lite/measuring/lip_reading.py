@@ -83,7 +83,7 @@ class LipJudge:
 
         Returns
         -------
-        int ``(words said, words known)``: places in :attr:`words`, from the likeliest to the least.
+        int ``(words said, words known)``: places in ``words``, from the likeliest to the least.
         """
         if not said:
             return np.zeros((0, len(self.words)), int)

@@ -76,7 +76,7 @@ class LipReader(nn.Module):
         self.lstm = nn.LSTM(c.features, c.features, c.layers, batch_first=True)
         self.words = nn.Linear(c.features, c.words)
 
-    def forward(self, mouths: Tensor, spoken: Tensor) -> Tensor:
+    def forward(self, mouths: Tensor, spoken: Tensor | None = None) -> Tensor:
         """Mouths to words.
 
         Parameters
@@ -84,12 +84,17 @@ class LipReader(nn.Module):
         mouths:
             ``(B, T, 3, 40, 40)`` in [-1, 1], see :func:`mouths_of`.
         spoken:
-            bool ``(B, T)``: the frames that say the word, one after the other; at least one in each row.
+            bool ``(B, T)``: the frames that say the word, one after the other; at least one in each row. None:
+            all.
 
         Returns
         -------
         ``(B, words)``
         """
+        if spoken is None:
+            x = self.features(self.convolutions(mouths.flatten(0, 1)).flatten(1))  # (B·T, 3, 40, 40) → …
+            h, _ = self.lstm(x.unflatten(0, mouths.shape[:2]))  # (B, T, features) → (B, T, …)
+            return self.words(h[:, -1])  # (B, features) → (B, words)
         n_frames = spoken.sum(dim=1)  # (B,)
         x = self.features(self.convolutions(mouths[spoken]).flatten(1))  # (N, 3, 40, 40) → (N, features)
         rows = nn.utils.rnn.pad_sequence(x.split(n_frames.tolist()), batch_first=True)  # (B, longest, …)

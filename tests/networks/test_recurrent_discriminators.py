@@ -25,11 +25,29 @@ def test_the_released_widths_have_the_released_counts():
         assert count_parameters(ImageDiscriminator(full.frame)) == 97_569
         assert count_parameters(VideoDiscriminator(full.film)) == 1_119_361
         assert count_parameters(LipReader(LipReaderConfig.full(words=500))) == 5_304_308
+        lite = DiscriminatorsConfig.lite()
+        assert count_parameters(ImageDiscriminator(lite.frame)) == 24_593
+        assert count_parameters(VideoDiscriminator(lite.film)) == 72_481
+        assert count_parameters(LipReader(LipReaderConfig.lite())) == 253_243
 
 
 def test_patches():
     assert ImageDiscriminator((4, 4, 4, 4))(torch.randn(3, 3, 128, 128)).shape == (3, 8, 8)
     assert VideoDiscriminator((4, 4, 4))(torch.randn(2, 11, 3, 128, 128)).shape == (2, 3, 8, 8)
+
+
+def test_a_patch_written_out():
+    torch.manual_seed(0)
+    critic, frames = ImageDiscriminator((3, 4, 4, 5)), torch.randn(2, 3, 128, 128)
+    x = frames
+    for block in critic.layers[:-1]:
+        x = F.conv2d(x, block[0].weight, block[0].bias, 2, 1)
+        x = (x - x.mean((2, 3), keepdim=True)) / (x.var((2, 3), correction=0, keepdim=True) + 1e-5).sqrt()
+        x = torch.where(x > 0, x, 0.2 * x)
+    wanted = (critic.layers[-1].weight[0, :, 0, 0, None, None] * x).sum(dim=1) + critic.layers[-1].bias
+    torch.testing.assert_close(critic(frames), wanted, atol=1e-4, rtol=1e-4)
+    film = VideoDiscriminator((3, 4, 4))
+    assert {layer.negative_slope for layer in film.modules() if hasattr(layer, "negative_slope")} == {0.2}
 
 
 def test_the_film_critic_sees_the_order_of_frames():
@@ -53,7 +71,14 @@ def test_the_lip_reader_reads_the_frames_of_the_word_alone():
             alone = mouths[row : row + 1, cut]
             one = net(alone, torch.ones(alone.shape[:2], dtype=torch.bool))
             torch.testing.assert_close(both[row : row + 1], one)
+        whole = net(mouths)
+        torch.testing.assert_close(whole, net(mouths, torch.ones(2, 6, dtype=torch.bool)))
     assert both.shape == (2, 5)
+
+
+def test_as_many_places_as_films():
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        mouths_of(torch.zeros(2, 1, 3, 128, 128), torch.zeros(1, 2, dtype=torch.long))
 
 
 def test_mouths_are_cut_where_they_are_and_can_be_taught_through():

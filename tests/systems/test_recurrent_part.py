@@ -226,6 +226,33 @@ def test_some_frames_are_painted():
     assert changed == {"generator", *DISCRIMINATORS}
 
 
+def test_the_mouths_of_the_frames_that_are_painted_count_more(monkeypatch):
+    batch = make_batch()
+    part = make_part(**ALONE, mouth_weight=3.0, painted=3)
+    chosen = torch.tensor([[4, 0, 2], [10, 3, 1], [3, 0, 1]])
+    monkeypatch.setattr(part, "_chosen", lambda mask: chosen)
+    rows = torch.arange(3)[:, None]
+    truth = to_network(batch.pictures)[rows, chosen]
+    with torch.no_grad():
+        made = part.generator(to_network(batch.photograph), batch.mfcc).made.frames[rows, chosen]
+    counts = 1 + 3 * mouth_map(batch.landmarks[rows, chosen])
+    wanted = ((made - truth).abs() * counts).mean()
+    torch.testing.assert_close(part.losses(batch)["loss"], wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_held_out_figures_written_out():
+    part, batch = make_part(**ALONE).eval(), make_batch()
+    truth, there = to_network(batch.pictures), batch.mask[..., None, None, None]
+    with torch.no_grad():
+        made = part.generator(to_network(batch.photograph), batch.mfcc).made.frames
+        found = part.held_out(batch)
+    squared = ((made - truth) / 2) ** 2
+    mouth = mouth_map(batch.landmarks) * there
+    torch.testing.assert_close(found["mse"], squared[batch.mask].mean())
+    torch.testing.assert_close(found["pixel"], (made - truth).abs()[batch.mask].mean())
+    torch.testing.assert_close(found["mouth"], (squared * mouth).sum() / (3 * mouth.sum()))
+
+
 def test_true_frames_are_shown_while_it_learns_and_not_when_it_talks():
     batch = make_batch()
     shown = []

@@ -84,8 +84,8 @@ class LipReader(nn.Module):
         mouths:
             ``(B, T, 3, 40, 40)`` in [-1, 1], see :func:`mouths_of`.
         spoken:
-            bool ``(B, T)``: the frames that say the word, one after the other; at least one in each row. None:
-            all.
+            bool ``(B, T)``: the frames that say the word, one after the other; at least one in each row.
+            None: all.
 
         Returns
         -------

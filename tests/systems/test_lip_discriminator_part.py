@@ -7,6 +7,7 @@ from recurrent_parts import make_batch
 from small_networks import SMALL_LIP_READER
 from torch.nn import functional as F
 
+from talkface_lite.corpus.voice import GRID_WORDS
 from talkface_lite.data.tensors import to_network
 from talkface_lite.errors import InputError
 from talkface_lite.networks.lip_reader import MOUTH_BOX, LipReaderConfig, mouths_of
@@ -63,12 +64,18 @@ def test_mouths_are_moved_while_it_learns_alone():
     ("options", "match"),
     [
         ({"smoothing": 1.0}, "smoothing: got 1.0, expected 0 to below 1"),
+        ({"smoothing": -0.1}, "smoothing: got -0.1, expected 0 to below 1"),
         ({"moved": 7}, "moved: got 7, expected 0 to 6 px"),
     ],
 )
 def test_refused(options, match):
     with pytest.raises(InputError, match=match):
         make_part(**options)
+
+
+def test_it_asks_for_windows_of_words():
+    needs = LipDiscriminatorPart.needs
+    assert (needs.words, needs.window, needs.pictures) == (GRID_WORDS, 20, True)
 
 
 def test_it_knows_grids_words():

@@ -281,6 +281,35 @@ def test_a_lip_reader_of_the_package_is_taken_where_it_fits(tmp_path, monkeypatc
                 LipDiscriminatorPart.load(path), "lip_discriminator"))  # fmt: skip
 
 
+def test_a_network_in_wrappers_is_prepared_and_read():
+    class Wrapped(torch.nn.Module):
+        def __init__(self, module):
+            super().__init__()
+            self.module = module
+
+        def forward(self, *what, **how):
+            return self.module(*what, **how)
+
+    part, batch = make_part(landmark_weight=1.0), make_batch()
+    for name in part.networks():
+        setattr(part, name, Wrapped(getattr(part, name)))
+    part.prepare({"mfcc_mean": np.arange(12), "mfcc_std": np.ones(12)})
+    assert part.generator.module.audio_encoder.mfcc_mean.tolist() == list(range(12))
+    _, changed, _ = step(part, batch)
+    assert changed == {"generator", "reader", *DISCRIMINATORS}
+
+
+def test_what_is_told_holds_no_graph():
+    part, batch = make_part(landmark_weight=1.0), make_batch()
+    told = part.losses(batch)
+    assert [name for name, value in told.items() if value.requires_grad] == ["loss"]
+    assert not any(
+        value.requires_grad for value in part.training_step(batch, part.optimizers(SETTINGS)).values()
+    )
+    listening = make_part(reconstruction_weight=0.0, landmark_weight=1.0).losses(batch)
+    assert [name for name, value in listening.items() if value.requires_grad] == ["loss"]
+
+
 def test_critics_are_not_kept_and_rates_are_their_own(tmp_path):
     part = make_part(discriminator_rate=0.5, landmark_weight=1.0)
     rates = {name: it.param_groups[0]["lr"] for name, it in part.optimizers(SETTINGS).items()}

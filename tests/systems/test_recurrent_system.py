@@ -87,6 +87,15 @@ def test_the_fast_copy_talks_alike(portrait, speech):
     assert fast.generator.generator is not system.generator.generator
 
 
+def test_how_the_packages_weights_are_wired():
+    system = RecurrentSystem.load()
+    ours = {"batch_norm": True, "normalised": True, "around": True, "warp": True}
+    config = vars(system.generator.config.generator)
+    assert RecurrentSystem.shipped["recurrent-generator"] == ours
+    assert ours.items() <= config.items()
+    assert config["scheme"] == "recurrent"
+
+
 def test_it_says_how(portrait):
     assert make_system().how == "recurrent, 350 ms of sound to a frame"
     assert make_system(scheme="fed back", rows=14).how == "fed back, 140 ms of sound to a frame"

@@ -27,14 +27,13 @@ def lip_reading(part: LipDiscriminatorPart, clips: Iterable[Clip]) -> dict[str, 
         if not (words := known_words(clip, judge.words)):
             continue
         its = judge.guesses(clip.frames, words)
-        places = [judge.words.index(word.label) for word in words]
-        ranks.append([int(np.flatnonzero(row == place)[0]) for row, place in zip(its, places)])
+        ranks.append(judge.ranks_in(its, words))
         said += [word.label for word in words]
         read += [judge.words[row[0]] for row in its]
     rng = np.random.default_rng(0)
     told: dict[str, Any] = {"clips": len(ranks), "words": len(said)}
     for n in TOP:
-        told[f"lra_top{n}"] = share(np.array([np.mean(np.array(one) < n) for one in ranks]), rng)
+        told[f"lra_top{n}"] = share(np.array([np.mean(one < n) for one in ranks]), rng)
     right = float(np.mean([a == b for a, b in zip(said, read)]))
     classes, shares = confusions(said, read)
     return told | {

@@ -184,15 +184,8 @@ of two seconds, and for long: what the sound says gains from both."""
 
 READ_LIPS = Stage(
     config={"smoothing": 0.1, "moved": 3},
-    training=TrainingSettings(
-        steps=2740,
-        batch_size=48,
-        learning_rate=2e-3,
-        betas=(0.9, 0.999),
-        schedule="cosine",
-        precision="bf16",
-        log_every=100,
-        checkpoint_every=1000,
+    training=replace(
+        PAINT.training, steps=2740, batch_size=48, learning_rate=2e-3, log_every=100, checkpoint_every=1000
     ),
     data=DataSettings(mirrored=True, camera=0.3),
 )
@@ -214,16 +207,7 @@ HEAR = Stage(
         "landmark_weight": 1.0,
         "landmark_ridge": 100.0,
     },
-    training=TrainingSettings(
-        steps=1020,
-        batch_size=12,
-        learning_rate=3e-3,
-        betas=(0.9, 0.999),
-        schedule="cosine",
-        precision="bf16",
-        log_every=50,
-        checkpoint_every=600,
-    ),
+    training=replace(PAINT.training, steps=1020, batch_size=12, learning_rate=3e-3, checkpoint_every=600),
     data=DataSettings(window=64, mfcc_shift=0.3, rest_examples=0.3, mirrored=True),
     train=("train-a", "train-b"),
 )

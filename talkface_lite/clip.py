@@ -36,6 +36,10 @@ class Interval(NamedTuple):
     start: float
     end: float
 
+    def holds(self, times: np.ndarray) -> np.ndarray:
+        """bool, as many as ``times``, seconds: which of them lie in it, its end not."""
+        return (self.start <= times) & (times < self.end)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Clip:

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from talkface_lite.clip import FRAMES_PER_SECOND, N_POINTS, ROWS_PER_FRAME, Clip, Interval
+from talkface_lite.clip import FRAMES_PER_SECOND, N_POINTS, ROWS_PER_FRAME, Clip, Interval, frame_times
 from talkface_lite.data.needs import DataSettings, Needs
 from talkface_lite.errors import InputError
 from talkface_lite.files import read_tensors, write_tensors
@@ -98,8 +98,7 @@ class Features:
 
     def spoken_in(self, word: Interval, start: int, stop: int) -> np.ndarray:
         """bool ``(stop - start,)``: the frames whose middle lies in a word."""
-        middles = (np.arange(start, stop) + 0.5) / FRAMES_PER_SECOND
-        return (word.start <= middles) & (middles < word.end)
+        return word.holds(frame_times(stop)[start:])
 
 
 def rows_of(windows: np.ndarray) -> np.ndarray:

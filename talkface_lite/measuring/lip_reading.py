@@ -94,8 +94,12 @@ class LipJudge:
 
     def ranks(self, frames: np.ndarray, said: Sequence[Interval]) -> np.ndarray:
         """How many guesses come before the right one, int ``(words said,)``."""
+        return self.ranks_in(self.guesses(frames, said), said)
+
+    def ranks_in(self, guesses: np.ndarray, said: Sequence[Interval]) -> np.ndarray:
+        """:meth:`ranks`, of what :meth:`guesses` gave."""
         places = np.array([self.words.index(word.label) for word in said], int)
-        return (self.guesses(frames, said) == places[:, None]).argmax(axis=1)
+        return (guesses == places[:, None]).argmax(axis=1)
 
 
 class WordsRead:
@@ -121,7 +125,7 @@ class WordsRead:
 
 def judge_weights() -> Path:
     """Where the package keeps the judge's weights."""
-    return shipped_weights("lip", "judge").with_name("lip_judge.safetensors")
+    return shipped_weights("lip", "judge", size="")
 
 
 def in_crop(film: np.ndarray) -> np.ndarray:
@@ -137,8 +141,7 @@ def in_crop(film: np.ndarray) -> np.ndarray:
 
 def frames_of(word: Interval, n_frames: int) -> np.ndarray:
     """bool ``(T,)``: the frames whose middle lies in a word; of a shorter one the nearest."""
-    times = frame_times(n_frames)
-    spoken = (word.start <= times) & (times < word.end)
+    spoken = word.holds(times := frame_times(n_frames))
     if not spoken.any():
         spoken[np.abs(times - (word.start + word.end) / 2).argmin()] = True
     return spoken

@@ -4,7 +4,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -63,6 +63,19 @@ def drawn_batch(needs: Needs, size: int, device: str, window: int | None = None)
             pictures["previous"] = frames[[max(start - 1, 0) for start in starts]]
         batch = Batch(**(batch.present() | pictures))
     return batch.to(device)
+
+
+def part_to_time(kind: type["Part"], size: str, **settings: Any) -> tuple["Part", str]:
+    """A part with the package's weights, where it has some of this size, or else with random ones and these
+    settings; and which of the two."""
+    from talkface_lite.systems.part import shipped_weights
+
+    path = shipped_weights(kind.system, kind.name, size)
+    if path.is_file():
+        return kind.load(path), "the package's"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return kind.of_size(size, **settings), "random, seed 0"
 
 
 def own_step(kind: type["Part"], wanted: "Workload.Wanted") -> "Workload":

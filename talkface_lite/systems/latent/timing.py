@@ -16,8 +16,8 @@ from talkface_lite.networks.fast_matching import for_inference
 from talkface_lite.networks.latent_matching import LatentMatching, generated
 from talkface_lite.systems.latent.config import SHIPPED
 from talkface_lite.systems.latent.part import LatentMatchingPart
-from talkface_lite.systems.part import Workload, shipped_weights
-from talkface_lite.systems.timing import alternate, times
+from talkface_lite.systems.part import Workload
+from talkface_lite.systems.timing import alternate, part_to_time, times
 
 N_FRAMES = 50
 """Of a film that is timed: 2 s."""
@@ -122,9 +122,5 @@ def filming(wanted: Workload.Wanted) -> Workload:
 
 
 def _network(size: str) -> tuple[LatentMatching, str]:
-    path = shipped_weights("latent", LatentMatchingPart.name, size)
-    if path.is_file():
-        return LatentMatchingPart.load(path).latent_matching, "the package's"
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return LatentMatchingPart.of_size(size, **SHIPPED).latent_matching, "random, seed 0"
+    part, weights = part_to_time(LatentMatchingPart, size, **SHIPPED)
+    return part.latent_matching, weights

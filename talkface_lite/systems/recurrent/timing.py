@@ -17,9 +17,10 @@ from talkface_lite.networks.frame_codec import painted_on
 from talkface_lite.networks.recurrent_generator import RecurrentGenerator, Seen, State
 from talkface_lite.networks.recurrent_modules import COARSEST, KERNEL
 from talkface_lite.speech import mfcc_windows
-from talkface_lite.systems.part import Workload, shipped_weights
+from talkface_lite.systems.part import Workload
 from talkface_lite.systems.recurrent.config import CHUNK_FRAMES, SHIPPED
 from talkface_lite.systems.recurrent.generator import GeneratorPart
+from talkface_lite.systems.timing import part_to_time
 
 N_FRAMES = 50
 """Of a film that is timed: 2 s."""
@@ -107,9 +108,5 @@ def filming(wanted: Workload.Wanted) -> Workload:
 
 
 def _network(size: str) -> tuple[RecurrentGenerator, str]:
-    path = shipped_weights("recurrent", GeneratorPart.name, size)
-    if path.is_file():
-        return GeneratorPart.load(path).generator, "the package's"
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return GeneratorPart.of_size(size, **SHIPPED).generator, "random, seed 0"
+    part, weights = part_to_time(GeneratorPart, size, **SHIPPED)
+    return part.generator, weights

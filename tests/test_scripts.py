@@ -287,6 +287,52 @@ def test_figures_of_a_second_row_are_kept_under_its_name(monkeypatch):
     assert found == dict.fromkeys(comparison.metrics, 1.0) | told
 
 
+def test_variants_start_from_what_is_trained_once_a_seed(monkeypatch, tmp_path):
+    """And where a detector is asked for it looks; a share counts like a median."""
+    hear = recipes.tiny_stage(replace(recipes.HEAR, train=()))
+    film = replace(recipes.tiny_stage(replace(recipes.FILM, train=())), start_from="hear")
+    comparison = comparisons.Comparison(
+        name="none",
+        begins={"hear": hear},
+        variants={"a": film, "b": film.changed(mouth_weight=1.0)},
+        train=("train-a",),
+        tests={"still": "test-still"},
+        metrics={"psnr": 2, "lra_top1": 2},
+        seeds=(3, 4),
+        detector=True,
+    )
+    asked, learned = [], []
+    row = {"psnr": {"median": 9.0}, "lra_top1": {"share": 0.5}}
+    trained = ablate.train
+    monkeypatch.setattr(ablate, "comparison_for", lambda arguments: comparison)
+    monkeypatch.setattr(ablate, "dlib_in_crop", lambda: "a detector")
+    monkeypatch.setattr(ablate, "sources", lambda *_: {"still": []})
+
+    def measured(systems, clips, **looks):
+        asked.append(looks["find_points"])
+        return {"systems": {"recurrent": {"from_speech": row}}}
+
+    def training(part, data, out, settings, **how):
+        learned.append((out.name, settings.seed, part.started != ""))
+        return trained(part, data, out, settings, **how)
+
+    monkeypatch.setattr(ablate, "evaluate", measured)
+    monkeypatch.setattr(ablate, "train", training)
+    arguments = argparse.Namespace(
+        system="recurrent", part="recurrent-generator", of="", work=tmp_path, tiny=True
+    )
+    for seed in comparison.seeds:
+        ablate.begin((arguments, "hear", seed))
+        ablate.begin((arguments, "hear", seed))
+        for variant in comparison.variants:
+            found = ablate.make((arguments, variant, seed))
+            assert found["still"] == {"psnr": 9.0, "lra_top1": 0.5}
+    assert learned == [
+        (f"{name}-{seed}", seed, name != "hear") for seed in (3, 4) for name in ("hear", "a", "b")
+    ]
+    assert set(asked) == {"a detector"}
+
+
 def who(number):
     return number, os.getpid(), os.environ["OMP_NUM_THREADS"]
 

@@ -102,7 +102,7 @@ def test_it_says_how(portrait):
 
 
 def test_head_and_lips_are_in_one_memory():
-    with pytest.raises(InputError, match="--still-head: got the recurrent network"):
+    with pytest.raises(InputError, match="--still-head: got the recurrent network, expected to be left out"):
         RecurrentSettings(still_head=True)
 
 

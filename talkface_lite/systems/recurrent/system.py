@@ -37,7 +37,7 @@ class RecurrentSettings:
     def __post_init__(self) -> None:
         if self.still_head:
             raise InputError(
-                "--still-head", "the recurrent network", "nothing: head and lips are in one memory"
+                "--still-head", "the recurrent network", "to be left out: head and lips are in one memory"
             )
 
 

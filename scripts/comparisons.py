@@ -5,9 +5,10 @@ test.
 """
 
 from dataclasses import replace
+from typing import Any
 
 from corpora import Recordings
-from recipes import AT_NET, REAL, SETTLE, SPEAK, VG_NET_FIRST, tiny_stage
+from recipes import AT_NET, CRITICISED, FILM, HEAR, REAL, SETTLE, SPEAK, VG_NET_FIRST, tiny_stage
 from stages import Comparison, Stage
 
 from talkface_lite.data.needs import DataSettings
@@ -67,6 +68,77 @@ MATCHED = replace(
     start_from="",
 )
 """Frames and sound together from the beginning, in windows in which a memory can remember something."""
+
+# ---- the conditional recurrent network
+
+HALVED = {
+    "audio": (8, 16, 16, 32, 32),
+    "image": (8, 16, 32, 48),
+    "code": 64,
+    "first": 32,
+    "decoder": (48, 32, 16, 8),
+    "last": 4,
+}
+"""Half of `lite`'s widths."""
+NOBODY = {"image_weight": 0.0, "video_weight": 0.0, "lip_weight": 0.0}
+HEARD = replace(HEAR.changed(**HALVED), training=replace(HEAR.training, steps=500), train=())
+FILMED = replace(
+    FILM.changed(**HALVED),
+    training=replace(FILM.training, steps=700, batch_size=12),
+    train=(),
+    start_from="hear",
+)
+RECONSTRUCTED = replace(
+    CRITICISED.changed(**HALVED, **NOBODY),
+    training=replace(CRITICISED.training, steps=350),
+    train=(),
+    start_from="film",
+)
+"""Reconstruction alone goes on, as long as others learn from critics: the paper's L_r."""
+FILMED_METRICS = {
+    "psnr": 2,
+    "ssim": 4,
+    "lmd": 3,
+    "mouth_gain": 2,
+    "gain_over_mean_picture": 2,
+    "lra_top1": 3,
+    "lra_top5": 3,
+    "mouth_sharpness_over_real": 2,
+    "change_over_real": 2,
+    "jitter_over_real": 2,
+    "seen_lip_opening_correlation": 2,
+}
+
+SCHEMES = ("recurrent", "frame", "sequential", "fed back")
+
+
+def listens(name: str, **config: Any) -> dict[str, Stage]:
+    """What a variant of the generator listens by first."""
+    return {f"hear {name}": HEARD.changed(**config)}
+
+
+def films(name: str, **config: Any) -> Stage:
+    """A variant of the generator that listened first, and paints every frame of a window."""
+    stage = replace(FILM.changed(**HALVED, **config, painted=None), train=(), start_from=f"hear {name}")
+    return replace(stage, training=replace(FILM.training, steps=700, batch_size=8, learning_rate=2e-3))
+
+
+HEARD_IN_SCHEMES = {
+    name: stage for scheme in SCHEMES for name, stage in listens(scheme, scheme=scheme).items()
+}
+WINDOWS = (35, 7, 14, 21, 28, 49)
+"""Rows of 10 ms; the paper has 35."""
+IN_ONE_PERSON = {
+    scheme: replace(
+        films(scheme, scheme=scheme).changed(data={"window": 24}),
+        training=replace(FILM.training, steps=400, batch_size=6, learning_rate=1e-3),
+        start_from=f"film {scheme}",
+    )
+    for scheme in ("recurrent", "sequential", "fed back")
+}
+IMAGE, VIDEO, LIPS = (
+    {name: CRITICISED.config[name]} for name in ("image_weight", "video_weight", "lip_weight")
+)
 
 # ---- one real speaker
 
@@ -147,6 +219,61 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
         beside="from_frames",
         metrics={"psnr": 2, "mouth_gain": 2, "gain_over_mean_picture": 2, "change_over_real": 2},
         frame_step=10,
+    ),
+    ("recurrent", "recurrent-generator", ""): Comparison(
+        name="recurrent_critics",
+        begins={"hear": HEARD, "film": FILMED},
+        variants={
+            "L_r": RECONSTRUCTED,
+            "+I": RECONSTRUCTED.changed(**IMAGE),
+            "+V": RECONSTRUCTED.changed(**VIDEO),
+            "+I+V": RECONSTRUCTED.changed(**IMAGE, **VIDEO),
+            "+I+V+lip": RECONSTRUCTED.changed(**IMAGE, **VIDEO, **LIPS),
+        },
+        train=("train-a",),
+        tests={"test-still": "test-still", "test-moving": "test-moving"},
+        metrics=FILMED_METRICS,
+        frame_step=5,
+        detector=True,
+    ),
+    ("recurrent", "recurrent-generator", "schemes"): Comparison(
+        name="recurrent_schemes",
+        begins=HEARD_IN_SCHEMES,
+        variants={scheme: films(scheme, scheme=scheme) for scheme in SCHEMES},
+        train=("train-a",),
+        tests={"ten seconds": "test-paragraph", "sentences": "test-still"},
+        metrics=FILMED_METRICS | {"drift": 2, "seen_zoom_spread": 2},
+        frame_step=2,
+        detector=True,
+    ),
+    ("recurrent", "recurrent-generator", "window"): Comparison(
+        name="recurrent_window",
+        begins={
+            name: stage for rows in WINDOWS for name, stage in listens(f"{rows} rows", rows=rows).items()
+        },
+        variants={
+            f"{rows} rows": replace(FILMED.changed(rows=rows), start_from=f"hear {rows} rows")
+            for rows in WINDOWS
+        },
+        train=("train-a",),
+        tests={"test-still": "test-still"},
+        metrics={"mouth_gain": 2, "lra_top1": 3, "lra_top5": 3, "seen_lip_opening_correlation": 3},
+        frame_step=2,
+        detector=True,
+    ),
+    ("recurrent", "recurrent-generator", "one-person"): Comparison(
+        name="recurrent_one_person",
+        begins={
+            **{name: HEARD_IN_SCHEMES[name] for name in (f"hear {scheme}" for scheme in IN_ONE_PERSON)},
+            **{f"film {scheme}": films(scheme, scheme=scheme) for scheme in IN_ONE_PERSON},
+        },
+        variants=IN_ONE_PERSON,
+        train=("train-a",),
+        learns=dict.fromkeys(IN_ONE_PERSON, ("one-person",)),
+        tests={"one-person": "test-one-person"},
+        metrics=FILMED_METRICS | {"drift": 2, "seen_pose_spread_over_real": 2},
+        frame_step=2,
+        detector=True,
     ),
 }
 """System, part and what is asked → comparison; "" asks what the paper's own pieces are worth."""

@@ -52,7 +52,7 @@ class Corpus:
 
     Parameters
     ----------
-    clips, seed, split, text, paint, motions:
+    clips, seed, split, text, paint, motions, person:
         As for :func:`talkface_lite.corpus.synthesis.write_corpus`.
     still_head:
         True, False, or None: every other head.
@@ -65,13 +65,14 @@ class Corpus:
 
     clips: int
     seed: int
-    split: str = "train"
+    split: str | None = "train"
     still_head: bool | None = False
     common_words: bool = False
     text: str | None = None
     paint: bool = True
     varied: bool = True
     motions: int = 1
+    person: int | None = None
 
     @property
     def mixed(self) -> bool:
@@ -109,7 +110,7 @@ class Corpus:
         if self.mixed:
             save_features(path, self._features(needs, workers or cores()), needs)
         elif not path.exists():  # whole or not at all
-            names = ("split", "still_head", "text", "paint", "varied", "motions")
+            names = ("split", "still_head", "text", "paint", "varied", "motions", "person")
             settings = {name: getattr(self, name) for name in names}
             write_corpus(path, self.clips, self.seed, workers=workers, **settings)
         write_json(about, told)

@@ -31,6 +31,8 @@ REAL = {
 SENTENCE = "Where are we going today, and how far is it?"
 PARAGRAPH = f"{SENTENCE} Nobody here has ever been to the lake. We had better ask the people who live there."
 
+ONE = 271828
+"""A drawn person; their name is a number."""
 CORPORA: dict[str, AnyCorpus] = {
     # AT-net
     "said": Corpus(clips=2600, seed=1000, still_head=None, common_words=True, paint=False),
@@ -57,6 +59,8 @@ CORPORA: dict[str, AnyCorpus] = {
     "test-lips-moving": Corpus(clips=200, seed=5004, split="test"),
     # latent matching: films that say the same, and films of about 29, 75 and 250 frames
     "train-same": Corpus(clips=360, seed=4100, motions=6),
+    "one-person": Corpus(clips=160, seed=4300, split=None, person=ONE),
+    "test-one-person": Corpus(clips=40, seed=5005, split=None, person=ONE),
     "test-word": Corpus(clips=12, seed=5002, split="test", still_head=True, text="No."),
     "test-sentence": Corpus(clips=12, seed=5002, split="test", still_head=True, text=SENTENCE),
     "test-paragraph": Corpus(clips=12, seed=5002, split="test", still_head=True, text=PARAGRAPH),

@@ -44,6 +44,7 @@ def corpus(arguments: argparse.Namespace) -> dict[str, Any]:
             text=arguments.text,
             split=arguments.split,
             paint=not arguments.no_frames,
+            person=arguments.person,
             progress=progress,
         )
     _say(arguments, f"{arguments.clips} clips in {arguments.out}")

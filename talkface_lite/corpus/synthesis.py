@@ -26,7 +26,8 @@ import numpy as np
 
 from talkface_lite.clip import SAMPLES_PER_FRAME, Clip
 from talkface_lite.corpus.acoustics import Microphone, Room, draw_noise
-from talkface_lite.corpus.face import Identity, Motion, face_points
+from talkface_lite.corpus.face import Motion, face_points
+from talkface_lite.corpus.identity import Identity, name_of
 from talkface_lite.corpus.manner import Manner, style_of
 from talkface_lite.corpus.visemes import articulation
 from talkface_lite.corpus.voice import VOICES, Voice, grid_sentence, speak
@@ -64,6 +65,8 @@ class CorpusSettings:
         True leaves out the noise, the room and the microphone that most clips have.
     varied:
         False draws voices near the synthesiser's own, in pink noise and rooms alone.
+    person:
+        Everyone is this one, 0 to 999,999, and has one voice; None draws someone for each clip.
     """
 
     still_head: bool = False
@@ -73,6 +76,7 @@ class CorpusSettings:
     view: str = "crop"
     clean: bool = False
     varied: bool = True
+    person: int | None = None
 
     def __post_init__(self) -> None:
         if self.split not in (None, *SPLITS):
@@ -81,6 +85,15 @@ class CorpusSettings:
             raise InputError("view", repr(self.view), "'crop' or 'camera'")
         if self.text is not None and not self.text.strip():
             raise InputError("text", repr(self.text), "something to say")
+        if self.person is not None and not 0 <= self.person < N_IDENTITIES:
+            raise InputError("person", self.person, f"0 to {N_IDENTITIES - 1:,}")
+        if self.person is not None and self.split not in (
+            None,
+            side := split_of("identity", name_of(self.person)),
+        ):
+            raise InputError(
+                "person", f"{self.person}, of the side {side!r}", f"one of the side {self.split!r}"
+            )
 
 
 def split_of(kind: str, name: str) -> str:
@@ -107,6 +120,7 @@ def draw_clip(
     view: str = "crop",
     clean: bool = False,
     varied: bool = True,
+    person: int | None = None,
     motion: int | None = None,
 ) -> Clip:
     """Draw one clip of about 2 to 4 s: someone who does not exist says something, with known truth.
@@ -115,7 +129,7 @@ def draw_clip(
     ----------
     seed:
         0 or more. The same seed and settings give the same clip.
-    text, still_head, paint, split, view, clean, varied:
+    text, still_head, paint, split, view, clean, varied, person:
         See :class:`CorpusSettings`.
     motion:
         Seed of what speech does not determine (:class:`~talkface_lite.corpus.motion.Motion`), so that the
@@ -133,13 +147,21 @@ def draw_clip(
         When a setting is not one of those named, or the text cannot be spoken.
     """
     CorpusSettings(
-        text=text, still_head=still_head, paint=paint, split=split, view=view, clean=clean, varied=varied
+        text=text,
+        still_head=still_head,
+        paint=paint,
+        split=split,
+        view=view,
+        clean=clean,
+        varied=varied,
+        person=person,
     )
     if seed < 0:
         raise InputError("seed", seed, "0 or more")
     rng = np.random.default_rng([seed, 0xC119])
-    identity = draw_identity(rng, split)
-    voice = _draw_voice(rng, identity, split, varied)
+    identity = draw_identity(rng, split) if person is None else Identity.draw(person)
+    whose = rng if person is None else np.random.default_rng([person, 0x701CE])
+    voice = _draw_voice(whose, identity, split, varied)
     sentence = text if text is not None else _draw_sentence(rng, split)
     sound = _draw_sound(rng, clean, varied)
     utterance = speak(sentence, voice, seed=seed, **sound)
@@ -211,6 +233,7 @@ def write_corpus(
     view: str = "crop",
     clean: bool = False,
     varied: bool = True,
+    person: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Draw a corpus into a folder, whole or not at all: ``clip-000000.safetensors`` ... and ``corpus.json``.
@@ -229,7 +252,7 @@ def write_corpus(
     workers:
         Processes; None takes one for each core. A script that asks for several needs the usual
         ``if __name__ == "__main__":``.
-    still_head, text, paint, split, view, clean, varied:
+    still_head, text, paint, split, view, clean, varied, person:
         See :class:`CorpusSettings`.
     progress:
         Called with (clips done, clips in all).
@@ -245,7 +268,14 @@ def write_corpus(
         dies. Nothing that this call wrote is left then.
     """
     settings = CorpusSettings(
-        still_head=still_head, text=text, split=split, paint=paint, view=view, clean=clean, varied=varied
+        still_head=still_head,
+        text=text,
+        split=split,
+        paint=paint,
+        view=view,
+        clean=clean,
+        varied=varied,
+        person=person,
     )
     if clips < 1:
         raise InputError("clips", clips, "at least 1")
@@ -349,7 +379,7 @@ def draw_identity(rng: np.random.Generator, split: str | None) -> Identity:
     """Someone at random, from one side, see :func:`split_of`; None takes from both."""
     while True:
         number = int(rng.integers(N_IDENTITIES))
-        if split in (None, split_of("identity", f"drawn-{number:06d}")):
+        if split in (None, split_of("identity", name_of(number))):
             return Identity.draw(number)
 
 

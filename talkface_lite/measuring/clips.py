@@ -8,7 +8,7 @@ import numpy as np
 from talkface_lite.clip import CROP_SIZE, Clip
 from talkface_lite.landmarks import apply_transform, magnify
 from talkface_lite.measuring.baselines import COPY, MEAN_PICTURE, WARP, WARPED
-from talkface_lite.measuring.drift import drift, upper_face, zoom_spread
+from talkface_lite.measuring.drift import drift, pose_spread, upper_face, zoom_spread
 from talkface_lite.measuring.landmarks import measure_landmarks
 from talkface_lite.measuring.lip_reading import LipJudge, WordsRead
 from talkface_lite.measuring.lips import (
@@ -96,7 +96,8 @@ def measure_clip(
         detect = remembering(find_points)
         truth = points_in(clip.frames[::frame_step], detect)
         (photograph,) = as_array(points_in(clip.frames[shown : shown + 1], detect))
-        found[REAL][f"{SEEN}zoom_spread"] = zoom_spread(as_array(truth))
+        turns = pose_spread(as_array(truth))
+        found[REAL] |= {f"{SEEN}zoom_spread": zoom_spread(as_array(truth)), f"{SEEN}pose_spread": turns}
         measures.append(_Lips(as_array(truth), photograph, sounds[::frame_step], SEEN, frame_step == 1))
     for measure in measures:
         found[REAL] |= {measure.prefix + name: value for name, value in measure.real.items()}
@@ -121,6 +122,8 @@ def measure_clip(
                 film = points_in(row.frames[::frame_step], detect)
                 its |= points_distance(film, truth) | measures[1].of(as_array(film))
                 its[f"{SEEN}zoom_spread"] = zoom_spread(as_array(film))
+                its[f"{SEEN}pose_spread"] = pose_spread(as_array(film))
+                its[f"{SEEN}pose_spread_over_real"] = ratio(its[f"{SEEN}pose_spread"], turns)
     _compare(found)
     return ClipFigures(clip.identity, clip.source, len(clip), shown, found)
 

@@ -2,7 +2,7 @@
 
 What is made from what was made before it may depart from the photograph a little with every frame, and be the
 face of somebody else in the end (identity drift). And a face that is cut out anew in every frame breathes, or
-is trained to: it grows and shrinks (zoom).
+is trained to: it grows and shrinks (zoom). And what turns the head at all?
 """
 
 import numpy as np
@@ -18,6 +18,8 @@ SHORTEST = 2 * FRAMES_PER_SECOND
 
 UPPER = slice(17, 48)
 """The points of brows, nose and eyes."""
+
+RIGHT_EYE, LEFT_EYE, NOSE_TIP = slice(36, 42), slice(42, 48), 30
 
 MARGIN = 4
 """Pixels of the crop that the box of brows, eyes and nose reaches beyond their points."""
@@ -72,3 +74,22 @@ def zoom_spread(points: np.ndarray) -> float:
         return float("nan")
     fitted = similarity_transform(seen.mean(axis=0), seen)[:, :, :2]  # (T, 2, 2)
     return float(100 * (0.5 * np.log(np.linalg.det(fitted))).std())
+
+
+def pose_spread(points: np.ndarray) -> float:
+    """How much a head turns and nods, per cent of the distance of the eyes: by how far the tip of the nose
+    departs, root mean square over a film, from where it is in the mean, seen from the eyes. What aligning
+    takes out of a film, place, size and tilt, is not in it.
+
+    Parameters
+    ----------
+    points:
+        float ``(T, 68, 2)``; NaN in frames where nobody saw a face.
+    """
+    seen = points[np.isfinite(points).all(axis=(1, 2))]
+    if len(seen) < 2:
+        return float("nan")
+    right, left = seen[:, RIGHT_EYE].mean(axis=1), seen[:, LEFT_EYE].mean(axis=1)  # (T, 2)
+    across = (left - right) @ (1, 1j)  # (T,): one axis along the eyes, one at right angles
+    nose = (seen[:, NOSE_TIP] - (left + right) / 2) @ (1, 1j) / across
+    return float(100 * np.sqrt((np.abs(nose - nose.mean()) ** 2).mean()))

@@ -91,7 +91,7 @@ def evaluate(
         A row has, for each figure that was measured
         (:data:`~talkface_lite.measuring.landmarks.LANDMARK_METRICS`,
         :data:`~talkface_lite.measuring.pictures.PICTURE_METRICS`, ``drift`` and, where a detector looks,
-        ``seen_zoom_spread`` (see :mod:`talkface_lite.measuring.drift`),
+        ``seen_zoom_spread`` and ``seen_pose_spread`` (see :mod:`talkface_lite.measuring.drift`),
         :data:`~talkface_lite.measuring.lips.LIP_FIGURES`,
         :data:`~talkface_lite.measuring.lips.AMPLITUDES`, :data:`~talkface_lite.measuring.lips.MOVEMENTS` and
         :data:`~talkface_lite.measuring.lips.BACK`), the ``median`` over clips and its 95 % bootstrap interval

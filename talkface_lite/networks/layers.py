@@ -233,9 +233,16 @@ def full_precision(device: torch.device) -> AbstractContextManager:
     return torch.autocast(device.type, enabled=False) if mixed else nullcontext()
 
 
-def normed(x: Tensor, norm: nn.BatchNorm1d | None) -> Tensor:
-    """``(B, T, n)``, over people and time at mean 0 and deviation 1 where there is a norm."""
-    return x if norm is None else norm(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+def normed(x: Tensor, norm: nn.BatchNorm1d | None, *, known: bool = False) -> Tensor:
+    """``(B, T, n)``, over people and time at mean 0 and deviation 1 where there is a norm; while it learns,
+    too, by mean and deviation that are ``known``."""
+    if norm is None:
+        return x
+    if known:
+        return F.batch_norm(x.flatten(0, 1), norm.running_mean, norm.running_var, eps=norm.eps).unflatten(
+            0, x.shape[:2]
+        )
+    return norm(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
 
 def plus(y: Tensor, around: nn.Linear | None, x: Tensor) -> Tensor:

@@ -112,6 +112,11 @@ class RecurrentGeneratorConfig(TwoSizes):
         return self.scheme in ("sequential", "fed back")
 
     @property
+    def pictures(self) -> int:
+        """How many pictures the image encoder sees at once."""
+        return self.previous if self.scheme == "sequential" else 1
+
+    @property
     def memory(self) -> int:
         """Units of the memory, and length of what the decoder is given."""
         return 2 * self.code
@@ -207,9 +212,8 @@ class RecurrentGenerator(nn.Module):
     def __init__(self, config: RecurrentGeneratorConfig) -> None:
         super().__init__()
         self.config = c = config
-        pictures = c.previous if c.scheme == "sequential" else 1
         self.audio_encoder = AudioEncoder(c.audio, c.code, c.rows)
-        self.image_encoder = ImageEncoder(3 * pictures, c.image, c.code, norm=c.batch_norm)
+        self.image_encoder = ImageEncoder(3 * c.pictures, c.image, c.code, norm=c.batch_norm)
         n_in = c.code * (3 if c.scheme == "fed back" else 2)
         remembers = c.scheme in ("recurrent", "fed back")
         self.norm = nn.BatchNorm1d(n_in, affine=False) if c.normalised else None
@@ -252,10 +256,11 @@ class RecurrentGenerator(nn.Module):
         chosen:
             Where none are seen: int64 ``(B, P)``, which frames to paint. None: all.
         listening:
-            Paint nothing.
+            Paint nothing. Where frames are seen, the photograph is what is seen all the time.
         """
         if listening:
-            h, state = self.hear(Seen(photo, self.image_encoder(photo)[0]), mfcc, state)
+            pictures = photo.repeat(1, self.config.pictures, 1, 1)  # (B, 3, 128, 128) → (B, 3 or 3L, …)
+            h, state = self.hear(Seen(photo, self.image_encoder(pictures)[0]), mfcc, state)
             return Made(None, h, state)
         seen = photo if isinstance(photo, Seen) else self.look(photo)
         state = state or State()
@@ -265,17 +270,21 @@ class RecurrentGenerator(nn.Module):
         return Made(self.paint(picked(h, chosen), seen), h, state)
 
     def hear(self, seen: Seen, mfcc: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """What the decoder is given, where no frame is fed back: windows of MFCC ``(B, T, rows, 12)`` and
-        what was seen of the photographs → ``(B, T, memory)``, and what the next stretch takes."""
+        """What the decoder is given, where no frame is seen but the photograph: windows of MFCC
+        ``(B, T, rows, 12)`` and what was seen of the photographs → ``(B, T, memory)``, and what the next
+        stretch takes."""
         sound = self.audio_encoder(mfcc)  # (B, T, rows, 12) → (B, T, code)
         image = seen.code[:, None].expand(-1, sound.shape[1], -1)  # (B, code) → (B, T, code)
-        hybrid = torch.cat((sound, image), dim=-1)  # (B, T, 2 code)
+        last = (image,) if self.config.scheme == "fed back" else ()
+        hybrid = torch.cat((sound, image, *last), dim=-1)  # (B, T, 2 or 3 code)
         h, memory = self._remember(hybrid, (state or State()).memory)
         return h, State(memory)
 
-    def _remember(self, hybrid: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def _remember(
+        self, hybrid: Tensor, memory: Tensor | None, *, known: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
         """``(B, T, 2 or 3 code)`` → ``(B, T, memory)``; without a memory as it is."""
-        hybrid = normed(hybrid, self.norm)
+        hybrid = normed(hybrid, self.norm, known=known)
         if self.memory is None:
             return hybrid, None
         h, memory = self.memory(hybrid, memory)
@@ -290,8 +299,7 @@ class RecurrentGenerator(nn.Module):
         self, sound: Tensor, seen: Seen, state: State, true: Tensor | None, taught: Tensor | None
     ) -> Made:
         """Frame by frame, ``sound`` ``(B, T, code)``: each sees the last L."""
-        last = self.config.previous if self.config.scheme == "sequential" else 1
-        frames = state.frames
+        last, frames = self.config.pictures, state.frames
         if frames is None:
             frames = seen.picture[:, None].expand(-1, last, -1, -1, -1)  # (B, L, 3, 128, 128)
         memory, made, held = state.memory, [], []
@@ -303,7 +311,8 @@ class RecurrentGenerator(nn.Module):
             else:
                 hybrid = torch.cat((one[:, 0], code), dim=-1)  # (B, 2 code)
                 source = Seen(frames[:, -1], code, self.decoder.look(maps))
-            h, memory = self._remember(hybrid[:, None], memory)  # (B, 1, memory)
+            # one frame of few people has no statistics: those of listening
+            h, memory = self._remember(hybrid[:, None], memory, known=True)  # (B, 1, memory)
             held.append(h)
             made.append(self.paint(h, source))
             shown = made[-1].frames.detach()  # (B, 1, 3, 128, 128)

@@ -134,8 +134,9 @@ IN_ONE_PERSON = {
         training=replace(FILM.training, steps=400, batch_size=6, learning_rate=1e-3),
         start_from=f"film {scheme}",
     )
-    for scheme in ("recurrent", "sequential", "fed back")
+    for scheme in ("recurrent", "fed back")
 }
+"""From many people with still heads to one whose head moves."""
 IMAGE, VIDEO, LIPS = (
     {name: CRITICISED.config[name]} for name in ("image_weight", "video_weight", "lip_weight")
 )
@@ -229,6 +230,9 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
             "+V": RECONSTRUCTED.changed(**VIDEO),
             "+I+V": RECONSTRUCTED.changed(**IMAGE, **VIDEO),
             "+I+V+lip": RECONSTRUCTED.changed(**IMAGE, **VIDEO, **LIPS),
+            "+I+V+10 lip": RECONSTRUCTED.changed(
+                **IMAGE, **VIDEO, lip_weight=10 * CRITICISED.config["lip_weight"]
+            ),
         },
         train=("train-a",),
         tests={"test-still": "test-still", "test-moving": "test-moving"},

@@ -93,8 +93,11 @@ def begin(job: tuple[argparse.Namespace, str, int]) -> None:
 
 
 def taught(arguments: argparse.Namespace, comparison: Comparison, name: str, seed: int) -> TrainingResult:
-    """Train a variant, or what variants start from."""
-    kind = part_class(arguments.system, arguments.part)
+    """Train a variant, or what variants start from; weights that came from another machine are taken."""
+    kind, out = part_class(arguments.system, arguments.part), folder(arguments, name, seed)
+    weights, record = out / "weights.safetensors", out / "record.json"
+    if weights.is_file() and record.is_file() and not (out / "checkpoints").is_dir():
+        return TrainingResult(weights=weights, record=json.loads(record.read_text()), losses={})
     stage = {**comparison.begins, **comparison.variants}[name].seeded(seed)
     torch.manual_seed(seed)
     part = stage.part(kind)
@@ -102,7 +105,6 @@ def taught(arguments: argparse.Namespace, comparison: Comparison, name: str, see
         part.start_from(folder(arguments, stage.start_from, seed) / "weights.safetensors")
     learned = corpora(arguments, comparison.learned_from(name))
     data = open_dataset(learned, part.needs, stage.data)
-    out = folder(arguments, name, seed)
     return train(part, data, out, stage.training, resume=True, progress=False)
 
 

@@ -233,16 +233,25 @@ def full_precision(device: torch.device) -> AbstractContextManager:
     return torch.autocast(device.type, enabled=False) if mixed else nullcontext()
 
 
-def normed(x: Tensor, norm: nn.BatchNorm1d | None, *, known: bool = False) -> Tensor:
+class FrameNorm(nn.BatchNorm1d):
+    """Batch normalisation of vectors, one a frame. A single frame has no spread: it is normalised by what is
+    known of others, while it learns, too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, n)`` → ``(N, n)``."""
+        return self.by_known(x) if len(x) == 1 else super().forward(x)
+
+    def by_known(self, x: Tensor) -> Tensor:
+        """The same by mean and deviation that were gathered before."""
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
+def normed(x: Tensor, norm: FrameNorm | None, *, known: bool = False) -> Tensor:
     """``(B, T, n)``, over people and time at mean 0 and deviation 1 where there is a norm; while it learns,
     too, by mean and deviation that are ``known``."""
     if norm is None:
         return x
-    if known:
-        return F.batch_norm(x.flatten(0, 1), norm.running_mean, norm.running_var, eps=norm.eps).unflatten(
-            0, x.shape[:2]
-        )
-    return norm(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    return (norm.by_known if known else norm)(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
 
 def plus(y: Tensor, around: nn.Linear | None, x: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from talkface_lite.networks.layers import FrameNorm
 from talkface_lite.networks.sizes import TwoSizes
 
 MOUTH_SIDE = 40
@@ -72,7 +73,7 @@ class LipReader(nn.Module):
         ]
         self.convolutions = nn.Sequential(*blocks)
         n_maps = c.mouth[-1] * (MOUTH_SIDE // 8) ** 2
-        self.features = nn.Sequential(nn.Linear(n_maps, c.features), nn.BatchNorm1d(c.features), nn.ReLU())
+        self.features = nn.Sequential(nn.Linear(n_maps, c.features), FrameNorm(c.features), nn.ReLU())
         self.lstm = nn.LSTM(c.features, c.features, c.layers, batch_first=True)
         self.words = nn.Linear(c.features, c.words)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from talkface_lite.networks.at_net import WINDOW
-from talkface_lite.networks.layers import conv_block, full_precision, linear_relu, normed, plus
+from talkface_lite.networks.layers import FrameNorm, conv_block, full_precision, linear_relu, normed, plus
 
 LOGVAR_RANGE = (-10.0, 10.0)
 """Of every log-variance: σ from 0.007 to 148."""
@@ -59,8 +59,8 @@ class GaussianLSTM(nn.Module):
         around: bool = False,
     ) -> None:
         super().__init__()
-        self.norm_codes = nn.BatchNorm1d(n_in, affine=False) if norm_codes else None
-        self.norm_means = nn.BatchNorm1d(z, affine=False) if norm_means else None
+        self.norm_codes = FrameNorm(n_in, affine=False) if norm_codes else None
+        self.norm_means = FrameNorm(z, affine=False) if norm_means else None
         self.embed = nn.Linear(n_in, hidden)
         self.lstm = nn.LSTM(hidden, hidden, batch_first=True) if memory else None
         self.on = None if memory else nn.Sequential(nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh())

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from talkface_lite.errors import InputError
 from talkface_lite.networks.frame_codec import GRID, Decoded, begin_moving, painted_on
-from talkface_lite.networks.layers import normed, picked, plus
+from talkface_lite.networks.layers import FrameNorm, normed, picked, plus
 from talkface_lite.networks.recurrent_modules import (
     COARSEST,
     KERNEL,
@@ -216,7 +216,7 @@ class RecurrentGenerator(nn.Module):
         self.image_encoder = ImageEncoder(3 * c.pictures, c.image, c.code, norm=c.batch_norm)
         n_in = c.code * (3 if c.scheme == "fed back" else 2)
         remembers = c.scheme in ("recurrent", "fed back")
-        self.norm = nn.BatchNorm1d(n_in, affine=False) if c.normalised else None
+        self.norm = FrameNorm(n_in, affine=False) if c.normalised else None
         self.memory = nn.GRU(n_in, c.memory, batch_first=True) if remembers else None
         self.around = nn.Linear(n_in, c.memory, bias=False) if c.around else None
         self.decoder = Decoder(c)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from talkface_lite.networks.frame_codec import of_each_frame
+from talkface_lite.networks.layers import FrameNorm
 
 KERNEL = 5
 """Of the image encoder's and the decoder's convolutions."""
@@ -51,9 +52,7 @@ class AudioEncoder(nn.Module):
             *(convolution(*sizes, True, 3, stride) for sizes, stride in zip(pairwise((1, *widths)), strides))
         )
         n_maps = widths[-1] * halved(halved(COEFFICIENTS)) * halved(halved(rows))
-        self.last = nn.Sequential(
-            nn.Linear(n_maps, code), nn.BatchNorm1d(code), nn.ReLU(), nn.Linear(code, code)
-        )
+        self.last = nn.Sequential(nn.Linear(n_maps, code), FrameNorm(code), nn.ReLU(), nn.Linear(code, code))
         self.register_buffer("mfcc_mean", torch.zeros(COEFFICIENTS))
         self.register_buffer("mfcc_std", torch.ones(COEFFICIENTS))
 

@@ -6,12 +6,14 @@ from torch.nn import functional as F
 from talkface_lite.networks.layers import (
     ConvOfStack,
     Dropout,
+    FrameNorm,
     at_once,
     conv_block,
     count_parameters,
     each_frame,
     few_maps,
     linear_relu,
+    normed,
     up_block,
 )
 
@@ -136,3 +138,18 @@ def test_linear_relu_through_all_widths():
     assert [type(layer) for layer in layers] == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU]
     assert [tuple(layer.weight.shape) for layer in layers[::2]] == [(5, 3), (2, 5)]
     assert count_parameters(layers) == 20 + 12
+
+
+def test_a_single_frame_is_normalised_by_what_is_known():
+    torch.manual_seed(0)
+    norm, rows = FrameNorm(3), torch.randn(20, 3) * 4 + 2
+    norm.train()(rows)
+    before = norm.running_mean.clone()
+    alone = norm(rows[:1])
+    torch.testing.assert_close(alone, norm.eval()(rows[:1]))
+    assert torch.equal(norm.running_mean, before)
+    plain = nn.BatchNorm1d(3)
+    torch.testing.assert_close(FrameNorm(3)(rows), plain(rows))
+    x = rows[None]
+    torch.testing.assert_close(normed(x, norm.train(), known=True)[0], norm.eval()(rows))
+    assert not torch.allclose(normed(x, norm.train())[0], norm.eval()(rows), atol=0.1)

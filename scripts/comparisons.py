@@ -247,8 +247,9 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
         train=("train-a",),
         tests={"ten seconds": "test-paragraph", "sentences": "test-still"},
         metrics=FILMED_METRICS | {"drift": 2, "seen_zoom_spread": 2},
-        frame_step=2,
+        frame_step=5,
         detector=True,
+        sheet=("schemes", ("frame", "sequential", "fed back", "recurrent")),
     ),
     ("recurrent", "recurrent-generator", "window"): Comparison(
         name="recurrent_window",
@@ -262,7 +263,7 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
         train=("train-a",),
         tests={"test-still": "test-still"},
         metrics={"mouth_gain": 2, "lra_top1": 3, "lra_top5": 3, "seen_lip_opening_correlation": 3},
-        frame_step=2,
+        frame_step=5,
         detector=True,
     ),
     ("recurrent", "recurrent-generator", "one-person"): Comparison(
@@ -276,8 +277,9 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
         learns=dict.fromkeys(IN_ONE_PERSON, ("one-person",)),
         tests={"one-person": "test-one-person"},
         metrics=FILMED_METRICS | {"drift": 2, "seen_pose_spread_over_real": 2},
-        frame_step=2,
+        frame_step=5,
         detector=True,
+        sheet=("one_person", ("recurrent", "fed back")),
     ),
 }
 """System, part and what is asked → comparison; "" asks what the paper's own pieces are worth."""

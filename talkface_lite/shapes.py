@@ -19,6 +19,7 @@ N_BATCH, N_FRAMES = 11, 13
 LAYERS: tuple[tuple[type[nn.Module], str], ...] = (
     (nn.ConvTranspose2d, "up-conv"),
     (nn.Conv2d, "conv"),
+    (nn.Conv3d, "3-D conv"),
     (nn.MaxPool2d, "pool"),
     (nn.Linear, "linear"),
     (nn.Tanh, "tanh"),
@@ -65,7 +66,7 @@ def measure(
         ``""``: nowhere.
     given:
         Shape of each argument of ``network.forward`` by its name, with ``"B"`` for films and ``"T"`` for
-        frames: ``{"mfcc": ("B", "T", 28, 12), "h_p": ("B", 6)}``.
+        frames, ``"B·T"`` for the frames of all films: ``{"mfcc": ("B", "T", 28, 12), "h_p": ("B", 6)}``.
 
     Raises
     ------
@@ -78,7 +79,7 @@ def measure(
         module._forward_hooks.clear()  # somebody's hooks were copied too, and are none of our business
         module._forward_pre_hooks.clear()
         module.register_forward_hook(lambda layer, into, out: calls.setdefault(layer, []).append((into, out)))
-    letters = {"B": N_BATCH, "T": N_FRAMES}
+    letters = {"B": N_BATCH, "T": N_FRAMES, "B·T": N_BATCH * N_FRAMES}
     arguments = {
         name: torch.empty([letters.get(n, n) for n in shape], device="meta") for name, shape in given.items()
     }

@@ -15,6 +15,13 @@ from talkface_lite.diagrams import Block, draw_network, rounded, short
 from talkface_lite.errors import InputError
 from talkface_lite.networks.at_net import ATNet, ATNetConfig
 from talkface_lite.networks.latent_matching import LatentMatching, LatentMatchingConfig
+from talkface_lite.networks.lip_reader import LipReader, LipReaderConfig
+from talkface_lite.networks.recurrent_discriminators import (
+    DiscriminatorsConfig,
+    ImageDiscriminator,
+    VideoDiscriminator,
+)
+from talkface_lite.networks.recurrent_generator import RecurrentGenerator, RecurrentGeneratorConfig
 from talkface_lite.networks.regression_discriminator import (
     RegressionDiscriminator,
     RegressionDiscriminatorConfig,
@@ -47,6 +54,22 @@ CHAPTERS = {
         LatentMatching(LatentMatchingConfig.full()),
         {"photo": ("B", 3, 128, 128), "frames": ("B", "T", 3, 128, 128), "mfcc": ("B", "T", 28, 12)},
     ),
+    "three-generation-schemes": (
+        RecurrentGenerator(RecurrentGeneratorConfig.full()),
+        {"photo": ("B", 3, 128, 128), "mfcc": ("B", "T", 35, 12)},
+    ),
+    "three-generation-schemes 1": (
+        ImageDiscriminator(DiscriminatorsConfig().frame),
+        {"frames": ("B·T", 3, 128, 128)},
+    ),
+    "three-generation-schemes 2": (
+        VideoDiscriminator(DiscriminatorsConfig().film),
+        {"film": ("B", "T", 3, 128, 128)},
+    ),
+    "lip-reading-discriminator": (
+        LipReader(LipReaderConfig.lite()),
+        {"mouths": ("B", "T", 3, 40, 40)},
+    ),
 }
 
 
@@ -57,14 +80,15 @@ def texts(figure):
 
 
 def layout_of(chapter):
-    """The layout that stands in a chapter's cell."""
-    (page,) = BOOK.glob(f"*/{chapter}.ipynb")
-    cells = nbformat.read(page, 4).cells
-    (cell,) = (
-        c for c in cells if c.cell_type == "code" and "draw_network(" in c.source and "Block(" in c.source
-    )
+    """The layout that stands in a chapter's cell, or in that of a number."""
+    page, _, number = chapter.partition(" ")
+    (page,) = BOOK.glob(f"*/{page}.ipynb")
+    cells = [c.source for c in nbformat.read(page, 4).cells if c.cell_type == "code"]
+    drawing = [source for source in cells if "draw_network(" in source and "Block(" in source]
+    assert len(drawing) == sum(name.partition(" ")[0] == chapter.partition(" ")[0] for name in CHAPTERS)
+    source = drawing[int(number or 0)]
     (assigned,) = (
-        n for n in ast.parse(cell.source).body if isinstance(n, ast.Assign) and "Block(" in ast.unparse(n)
+        n for n in ast.parse(source).body if isinstance(n, ast.Assign) and "Block(" in ast.unparse(n)
     )
     names = {"Block": Block}
     exec(ast.unparse(assigned), names)

@@ -38,6 +38,7 @@ CHAPTER_STEPS: dict[str, Steps] = {
     "discriminator.fooling_steps": Steps(quick=60, full=120),
     "latent.toy_steps": Steps(quick=1_500, full=4_000),
     "latent.test_clips": Steps(quick=4, full=60),
+    "lips.clips": Steps(quick=8, full=40),
     "drawn_real.clips": Steps(quick=16, full=200),
 }
 """The one table of how much each chapter does; a chapter asks :func:`steps` and never looks at the device."""

@@ -46,7 +46,7 @@ def for_inference(network: LatentMatching, precision: str = "auto") -> LatentMat
     Parameters
     ----------
     network:
-        Stays as it is. Choose its device first: the copy is made for that.
+        Stays as it is. Choose its device first: the copy is made for that. One that is ready comes back.
     precision:
         As for :func:`talkface_lite.networks.fast.for_inference`.
 
@@ -56,6 +56,8 @@ def for_inference(network: LatentMatching, precision: str = "auto") -> LatentMat
         When the precision is none of these.
     """
     precision = chosen_precision(precision, next(network.parameters()).device)
+    if isinstance(network.frame_decoder.up[0][0], ReadyUpConv):
+        return network
     fast = folded(copy.deepcopy(network).eval().requires_grad_(False).float())
     encoder, decoder = fast.frame_encoder, fast.frame_decoder
     for stage in decoder.up:

@@ -110,7 +110,7 @@ def for_inference(network: RecurrentGenerator, precision: str = "auto") -> Recur
     Parameters
     ----------
     network:
-        Stays as it is. Choose its device first: the copy is made for that.
+        Stays as it is. Choose its device first: the copy is made for that. One that is ready comes back.
     precision:
         As for :func:`talkface_lite.networks.fast.for_inference`.
 
@@ -120,6 +120,8 @@ def for_inference(network: RecurrentGenerator, precision: str = "auto") -> Recur
         When the precision is none of these.
     """
     precision = chosen_precision(precision, next(network.parameters()).device)
+    if isinstance(network.decoder.up[0][0], ReadyUpConvTranspose):
+        return network
     fast = folded(copy.deepcopy(network).eval().requires_grad_(False).float())
     for stage in fast.decoder.up:
         stage[0] = ReadyUpConvTranspose(stage[0]).requires_grad_(False)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from talkface_lite.landmarks import ANCHORS, TEMPLATE
-from talkface_lite.measuring.drift import departure, drift, upper_face, zoom_spread
+from talkface_lite.measuring.drift import departure, drift, pose_spread, upper_face, zoom_spread
 from talkface_lite.shape_pca import ShapePCA
 
 FACE = ShapePCA.pretrained().decode(np.zeros(6, np.float32)).astype(np.float64)
@@ -63,3 +63,21 @@ def test_a_face_that_grows_and_shrinks():
     speaks[:, 48:] *= np.linspace(1, 3, 7)[:, None, None]  # lips do not count
     assert zoom_spread(speaks) == pytest.approx(zoom_spread(film))
     assert TEMPLATE.shape == (21, 2)
+
+
+def test_a_head_that_turns():
+    turns = np.array([-3.0, -1, 1, 3])
+    film = np.stack([FACE] * 4)
+    film[:, 30, 0] += turns
+    eyes = FACE[42:48].mean(axis=0) - FACE[36:42].mean(axis=0)
+    wanted = 100 * np.sqrt((turns**2).mean()) / np.linalg.norm(eyes)
+    assert pose_spread(film) == pytest.approx(wanted, rel=1e-6)
+    assert pose_spread(2 * film + 5) == pytest.approx(wanted, rel=1e-6)  # no matter how large and where
+    tilted = np.stack([frame @ np.array([[0, 1], [-1, 0]]) * size for frame, size in zip(film, (1, 2, 1, 3))])
+    assert pose_spread(tilted) == pytest.approx(wanted, rel=1e-6)
+    film[2, 5] = np.nan
+    assert pose_spread(film) == pytest.approx(
+        100 * np.delete(turns, 2).std() / np.linalg.norm(eyes), rel=1e-6
+    )
+    assert pose_spread(np.stack([FACE] * 3)) == pytest.approx(0, abs=1e-9)
+    assert np.isnan(pose_spread(film[:1]))

@@ -139,6 +139,16 @@ def test_words_that_nobody_knows_are_not_read():
     assert "lip_discriminator_g" not in told
 
 
+def test_a_single_frame_of_one_word_is_read():
+    part, batch = make_part(), make_batch()
+    batch.word[1:] = -1
+    batch.spoken[:] = False
+    batch.spoken[0, 4] = True
+    told, changed, _ = step(part, batch)
+    assert "lip_discriminator" in changed
+    assert all(torch.isfinite(value) for value in told.values())
+
+
 def test_short_windows_are_no_films():
     part, batch = make_part(), make_batch()
     batch.mask[:, 9:] = False

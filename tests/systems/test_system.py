@@ -10,6 +10,7 @@ from small_networks import SMALL_AT_NET, SMALL_VG_NET
 from toy_systems import Lamp, SmallLamp
 
 from talkface_lite.clip import Clip
+from talkface_lite.corpus.synthesis import draw_clip
 from talkface_lite.errors import InputError
 from talkface_lite.networks.at_net import ATNetConfig
 from talkface_lite.shape_pca import ShapePCA
@@ -326,3 +327,17 @@ def test_describe_counts_without_building():
         assert (one["file"], one["bytes"]) == (path.name, path.stat().st_size)
         assert one["record"]["settings"]["seed"] is not None
     json.dumps(about)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_what_is_ready_may_be_made_ready_again(name):
+    system, clip = load(name), draw_clip(3, still_head=True, text="now")
+    once = system.for_inference("32")
+    twice = once.for_inference("32")
+    first, second = (
+        np.concatenate(
+            [one.frames for one in its.film(its.face_of(clip, 0), clip.speech, np.random.default_rng(0))]
+        )
+        for its in (once, twice)
+    )
+    assert np.abs(first.astype(int) - second).max() <= 1

@@ -8,7 +8,19 @@ from dataclasses import replace
 from typing import Any
 
 from corpora import Recordings
-from recipes import AT_NET, CRITICISED, FILM, HEAR, REAL, SETTLE, SPEAK, VG_NET_FIRST, tiny_stage
+from recipes import (
+    AT_NET,
+    CRITICISED,
+    FILM,
+    HEAR,
+    REAL,
+    RECIPES,
+    SETTLE,
+    SETTLED,
+    SPEAK,
+    VG_NET_FIRST,
+    tiny_stage,
+)
 from stages import Comparison, Stage
 
 from talkface_lite.data.needs import DataSettings
@@ -143,16 +155,32 @@ IMAGE, VIDEO, LIPS = (
 
 # ---- one real speaker
 
-ONE_SPEAKER: dict[tuple[str, str], Stage] = {
-    ("latent", "latent-matching"): replace(
+READS_LIPS = RECIPES["recurrent", "lip-discriminator", "judge"].stages["only"]
+
+ONE_SPEAKER: dict[tuple[str, str, str], Stage] = {
+    ("latent", "latent-matching", ""): replace(
         SETTLE.changed(data={"window": 24}),
         training=replace(SETTLE.training, steps=500),
         train=(),
         start_from="",
     ),
+    ("recurrent", "lip-discriminator", "judge"): replace(
+        READS_LIPS, training=replace(READS_LIPS.training, steps=400, batch_size=32, learning_rate=1e-3)
+    ),
+    ("recurrent", "recurrent-generator", ""): replace(
+        SETTLED.changed(data={"window": 24}),
+        training=replace(SETTLED.training, steps=500, batch_size=6, learning_rate=1e-3),
+        train=(),
+        start_from="",
+    ),
+    ("recurrent", "recurrent-generator", "fed-back"): replace(
+        IN_ONE_PERSON["fed back"],
+        start_from="recurrent_recurrent-generator_schemes_ablation/fed_back-0",
+    ),
 }
-"""System and part → how it goes on from the package's weights with recordings of one speaker, see
-``scripts/one_speaker.py``. What comes of it never ships."""
+"""System, part and what of it → how it goes on with recordings of one speaker, see
+``scripts/one_speaker.py``: from the package's weights, of that variant where it has one, or from the run in
+RUNS that ``start_from`` names. What comes of it never ships."""
 
 # ---- the table
 
@@ -295,11 +323,17 @@ def comparison_of(system: str, part: str, what: str = "") -> Comparison:
 
 
 def tiny_comparison(comparison: Comparison) -> Comparison:
-    """The same variants, tiny, two seeds."""
-    variants = {name: tiny_stage(stage) for name, stage in comparison.variants.items()}
-    begins = {name: tiny_stage(stage) for name, stage in comparison.begins.items()}
+    """The first two variants and those of the sheet, with what they start from, tiny, two seeds."""
+    shown = comparison.sheet[1] if comparison.sheet else ()
+    kept = {*list(comparison.variants)[:2], *shown}
+    variants = {name: tiny_stage(stage) for name, stage in comparison.variants.items() if name in kept}
+    begins: dict[str, Stage] = {}
+    for name, stage in reversed(comparison.begins.items()):
+        if name in {one.start_from for one in (*variants.values(), *begins.values())}:
+            begins = {name: tiny_stage(stage), **begins}
     few = {"seeds": comparison.seeds[:2], "frame_step": 15, "detector": False}
     few["metrics"] = {
         name: n for name, n in comparison.metrics.items() if name != "lmd" and not name.startswith(SEEN)
     }
-    return replace(comparison, variants=variants, begins=begins, **few)
+    learns = {name: its for name, its in comparison.learns.items() if name in kept}
+    return replace(comparison, variants=variants, begins=begins, learns=learns, **few)

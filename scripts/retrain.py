@@ -18,6 +18,7 @@ from typing import Any
 
 from common import PACKAGE, ROOT, STATIC, Parser, run
 from comparisons import ABLATIONS, ONE_SPEAKER
+from one_speaker import shipped_as
 from recipes import RECIPES, file_of
 
 from talkface_lite.errors import InputError
@@ -153,12 +154,13 @@ def _asked(work: Path, ablations: Path) -> Iterator[Step]:
             makes=(ablations / "drawn_and_real.json",),
             recorded=1800,
         )
-        for system, part in ONE_SPEAKER:
+        for system, part, what in ONE_SPEAKER:
+            of = ("--of", what) if what else ()
             yield Step(
-                name=f"{system} {part} one speaker",
+                name=f"{system} {part} {what} one speaker".replace("  ", " "),
                 script="scripts/one_speaker.py",
-                words=(system, part, "--work", str(work), "--ship"),
-                makes=(ablations / f"{system}_one_speaker.json",),
+                words=(system, part, *of, "--work", str(work), "--ship"),
+                makes=(ablations / f"{shipped_as((system, part, what))}.json",),
                 recorded=1200,
             )
 

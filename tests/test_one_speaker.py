@@ -27,7 +27,7 @@ def runs(tmp_path_factory):
     """Four drawn clips in the place of recordings."""
     work = tmp_path_factory.mktemp("runs")
     for index in range(4):
-        clip = draw_clip(index, text="no", clean=True)
+        clip = draw_clip(index, text="now", clean=True)
         named = replace(clip, source=json.dumps({"recording": f"s1/bbaf{index}n.mpg"}))
         named.save(work / "grid_s1" / f"clip-{index}.safetensors")
     return work
@@ -80,16 +80,46 @@ def test_what_it_refuses(runs, tmp_path):
         one_speaker.main(["latent", "latent-matching", "--work", str(runs), "--tiny"])
 
 
+def test_a_lip_reader_is_judged_by_words_and_then_reads_films(runs, monkeypatch):
+    monkeypatch.setattr(corpora, "HELD_BACK", 2)
+    asked = ["recurrent", "lip-discriminator", "--of", "judge", "--work", str(runs), "--tiny"]
+    one_speaker.main(asked)
+    out = runs / "recurrent_lip-discriminator_judge_one-speaker"
+    report = json.loads((out / "report.json").read_text())
+    assert report["command"].endswith("recurrent lip-discriminator --of judge --work RUNS")
+    for when in (one_speaker.BEFORE, one_speaker.AFTER):
+        assert report[when]["words"] == 2
+    one_speaker.main(["latent", "latent-matching", "--work", str(runs), "--tiny"])
+    films = json.loads((runs / "latent_latent-matching_one-speaker" / "report.json").read_text())
+    assert films["judge"] == one_speaker.AFTER
+
+
+def test_where_it_begins(runs):
+    names = ("recurrent", "recurrent-generator", "fed-back")
+    with pytest.raises(
+        InputError, match=r"fed_back-0.weights.safetensors: got no weights, expected those of"
+    ):
+        one_speaker.beginning(runs, names, comparisons.ONE_SPEAKER[names])
+    names = ("recurrent", "lip-discriminator", "judge")
+    assert one_speaker.beginning(runs, names, comparisons.ONE_SPEAKER[names]).name == "lip_judge.safetensors"
+    names = ("latent", "latent-matching", "")
+    begins = one_speaker.beginning(runs, names, comparisons.ONE_SPEAKER[names])
+    assert begins == shipped_weights("latent", "latent-matching")
+
+
 @pytest.mark.parametrize("names", comparisons.ONE_SPEAKER, ids="-".join)
 def test_the_package_holds_figures_of_this_table_and_no_weights(names):
     stage = comparisons.ONE_SPEAKER[names]
     assert names[0] in SYSTEMS
-    told = json.loads(shipped_ablation(f"{names[0]}_one_speaker").read_text())
-    assert told["command"] == f"python scripts/one_speaker.py {' '.join(names)} --work RUNS"
+    told = json.loads(shipped_ablation(one_speaker.shipped_as(names)).read_text())
+    of = f" --of {names[2]}" if names[2] else ""
+    assert told["command"] == f"python scripts/one_speaker.py {names[0]} {names[1]}{of} --work RUNS"
     assert (told["steps"], told["seed"]) == (stage.training.steps, stage.training.seed)
     assert told["device"]
-    window = stage.data.window_of(part_class(*names).needs)
+    window = stage.data.window_of(part_class(*names[:2]).needs)
     assert told["frames_a_step"] == window * stage.training.batch_size
-    assert told["report"]["clips"] == corpora.HELD_BACK
-    assert set(told["report"]["systems"]) == {one_speaker.BEFORE, one_speaker.AFTER, "atvg"}
-    assert not list(shipped_weights(*names).parent.glob("*speaker*"))
+    reports = [told[when] for when in (one_speaker.BEFORE, one_speaker.AFTER) if when in told]
+    assert {report["clips"] for report in reports or [told["report"]]} == {corpora.HELD_BACK}
+    if not reports:
+        assert set(told["report"]["systems"]) == {one_speaker.BEFORE, one_speaker.AFTER, "atvg"}
+    assert not list(shipped_weights(*names[:2]).parent.glob("*speaker*"))

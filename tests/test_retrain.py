@@ -45,8 +45,10 @@ def test_the_whole_chain_runs_and_leaves_all_that_ships(chain):
         "shape basis", "atvg at-net", "atvg at-net no_lstm", "atvg vg-net", "atvg vg-net paper",
         "latent latent-matching", "recurrent lip-discriminator judge", "recurrent lip-discriminator",
         "recurrent recurrent-generator", "atvg vg-net ablation", "atvg vg-net warp ablation",
-        "atvg at-net voices ablation", "latent latent-matching ablation", "front picture", "identities",
-        "real speech",
+        "atvg at-net voices ablation", "latent latent-matching ablation",
+        "recurrent recurrent-generator ablation", "recurrent recurrent-generator schemes ablation",
+        "recurrent recurrent-generator window ablation", "recurrent recurrent-generator one-person ablation",
+        "front picture", "identities", "real speech",
     ]  # fmt: skip
     names = {path.relative_to(work / "package").as_posix() for step in found for path in step.makes}
     there = {path.relative_to(work / "package").as_posix() for path in (work / "package").rglob("*.*")}

@@ -37,6 +37,8 @@ class Needs:
     words:
         A vocabulary: then each window is laid around one of these words, and the batch has ``word`` and
         ``spoken``.
+    otherwise:
+        What somebody may do who has no such words, after what is expected of clips.
     """
 
     recipe: str = "psf"
@@ -46,6 +48,7 @@ class Needs:
     pictures: bool = False
     previous: bool = False
     words: tuple[str, ...] = ()
+    otherwise: str = ""
 
     def __post_init__(self) -> None:
         for name, least in (("rows", ROWS_PER_FRAME), ("window", 1), ("side", 1)):

@@ -76,7 +76,9 @@ def _refuse_silence(source: Folders, spoken: bool, needs: Needs) -> None:
     """Refuse clips in none of which a word of the vocabulary is spoken."""
     if needs.words and not spoken:
         what = ", ".join(map(str, folders_of(source)))
-        raise InputError(what, "no clip with a word of the vocabulary", f"{needs.words[0]!r}, for one")
+        raise InputError(
+            what, "no clip with a word of the vocabulary", f"{needs.words[0]!r}, for one{needs.otherwise}"
+        )
 
 
 def _refuse_other_side(what: object, size: tuple[int, ...], needs: Needs) -> None:

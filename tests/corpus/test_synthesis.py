@@ -131,6 +131,17 @@ def test_a_split_holds_for_identity_voice_and_sentence(split):
             assert split_of(kind, name) == split == source[f"{kind}_split"]
 
 
+def test_one_person_has_one_face_and_one_voice():
+    clips = [draw_clip(seed, person=7, paint=False) for seed in range(4)]
+    assert {clip.identity for clip in clips} == {"drawn-000007"}
+    assert len({read_source(clip.source)["voice"] for clip in clips}) == 1
+    assert len({tuple(word.label for word in clip.words) for clip in clips}) > 1
+    others = {read_source(draw_clip(0, person=n, paint=False).source)["voice"] for n in range(8)}
+    assert len(others) > 2
+    side = split_of("identity", "drawn-000007")
+    assert draw_clip(1, person=7, split=side, paint=False).identity == "drawn-000007"
+
+
 def test_without_a_split_both_sides_occur():
     sources = [read_source(draw_clip(seed, paint=False).source) for seed in range(30)]
     assert {source["split"] for source in sources} == {"both"}
@@ -297,6 +308,12 @@ def test_a_text_without_sound_leaves_nothing(tmp_path):
         ({"motions": 0}, "motions"),
         ({"motions": 2, "still_head": True}, "motions"),
         ({"split": "dev"}, "split"),
+        ({"person": -1}, "person: got -1, expected 0 to 999,999"),
+        ({"person": 1_000_000}, "person: got 1000000"),
+        (
+            {"person": 0, "split": "test"},
+            "person: got 0, of the side 'train', expected one of the side 'test'",
+        ),
         ({"view": "side"}, "view"),
         ({"text": " "}, "text"),
     ],

@@ -189,9 +189,10 @@ def test_clips_that_say_no_word_of_the_vocabulary(tmp_path, streaming, frames):
     for said, known in (("two", False), ("one", True)):
         words = (Interval(said, 0.04, 0.2),)
         Clip(frames=clip.frames, landmarks=clip.landmarks, speech=clip.speech, words=words).save(path)
-        needs = Needs(pictures=frames, words=("one", "three"))
+        needs = Needs(pictures=frames, words=("one", "three"), otherwise=", or nobody who reads")
         if known:
             assert len(open_dataset(tmp_path, needs, settings)) == 3, "one clip with one word will do"
             continue
-        with pytest.raises(InputError, match=f"{tmp_path}: got no clip with a word of the vocabulary"):
+        line = f"{tmp_path}: got no clip with a word of the vocabulary, expected 'one', for one, or nobody"
+        with pytest.raises(InputError, match=line):
             open_dataset(tmp_path, needs, settings)

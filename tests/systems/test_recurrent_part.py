@@ -338,6 +338,11 @@ def test_critics_are_not_kept_and_rates_are_their_own(tmp_path):
     )
 
 
+def test_who_has_no_words_is_told_how_to_do_without():
+    assert "--no-lip-discriminator" in make_part().needs.otherwise
+    assert make_part(lip_discriminator=None).needs.otherwise == ""
+
+
 def test_the_window_of_the_sound_is_the_generators():
     assert make_part(rows=14).needs.rows == 14
     assert GeneratorPart.needs.rows == 35

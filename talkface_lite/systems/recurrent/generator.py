@@ -80,8 +80,10 @@ class GeneratorPart(Part):
         self.video_discriminator = VideoDiscriminator(both.film) if both and config.video_weight else None
         reads = config.lip_discriminator is not None and config.lip_weight > 0
         self.lip_discriminator = LipReader(config.lip_discriminator) if reads else None
-        words = GRID_WORDS if reads else ()
-        self.needs = replace(type(self).needs, rows=config.generator.rows, words=words)
+        self.needs = replace(type(self).needs, rows=config.generator.rows)
+        if reads:
+            without = ", or no lip reader among the critics (--no-lip-discriminator)"
+            self.needs = replace(self.needs, words=GRID_WORDS, otherwise=without)
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         for network in (self.generator, self.image_discriminator, self.lip_discriminator):
             if network is not None:

@@ -66,8 +66,8 @@ class CorpusSettings:
     varied:
         False draws voices near the synthesiser's own, in pink noise and rooms alone.
     person:
-        Everyone is this one, 0 to 999,999, with one voice at one pace; room, microphone and throat are drawn for
-        each clip as ever. None draws someone for each.
+        Everyone is this one, 0 to 999,999, with one voice at one pace; room, microphone and throat are drawn
+        for each clip as ever. None draws someone for each.
     """
 
     still_head: bool = False

@@ -279,6 +279,16 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
         detector=True,
         sheet=("schemes", ("frame", "sequential", "fed back", "recurrent")),
     ),
+    ("recurrent", "recurrent-generator", "no-warp"): Comparison(
+        name="recurrent_no_warp",
+        begins=listens("sequential", scheme="sequential", warp=False),
+        variants={"sequential": films("sequential", scheme="sequential", warp=False)},
+        train=("train-a",),
+        tests={"ten seconds": "test-paragraph"},
+        metrics={"drift": 2, "mouth_gain": 2, "mouth_sharpness_over_real": 2},
+        seeds=(0,),
+        frame_step=5,
+    ),
     ("recurrent", "recurrent-generator", "window"): Comparison(
         name="recurrent_window",
         begins={

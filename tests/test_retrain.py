@@ -47,6 +47,7 @@ def test_the_whole_chain_runs_and_leaves_all_that_ships(chain):
         "recurrent recurrent-generator", "atvg vg-net ablation", "atvg vg-net warp ablation",
         "atvg at-net voices ablation", "latent latent-matching ablation",
         "recurrent recurrent-generator ablation", "recurrent recurrent-generator schemes ablation",
+        "recurrent recurrent-generator no-warp ablation",
         "recurrent recurrent-generator window ablation", "recurrent recurrent-generator one-person ablation",
         "front picture", "identities", "real speech",
     ]  # fmt: skip

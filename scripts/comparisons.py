@@ -152,6 +152,7 @@ IN_ONE_PERSON = {
 IMAGE, VIDEO, LIPS = (
     {name: CRITICISED.config[name]} for name in ("image_weight", "video_weight", "lip_weight")
 )
+LOUD = {name: 10 * weight for name, weight in LIPS.items()}
 
 # ---- one real speaker
 
@@ -258,9 +259,8 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
             "+V": RECONSTRUCTED.changed(**VIDEO),
             "+I+V": RECONSTRUCTED.changed(**IMAGE, **VIDEO),
             "+I+V+lip": RECONSTRUCTED.changed(**IMAGE, **VIDEO, **LIPS),
-            "+I+V+10 lip": RECONSTRUCTED.changed(
-                **IMAGE, **VIDEO, lip_weight=10 * CRITICISED.config["lip_weight"]
-            ),
+            "+I+V+10 lip": RECONSTRUCTED.changed(**IMAGE, **VIDEO, **LOUD),
+            "+I+V+10 fixed": RECONSTRUCTED.changed(**IMAGE, **VIDEO, **LOUD, lip_loss="fixed"),
         },
         train=("train-a",),
         tests={"test-still": "test-still", "test-moving": "test-moving"},

@@ -211,7 +211,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     table = table_of(arguments, comparison, results)
     base = next(iter(comparison.variants))
     names = {name: name for name in compared}
-    print(Ablation(table, results).table(names, base, comparison.metrics, test=next(iter(comparison.tests))))
+    test = next(iter(comparison.tests))
+    if len(comparison.seeds) > 1:
+        print(Ablation(table, results).table(names, base, comparison.metrics, test=test))
+    else:  # an interval needs two
+        print(json.dumps({run["variant"]: run[test] for run in results}, indent=1))
     if arguments.ship:
         print(write_json(arguments.into / shipped_ablation(comparison.name).name, table))
         if comparison.sheet:

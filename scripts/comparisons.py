@@ -315,6 +315,7 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
         learns=dict.fromkeys(IN_ONE_PERSON, ("one-person",)),
         tests={"one-person": "test-one-person"},
         metrics=FILMED_METRICS | {"drift": 2, "seen_pose_spread_over_real": 2},
+        seeds=(0,),
         frame_step=5,
         detector=True,
         sheet=("one_person", ("recurrent", "fed back")),

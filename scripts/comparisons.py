@@ -260,7 +260,6 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
             "+I+V": RECONSTRUCTED.changed(**IMAGE, **VIDEO),
             "+I+V+lip": RECONSTRUCTED.changed(**IMAGE, **VIDEO, **LIPS),
             "+I+V+10 lip": RECONSTRUCTED.changed(**IMAGE, **VIDEO, **LOUD),
-            "+I+V+10 fixed": RECONSTRUCTED.changed(**IMAGE, **VIDEO, **LOUD, lip_loss="fixed"),
         },
         train=("train-a",),
         tests={"test-still": "test-still", "test-moving": "test-moving"},

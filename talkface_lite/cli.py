@@ -139,9 +139,7 @@ def _corpus(corpus: argparse.ArgumentParser) -> None:
     corpus.add_argument(
         "--split", choices=("train", "test"), default="train", help="which people, voices, sentences"
     )
-    corpus.add_argument(
-        "--person", metavar="P", type=_not_negative, help="one person alone, 0 to 999999, with one voice"
-    )
+    corpus.add_argument("--person", metavar="P", type=_not_negative, help="one person alone, 0 to 999999")
     corpus.add_argument("--no-frames", action="store_true", help="landmarks and speech only, no pictures")
 
 

@@ -57,11 +57,6 @@ _WALLS: tuple[Colour, ...] = (
 )  # fmt: skip
 
 
-def name_of(person: int) -> str:
-    """What the drawn person of a number is called."""
-    return f"drawn-{person:06d}"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Identity:
     """One person, drawn from a seed. Factors are relative to the average face; offsets are template pixels.
@@ -182,7 +177,7 @@ class Identity:
     @property
     def name(self) -> str:
         """Stable text that names this person in a :class:`~talkface_lite.clip.Clip`."""
-        return name_of(self.seed)
+        return f"drawn-{self.seed:06d}"
 
     @classmethod
     def draw(cls, seed: int) -> Self:

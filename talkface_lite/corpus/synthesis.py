@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,9 @@ import numpy as np
 from talkface_lite.clip import SAMPLES_PER_FRAME, Clip
 from talkface_lite.corpus.acoustics import Microphone, Room, draw_noise
 from talkface_lite.corpus.face import Motion, face_points
-from talkface_lite.corpus.identity import Identity, name_of
+from talkface_lite.corpus.identity import Identity
 from talkface_lite.corpus.manner import Manner, style_of
+from talkface_lite.corpus.settings import N_IDENTITIES, CorpusSettings, name_of, split_of
 from talkface_lite.corpus.visemes import articulation
 from talkface_lite.corpus.voice import VOICES, Voice, grid_sentence, speak
 from talkface_lite.errors import InputError
@@ -36,79 +37,6 @@ from talkface_lite.files import write_atomically
 from talkface_lite.runtime import cores
 
 FORMAT = "talkface_lite corpus 2"
-SPLITS = ("train", "test")
-TEST_SHARE = 5
-"""One in this many names is held out."""
-N_IDENTITIES = 1_000_000
-"""People are numbered below this; two clips seldom show the same one."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CorpusSettings:
-    """What the clips of a corpus are like.
-
-    Parameters
-    ----------
-    still_head:
-        Hold pose, gaze and eyelids.
-    text:
-        What everyone says; None draws sentences of GRID's grammar.
-    split:
-        ``"train"`` or ``"test"``: the side of which identity, voice and sentence are all drawn; None draws
-        them from both.
-    paint:
-        False leaves the pictures out (``clip.frames`` is None).
-    view:
-        ``"crop"``: the aligned face, 128x128. ``"camera"``: head and shoulders, 256x256. Landmarks are in
-        pixels of the view.
-    clean:
-        True leaves out the noise, the room and the microphone that most clips have.
-    varied:
-        False draws voices near the synthesiser's own, in pink noise and rooms alone.
-    person:
-        Everyone is this one, 0 to 999,999, with one voice at one pace; room, microphone and throat are drawn
-        for each clip as ever. None draws someone for each.
-    """
-
-    still_head: bool = False
-    text: str | None = None
-    split: str | None = None
-    paint: bool = True
-    view: str = "crop"
-    clean: bool = False
-    varied: bool = True
-    person: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.split not in (None, *SPLITS):
-            raise InputError("split", repr(self.split), "'train', 'test' or None")
-        if self.view not in ("crop", "camera"):
-            raise InputError("view", repr(self.view), "'crop' or 'camera'")
-        if self.text is not None and not self.text.strip():
-            raise InputError("text", repr(self.text), "something to say")
-        if self.person is not None and not 0 <= self.person < N_IDENTITIES:
-            raise InputError("person", self.person, f"0 to {N_IDENTITIES - 1:,}")
-        if self.person is not None and self.split not in (
-            None,
-            side := split_of("identity", name_of(self.person)),
-        ):
-            raise InputError(
-                "person", f"{self.person}, of the side {side!r}", f"one of the side {self.split!r}"
-            )
-
-
-def split_of(kind: str, name: str) -> str:
-    """``"train"`` or ``"test"``: on which side a name of a kind lies, for ever.
-
-    Parameters
-    ----------
-    kind:
-        ``"identity"``, ``"voice"`` or ``"sentence"``.
-    name:
-        Such as ``"drawn-000123"``, ``"arthur"``, ``"place blue by u two please"``.
-    """
-    digest = hashlib.sha256(f"{kind}:{name}".encode()).digest()
-    return "test" if int.from_bytes(digest[:8], "big") % TEST_SHARE == 0 else "train"
 
 
 def draw_clip(
@@ -131,7 +59,7 @@ def draw_clip(
     seed:
         0 or more. The same seed and settings give the same clip.
     text, still_head, paint, split, view, clean, varied, person:
-        See :class:`CorpusSettings`.
+        See :class:`~talkface_lite.corpus.settings.CorpusSettings`.
     motion:
         Seed of what speech does not determine (:class:`~talkface_lite.corpus.motion.Motion`), so that the
         same person says the same in the same manner and moves otherwise; None is the clip's own, ``seed``.
@@ -254,7 +182,7 @@ def write_corpus(
         Processes; None takes one for each core. A script that asks for several needs the usual
         ``if __name__ == "__main__":``.
     still_head, text, paint, split, view, clean, varied, person:
-        See :class:`CorpusSettings`.
+        See :class:`~talkface_lite.corpus.settings.CorpusSettings`.
     progress:
         Called with (clips done, clips in all).
 
@@ -377,7 +305,7 @@ def _draw_and_save(path: Path, seed: int, motion: int | None, settings: CorpusSe
 
 
 def draw_identity(rng: np.random.Generator, split: str | None) -> Identity:
-    """Someone at random, from one side, see :func:`split_of`; None takes from both."""
+    """Someone at random, from one side, see :func:`~talkface_lite.corpus.settings.split_of`; None takes from both."""
     while True:
         number = int(rng.integers(N_IDENTITIES))
         if split in (None, split_of("identity", name_of(number))):

@@ -9,6 +9,7 @@ from talkface_lite.clip import Clip
 from talkface_lite.corpus import synthesis
 from talkface_lite.corpus.agreement import MAX_LAG, best_lag, closures, envelope, lag_curve
 from talkface_lite.corpus.identity import Identity
+from talkface_lite.corpus.settings import name_of
 from talkface_lite.corpus.synthesis import (
     clip_seed,
     draw_clip,
@@ -133,7 +134,7 @@ def test_a_split_holds_for_identity_voice_and_sentence(split):
 
 def test_one_person_has_one_face_and_one_voice():
     clips = [draw_clip(seed, person=7, paint=False) for seed in range(4)]
-    assert {clip.identity for clip in clips} == {"drawn-000007"}
+    assert {clip.identity for clip in clips} == {"drawn-000007"} == {name_of(7)}
     assert len({read_source(clip.source)["voice"] for clip in clips}) == 1
     assert len({tuple(word.label for word in clip.words) for clip in clips}) > 1
     others = {read_source(draw_clip(0, person=n, paint=False).source)["voice"] for n in range(8)}

@@ -305,7 +305,7 @@ def _draw_and_save(path: Path, seed: int, motion: int | None, settings: CorpusSe
 
 
 def draw_identity(rng: np.random.Generator, split: str | None) -> Identity:
-    """Someone at random, from one side, see :func:`~talkface_lite.corpus.settings.split_of`; None takes from both."""
+    """Someone at random, from one side (:func:`~talkface_lite.corpus.settings.split_of`); None: from both."""
     while True:
         number = int(rng.integers(N_IDENTITIES))
         if split in (None, split_of("identity", name_of(number))):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_scripts import ROOT, recipes, recorded, retrain, script, train
+from test_scripts import ROOT, comparisons, recipes, recorded, retrain, script, train
 
 from talkface_lite.data.features import read_clips
 from talkface_lite.errors import InputError
@@ -127,7 +127,9 @@ def test_the_ablation_of_the_chain_can_be_read(chain):
     assert held.about.keys() == shipped.about.keys()
     (clip,) = read_clips([work / "corpora" / "test-still"], frames=False)
     assert held.about["frames_a_film"] == {"test-still": len(clip)}
-    assert {run["variant"] for run in held.results} == {run["variant"] for run in shipped.results}
+    tiny = comparisons.tiny_comparison(comparisons.ABLATIONS["atvg", "vg-net", ""])
+    assert {run["variant"] for run in held.results} == {*tiny.variants}
+    assert {*tiny.variants} < {run["variant"] for run in shipped.results}
     assert held.seeds == (0, 1)
     assert set(held.results[0]) == set(shipped.results[0]) - {"grid"}
     assert set(held.results[0]["test-still"]) == set(shipped.results[0]["test-still"])

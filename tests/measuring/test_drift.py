@@ -75,6 +75,8 @@ def test_a_head_that_turns():
     assert pose_spread(2 * film + 5) == pytest.approx(wanted, rel=1e-6)  # no matter how large and where
     tilted = np.stack([frame @ np.array([[0, 1], [-1, 0]]) * size for frame, size in zip(film, (1, 2, 1, 3))])
     assert pose_spread(tilted) == pytest.approx(wanted, rel=1e-6)
+    going = np.stack([frame + 7 * t for t, frame in enumerate(film)])
+    assert pose_spread(going) == pytest.approx(wanted, rel=1e-6)
     film[2, 5] = np.nan
     assert pose_spread(film) == pytest.approx(
         100 * np.delete(turns, 2).std() / np.linalg.norm(eyes), rel=1e-6

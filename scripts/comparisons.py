@@ -124,20 +124,13 @@ FILMED_METRICS = {
 SCHEMES = ("recurrent", "frame", "sequential", "fed back")
 
 
-def listens(name: str, **config: Any) -> dict[str, Stage]:
-    """What a variant of the generator listens by first."""
-    return {f"hear {name}": HEARD.changed(**config)}
-
-
 def films(name: str, **config: Any) -> Stage:
     """A variant of the generator that listened first, and paints every frame of a window."""
     stage = replace(FILM.changed(**HALVED, **config, painted=None), train=(), start_from=f"hear {name}")
     return replace(stage, training=replace(FILM.training, steps=700, batch_size=8, learning_rate=2e-3))
 
 
-HEARD_IN_SCHEMES = {
-    name: stage for scheme in SCHEMES for name, stage in listens(scheme, scheme=scheme).items()
-}
+HEARD_IN_SCHEMES = {f"hear {scheme}": HEARD.changed(scheme=scheme) for scheme in SCHEMES}
 WINDOWS = (35, 7, 14, 21, 28, 49)
 """Rows of 10 ms; the paper has 35."""
 IN_ONE_PERSON = {
@@ -280,7 +273,7 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
     ),
     ("recurrent", "recurrent-generator", "no-warp"): Comparison(
         name="recurrent_no_warp",
-        begins=listens("sequential", scheme="sequential", warp=False),
+        begins={"hear sequential": HEARD.changed(scheme="sequential", warp=False)},
         variants={"sequential": films("sequential", scheme="sequential", warp=False)},
         train=("train-a",),
         tests={"ten seconds": "test-paragraph"},
@@ -290,9 +283,7 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
     ),
     ("recurrent", "recurrent-generator", "window"): Comparison(
         name="recurrent_window",
-        begins={
-            name: stage for rows in WINDOWS for name, stage in listens(f"{rows} rows", rows=rows).items()
-        },
+        begins={f"hear {rows} rows": HEARD.changed(rows=rows) for rows in WINDOWS},
         variants={
             f"{rows} rows": replace(FILMED.changed(rows=rows), start_from=f"hear {rows} rows")
             for rows in WINDOWS
@@ -306,7 +297,7 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
     ("recurrent", "recurrent-generator", "one-person"): Comparison(
         name="recurrent_one_person",
         begins={
-            **{name: HEARD_IN_SCHEMES[name] for name in (f"hear {scheme}" for scheme in IN_ONE_PERSON)},
+            **{f"hear {scheme}": HEARD.changed(scheme=scheme) for scheme in IN_ONE_PERSON},
             **{f"film {scheme}": films(scheme, scheme=scheme) for scheme in IN_ONE_PERSON},
         },
         variants=IN_ONE_PERSON,

@@ -46,7 +46,8 @@ def for_inference(network: LatentMatching, precision: str = "auto") -> LatentMat
     Parameters
     ----------
     network:
-        Stays as it is. Choose its device first: the copy is made for that. One that is ready comes back.
+        Stays as it is. Choose its device first: the copy is made for that. One that is ready comes back
+        as it is, in its own precision.
     precision:
         As for :func:`talkface_lite.networks.fast.for_inference`.
 

@@ -139,6 +139,26 @@ def test_the_fed_back_frame_is_seen_and_not_taught_through():
     torch.testing.assert_close(own, film(net, photo, mfcc).made.frames)
 
 
+@pytest.mark.parametrize(("scheme", "last"), [("sequential", 2), ("sequential", 3), ("fed back", 1)])
+def test_listening_is_the_first_frame_before_anything_was_made(scheme, last):
+    net, (photo, mfcc) = lively(scheme, previous=last), given(2, 1)
+    seen = film(net, photo, mfcc)
+    heard = film(net, photo, mfcc, listening=True)
+    assert heard.made is None
+    torch.testing.assert_close(heard.h, seen.h)
+
+
+@pytest.mark.parametrize("scheme", ["sequential", "fed back"])
+def test_frame_by_frame_the_statistics_are_those_of_listening(scheme):
+    net, (photo, mfcc) = lively(scheme, normalised=True).train(), given(3, 2)
+    film(net, photo, mfcc, listening=True)
+    gathered = net.norm.running_mean.clone(), net.norm.running_var.clone()
+    assert gathered[0].abs().max() > 0
+    film(net, photo, mfcc)
+    assert torch.equal(net.norm.running_mean, gathered[0])
+    assert torch.equal(net.norm.running_var, gathered[1])
+
+
 @pytest.mark.parametrize("rows", [7, 14, 28, 49])
 def test_windows_of_any_length(rows):
     net, (photo, mfcc) = lively("recurrent", rows=rows), given(rows=rows)

@@ -7,11 +7,13 @@ time. With --ship the table that the book shows goes into the package, the sheet
 """
 
 import argparse
+import csv
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import measures
 import numpy as np
 import sheets
 import torch
@@ -32,7 +34,7 @@ from talkface_lite.measuring.lip_reading import LipJudge
 from talkface_lite.measuring.pairs import middle
 from talkface_lite.measuring.pictures import dlib_in_crop
 from talkface_lite.systems import load, part_class
-from talkface_lite.systems.base import System
+from talkface_lite.systems.base import FROM_SPEECH, System
 from talkface_lite.training import TrainingResult, train
 
 TOLD = ("clips", "seed", "split", "still_head", "varied", "common_words", "licence", "times")
@@ -75,13 +77,50 @@ def make(job: tuple[argparse.Namespace, str, int]) -> dict[str, Any]:
         values |= measured(arguments, comparison, {}, comparison.baselines[variant])
         write_json(result, values)
         return values
+    if variant in comparison.composed:
+        runs = [weights_of(arguments, run, seed) for run in comparison.composed[variant]]
+        system = load(arguments.system, weights=runs)
+        values |= measured(arguments, comparison, {system.name: system}, FROM_SPEECH)
+        write_json(result, values)
+        return values
     trained = taught(arguments, comparison, variant, seed)
     values |= {name: value for name, value in trained.losses.items() if name == "alpha"}
     values |= {name: trained.record[name] for name in ("seconds", "device")}
-    system = load(arguments.system, weights=trained.weights)
-    values |= measured(arguments, comparison, {system.name: system}, comparison.row)
+    if comparison.curve:
+        values["curve"] = curve_of(out / "log.csv", ("step", *comparison.curve))
+    if comparison.measure:
+        part = part_class(arguments.system, arguments.part).load(trained.weights)
+        measure = getattr(measures, comparison.measure)
+        values |= {test: measure(part, its) for test, its in sources(arguments, comparison, False).items()}
+    else:
+        system = load(arguments.system, weights=trained.weights)
+        values |= measured(arguments, comparison, {system.name: system}, comparison.row)
     write_json(result, values)
     return values
+
+
+def weights_of(arguments: argparse.Namespace, run: str, seed: int) -> Path:
+    """What a run of this comparison left, or ``FOLDER/variant`` of another.
+
+    Raises
+    ------
+    InputError
+        When it is not there.
+    """
+    found = folder(arguments, run, seed)
+    if "/" in run:
+        found = arguments.work / f"{run}-{seed}".replace(" ", "_")
+    path = found / "weights.safetensors"
+    if not path.is_file():
+        raise InputError(path, "no such weights", "the comparison that makes them, first")
+    return path
+
+
+def curve_of(log: Path, names: Sequence[str]) -> dict[str, list[float]]:
+    """Columns of a training log, by name."""
+    with log.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [round(float(row[name]), 8) for row in rows if row[name]] for name in names}
 
 
 def begin(job: tuple[argparse.Namespace, str, int]) -> None:
@@ -208,6 +247,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         each(begin, [(arguments, name, seed) for seed in comparison.seeds], arguments.workers)
     jobs = [(arguments, variant, seed) for seed in comparison.seeds for variant in compared]
     results = each(make, jobs, arguments.workers)
+    jobs = [(arguments, variant, seed) for seed in comparison.seeds for variant in comparison.composed]
+    results += each(make, jobs, arguments.workers) if jobs else []
+    compared += comparison.composed
     table = table_of(arguments, comparison, results)
     base = next(iter(comparison.variants))
     names = {name: name for name in compared}

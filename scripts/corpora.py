@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from talkface_lite.clip import Clip
+from talkface_lite.clip import CROP_SIZE, Clip
 from talkface_lite.corpus.revoicing import revoice
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip, write_corpus
 from talkface_lite.data.features import Features, read_clips, save_features
@@ -59,8 +59,8 @@ class Corpus:
     common_words:
         Whether five clips in eight say words drawn from :data:`COMMON_WORDS`, with pauses, instead of
         sentences of GRID's grammar.
-    varied:
-        As for :func:`talkface_lite.corpus.synthesis.draw_clip`.
+    varied, nods, view, size:
+        As for :func:`talkface_lite.corpus.synthesis.draw_clip`; heads that are held do not nod.
     """
 
     clips: int
@@ -73,6 +73,9 @@ class Corpus:
     varied: bool = True
     motions: int = 1
     person: int | None = None
+    nods: bool = False
+    view: str = "crop"
+    size: int = CROP_SIZE
 
     @property
     def mixed(self) -> bool:
@@ -84,8 +87,10 @@ class Corpus:
         told = asdict(self)
         if self.varied:  # as they mostly are
             del told["varied"]
-        if self.motions == 1:
-            del told["motions"]
+        usual = {"motions": 1, "nods": False, "view": "crop", "size": CROP_SIZE}
+        for name, value in usual.items():
+            if told[name] == value:
+                del told[name]
         return {name: value for name, value in told.items() if value is not None or name == "still_head"}
 
     def path(self, folder: Path, name: str) -> Path:
@@ -110,8 +115,8 @@ class Corpus:
         if self.mixed:
             save_features(path, self._features(needs, workers or cores()), needs)
         elif not path.exists():  # whole or not at all
-            names = ("split", "still_head", "text", "paint", "varied", "motions", "person")
-            settings = {name: getattr(self, name) for name in names}
+            names = ("split", "still_head", "text", "paint", "varied", "person", "nods", "view", "size")
+            settings = {"motions": self.motions} | {name: getattr(self, name) for name in names}
             write_corpus(path, self.clips, self.seed, workers=workers, **settings)
         write_json(about, told)
         return path
@@ -188,16 +193,25 @@ class Revoiced(FromRecordings):
     ----------
     seed:
         The recordings come in turns, each time by another face and in another room, all from this seed.
+    view:
+        As for :func:`talkface_lite.corpus.revoicing.revoice`.
     """
 
     seed: int
+    view: str = "crop"
+
+    def about(self) -> dict[str, Any]:
+        """What a record says of it."""
+        told = super().about()
+        return told if self.view != "crop" else {k: v for k, v in told.items() if k != "view"}
 
     def features(self, clips: Sequence[Clip], needs: Needs) -> list[Features]:
         """Drawn lips for recordings, in turns."""
         drawn = []
         for index in range(self.clips):
             seed, still = clip_seed(self.seed, index), index % 2 == 0
-            drawn.append(Features.of(revoice(clips[index % len(clips)], seed, still_head=still), needs))
+            clip = revoice(clips[index % len(clips)], seed, still_head=still, view=self.view)
+            drawn.append(Features.of(clip, needs))
         return drawn
 
 
@@ -292,7 +306,14 @@ def _draw_features(corpus: Corpus, needs: Needs, index: int) -> Features | None:
     still = index % 2 == 0 if corpus.still_head is None else corpus.still_head
     seed, text = clip_seed(corpus.seed, index), text_of(corpus, index)
     draw: Callable = partial(
-        draw_clip, split=corpus.split, still_head=still, paint=False, varied=corpus.varied
+        draw_clip,
+        split=corpus.split,
+        still_head=still,
+        paint=False,
+        varied=corpus.varied,
+        person=corpus.person,
+        nods=corpus.nods and not still,
+        view=corpus.view,
     )
     try:
         return Features.of(draw(seed, text=text), needs)

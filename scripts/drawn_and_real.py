@@ -20,7 +20,7 @@ from common import PACKAGE, Parser, run
 from corpora import divide, draw_all
 from recipes import CORPORA, REAL, VG_NET_RECIPE
 
-from talkface_lite.clip import Clip, Interval, frame_times
+from talkface_lite.clip import ALIGNED, Clip, Interval, frame_times
 from talkface_lite.corpus.alignment import place_phonemes
 from talkface_lite.corpus.identity import Identity
 from talkface_lite.corpus.synthesis import draw_clip
@@ -243,7 +243,8 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
         },
         "reports": {},
     }
-    systems = shipped(list(SYSTEMS))
+    # the clips show the aligned face alone
+    systems = {name: one for name, one in shipped(list(SYSTEMS)).items() if one.framing == ALIGNED}
     for name, clips in judges(work):
         looks = {"pictures": True, "find_points": find, "frame_step": LOOK_AT, "example": "rest"}
         looks["judge"] = LipJudge.pretrained()

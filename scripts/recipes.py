@@ -1,13 +1,17 @@
 """How every weights file of the book was made: one table. What is compared stands in ``comparisons.py``.
 
-A new paper brings rows: what it draws into :data:`CORPORA`, a :class:`~stages.Recipe` for each part (and each
-variant of it that has weights) into :data:`RECIPES`. The records beside the shipped weights are held against
-this table by a test.
+A new paper brings rows: what it draws into ``corpus_table.py``, a :class:`~stages.Recipe` for each part (and
+each variant of it that has weights) into :data:`RECIPES`. The records beside the shipped weights are held
+against this table by a test.
 """
 
 from dataclasses import replace
 
-from corpora import AnyCorpus, Corpus, Filmed, Recordings, Revoiced
+from corpora import AnyCorpus, Corpus
+from corpus_table import CORPORA as CORPORA
+from corpus_table import ONE as ONE
+from corpus_table import PARAGRAPH as PARAGRAPH
+from corpus_table import REAL as REAL
 from stages import Recipe, Stage
 
 from talkface_lite.data.needs import DataSettings
@@ -18,53 +22,6 @@ from talkface_lite.networks.sizes import SIZES
 from talkface_lite.systems import part_class, system_class
 from talkface_lite.systems.part import shipped_weights
 from talkface_lite.systems.training_settings import TrainingSettings
-
-# ---- what is drawn
-
-S1 = {"recordings": "grid_s1", "licence": "GRID's speaker s1, CC BY 4.0"}
-REAL = {
-    "s1": Recordings(folder="grid_s1", held_back=True),
-    "others": Recordings(folder="grid", without=("s1",)),
-}
-"""Who judges: sentences of one speaker that nothing learned from, and six people that nothing looked at."""
-
-SENTENCE = "Where are we going today, and how far is it?"
-PARAGRAPH = f"{SENTENCE} Nobody here has ever been to the lake. We had better ask the people who live there."
-
-ONE = 271828
-"""A drawn person; their name is a number."""
-CORPORA: dict[str, AnyCorpus] = {
-    # AT-net
-    "said": Corpus(clips=2600, seed=1000, still_head=None, common_words=True, paint=False),
-    "said-by-s1": Revoiced(**S1, clips=2400, seed=9000),
-    "said-test-still": Corpus(clips=150, seed=2000, split="test", still_head=True, paint=False),
-    "said-test-moving": Corpus(clips=150, seed=2000, split="test", paint=False),
-    # its rungs: 1200 clips of each kind of voice, real voices and real lips beside them
-    "espeak": Corpus(clips=1200, seed=1000, still_head=None, paint=False, varied=False),
-    "varied": Corpus(clips=1200, seed=1000, still_head=None, paint=False),
-    "connected": Corpus(clips=1200, seed=1000, still_head=None, common_words=True, paint=False),
-    "lips-30-s": Filmed(**S1, clips=10, times=30),
-    "lips-6-min": Filmed(**S1, clips=120, times=3),
-    # VG-net
-    "train-a": Corpus(clips=400, seed=4000, still_head=True),
-    "train-b": Corpus(clips=400, seed=4001),
-    "train-c": Corpus(clips=900, seed=4002, still_head=True),
-    "train-d": Corpus(clips=900, seed=4003),
-    "test-still": Corpus(clips=50, seed=5000, split="test", still_head=True),
-    "test-moving": Corpus(clips=50, seed=5001, split="test"),
-    # lip readers: the judge learns from people of its own; and 2,400 words to read
-    "lips-a": Corpus(clips=900, seed=4200, still_head=True),
-    "lips-b": Corpus(clips=900, seed=4201),
-    "test-lips-still": Corpus(clips=200, seed=5003, split="test", still_head=True),
-    "test-lips-moving": Corpus(clips=200, seed=5004, split="test"),
-    # latent matching: films that say the same, and films of about 29, 75 and 250 frames
-    "train-same": Corpus(clips=360, seed=4100, motions=6),
-    "one-person": Corpus(clips=160, seed=4300, split=None, person=ONE),
-    "test-one-person": Corpus(clips=40, seed=5005, split=None, person=ONE),
-    "test-word": Corpus(clips=12, seed=5002, split="test", still_head=True, text="No."),
-    "test-sentence": Corpus(clips=12, seed=5002, split="test", still_head=True, text=SENTENCE),
-    "test-paragraph": Corpus(clips=12, seed=5002, split="test", still_head=True, text=PARAGRAPH),
-}
 
 # ---- ATVGnet
 
@@ -253,6 +210,27 @@ CRITICISED = replace(
 """The critics join. Their weights are ten times the paper's, as Eq. 1 is some nine times as large where the
 mouth counts more."""
 
+# ---- attentional landmarks
+
+SAY = Stage(
+    training=replace(AT_NET.training, steps=2200, batch_size=8),
+    data=AT_NET.data,
+)
+"""As AT-net learns, but for the loss and the frame; a network that is twice as wide learns longer."""
+HELD_HEADS = {"still": {"still_head": True}}
+"""Clips of still heads are spoken with the head held, as somebody would who wants one."""
+MOVE = Stage(
+    config={
+        **system_class("attentional").shipped["ltv-net"],
+        "discriminator": False,
+        "reconstruction": "l1",
+        "mouth_weight": 20.0,
+    },
+    training=replace(PAINT.training, steps=2000, batch_size=12, learning_rate=1e-3, checkpoint_every=500),
+    data=DataSettings(closed_examples=0.3, camera=0.3, mirrored=True),
+)
+"""Few frames of many people, no discriminator."""
+
 # ---- the table
 
 RECIPES: dict[tuple[str, str, str], Recipe] = {
@@ -289,6 +267,21 @@ RECIPES: dict[tuple[str, str, str], Recipe] = {
         ships="criticised",
         frame_step=5,
     ),
+    ("attentional", "stl-net", ""): Recipe(
+        stages={"only": SAY},
+        train=("said-head", "said-head-by-s1"),
+        held_out={"still": "said-head-test-still", "moving": "said-head-test-moving"},
+        talks=HELD_HEADS,
+        ships="only",
+    ),
+    ("attentional", "ltv-net", ""): Recipe(
+        stages={"only": MOVE},
+        train=("heads-still", "heads-moving"),
+        held_out={"still": "test-heads-still", "moving": "test-heads-moving"},
+        talks=HELD_HEADS,
+        ships="only",
+        frame_step=5,
+    ),
 }
 """System, part and variant → recipe, in the order in which they are trained."""
 
@@ -323,7 +316,8 @@ def file_of(system: str, part: str, variant: str = "", size: str = SIZES[0]) -> 
 def tiny_corpus(corpus: AnyCorpus) -> Corpus:
     """Few clips of one word; in the place of recordings, drawn ones."""
     if not isinstance(corpus, Corpus):
-        corpus = Corpus(clips=4, seed=9000, still_head=None, paint=False)
+        view = getattr(corpus, "view", "crop")
+        corpus = Corpus(clips=4, seed=9000, still_head=None, paint=False, view=view)
     few = 2 if corpus.motions > 1 else 1
     return replace(corpus, clips=4 if corpus.mixed else few, text="now")
 

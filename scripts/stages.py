@@ -73,6 +73,8 @@ class Recipe:
     finish:
         Names of ``CORPORA`` that it is measured on before it ships, where what is measured becomes a part of
         it, see :meth:`talkface_lite.systems.part.Part.finish`.
+    talks:
+        Row of the record → settings of the system that it is measured with, where they are not its own.
     measure:
         Name of a function of ``scripts/measures.py``, for a part that makes no film.
     ships_as:
@@ -87,6 +89,7 @@ class Recipe:
     ships: str
     beside: Mapping[str, str] = field(default_factory=dict)
     finish: tuple[str, ...] = ()
+    talks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     measure: str = ""
     ships_as: str = ""
     frame_step: int = 1
@@ -123,6 +126,13 @@ class Comparison:
         Another row whose figures are kept, too, each under that row's name: ``from_frames mouth_gain``.
     baselines:
         Name in the results → a baseline of the evaluation, measured beside the variants and not trained.
+    measure:
+        Name of a function of ``scripts/measures.py`` that takes the place of the evaluation.
+    composed:
+        Name in the results → runs whose parts make a film together, from speech; measured beside the variants
+        and not trained. A run is a variant, or ``FOLDER/variant`` of another comparison in RUNS.
+    curve:
+        Figures of the log that the results keep, from update to update.
     seeds:
         One training each.
     detector:
@@ -144,6 +154,9 @@ class Comparison:
     metrics: Mapping[str, int]
     beside: str = ""
     baselines: Mapping[str, str] = field(default_factory=dict)
+    measure: str = ""
+    composed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    curve: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0, 1, 2)
     frame_step: int = 1
     detector: bool = False

@@ -145,7 +145,8 @@ class Job:
         if pictures:
             looks |= {"find_points": dlib_in_crop(), "judge": LipJudge.pretrained()}
         for head, clips in self._held_out():
-            metrics[head] = evaluate(system, clips, **looks)
+            settings = system.settings_class(**self.recipe.talks.get(head, {}))
+            metrics[head] = evaluate(system.with_settings(settings), clips, **looks)
             print(f"{head}: {table(metrics[head])}")
         return metrics
 

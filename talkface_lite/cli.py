@@ -83,7 +83,9 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         sub.add_argument("--json", action="store_true", help="print one JSON object on standard output")
         return sub
 
-    _corpus(command("corpus", commands.corpus, "Draw clips of people who do not exist, with known truth."))
+    _corpus(
+        command("corpus", commands.corpus, "Draw clips of people who do not exist, with known truth."), argv
+    )
     _prepare(
         command("prepare", commands.prepare, "Turn filmed people into aligned clips, with every loss listed.")
     )
@@ -122,25 +124,23 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _corpus(corpus: argparse.ArgumentParser) -> None:
+def _corpus(corpus: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     corpus.add_argument("out", metavar="OUT", type=Path, help="folder to write")
     corpus.add_argument("--clips", metavar="N", type=_positive, required=True, help="how many")
     corpus.add_argument(
         "--seed", metavar="S", type=_not_negative, required=True, help="equal seeds draw equal clips"
     )
     corpus.add_argument("--workers", metavar="W", type=_positive, help="processes (default: one a core)")
-    corpus.add_argument("--still-head", action="store_true", help="hold pose, gaze and eyelids")
     corpus.add_argument(
         "--motions", metavar="K", type=_positive, default=1, help="K clips a person and sentence (default 1)"
     )
-    corpus.add_argument(
-        "--text", metavar="T", help="what everyone says (default: sentences of GRID's grammar)"
-    )
-    corpus.add_argument(
-        "--split", choices=("train", "test"), default="train", help="which people, voices, sentences"
-    )
-    corpus.add_argument("--person", metavar="P", type=_not_negative, help="one person alone, 0 to 999999")
-    corpus.add_argument("--no-frames", action="store_true", help="landmarks and speech only, no pictures")
+    if argv[:1] == ["corpus"]:
+        from talkface_lite.corpus.settings import CorpusSettings
+        from talkface_lite.flags import add_flags, flags_of
+
+        flags = flags_of(CorpusSettings, defaults=commands.CORPUS)
+        add_flags(corpus, "what the clips are like", flags)
+        corpus.set_defaults(flags=flags)
 
 
 def _prepare(prepare: argparse.ArgumentParser) -> None:
@@ -150,9 +150,9 @@ def _prepare(prepare: argparse.ArgumentParser) -> None:
     where = prepare.add_mutually_exclusive_group()
     where.add_argument("--workers", metavar="N", type=_positive, help="processes (default: one a core)")
     where.add_argument("--dask", metavar="ADDRESS", help="a Dask scheduler, tcp://host:port")
-    prepare.add_argument(
-        "--size", type=int, choices=(128, 256), default=128, help="side of the crops, pixels"
-    )
+    prepare.add_argument("--size", type=int, choices=(128, 256), default=128, help="side of crops, pixels")
+    view = "the face, aligned anew in each frame, or the whole head, which moves (default crop)"
+    prepare.add_argument("--view", choices=("crop", "head"), default="crop", help=view)
     _detector(prepare)
     prepare.add_argument("--resume", action="store_true", help="go on with what was stopped")
     prepare.add_argument(

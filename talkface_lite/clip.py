@@ -23,6 +23,12 @@ CROP_SIZE = 128
 N_POINTS = 68
 """Landmarks in dlib/iBUG order."""
 
+ALIGNED, HEAD, CAMERA = "aligned", "head", "camera"
+"""How pictures are cut: nose and eyes of each frame on a template; one looser frame for the whole clip, in
+which the head moves (:mod:`talkface_lite.framing`); not at all."""
+FRAMINGS = (ALIGNED, HEAD, CAMERA)
+"""All of them."""
+
 FORMAT = "talkface_lite clip 1"
 
 
@@ -50,8 +56,8 @@ class Clip:
     frames:
         uint8 RGB ``(T, H, W, 3)``, or None for a clip that carries landmarks and speech but no picture.
     landmarks:
-        float32 ``(T, 68, 2)``: x to the right and y down, dlib/iBUG order, in pixels of the frame; of an
-        aligned face in pixels of the 128×128 crop, also where the pictures are larger.
+        float32 ``(T, 68, 2)``: x to the right and y down, dlib/iBUG order, in pixels of a picture of 128×128,
+        also where the pictures are larger; those of a camera view in its own pixels.
     speech:
         float32 ``(640 * T,)`` in [-1, 1], 16 kHz mono.
     words, phonemes:
@@ -60,6 +66,8 @@ class Clip:
         Who is speaking, as text; clips of one person share it.
     source:
         Where the clip comes from, as text.
+    framing:
+        How its pictures are cut: one of :data:`FRAMINGS`.
 
     Raises
     ------
@@ -74,6 +82,7 @@ class Clip:
     phonemes: tuple[Interval, ...] = ()
     identity: str = ""
     source: str = ""
+    framing: str = ALIGNED
 
     def __post_init__(self) -> None:
         _check_array("landmarks", self.landmarks, np.float32, (None, N_POINTS, 2))
@@ -96,6 +105,8 @@ class Clip:
         for name in ("identity", "source"):
             if not isinstance(getattr(self, name), str):
                 raise InputError(f"Clip.{name}", type(getattr(self, name)).__name__, "text")
+        if self.framing not in FRAMINGS:
+            raise InputError("Clip.framing", repr(self.framing), " or ".join(FRAMINGS))
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -125,6 +136,8 @@ class Clip:
             "words": self.words,
             "phonemes": self.phonemes,
         }
+        if self.framing != ALIGNED:  # what clips were before there was another
+            record["framing"] = self.framing
         return write_tensors(path, tensors, record, key="clip", text=FORMAT)
 
     @classmethod
@@ -155,6 +168,7 @@ class Clip:
                 phonemes=tuple(record["phonemes"]),
                 identity=record["identity"],
                 source=record["source"],
+                framing=record.get("framing", ALIGNED),
             )
         except (KeyError, TypeError, IndexError) as error:
             raise InputError(path, f"a clip without {error}", "every field of a clip") from error

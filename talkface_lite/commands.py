@@ -17,6 +17,10 @@ _BAR: Mapping[str, Any] = MappingProxyType(
 """Settings of progress bars: on standard error, gone when done, and only for people (a terminal)."""
 
 
+CORPUS: Mapping[str, Any] = MappingProxyType({"split": "train"})
+"""What ``talkface corpus`` draws unless it is told otherwise."""
+
+
 def _say(arguments: argparse.Namespace, text: str) -> None:
     """A line for people: on standard output, unless that is to hold JSON."""
     print(text, file=sys.stderr if arguments.json else sys.stdout)
@@ -26,8 +30,11 @@ def corpus(arguments: argparse.Namespace) -> dict[str, Any]:
     """Draw clips; what ``talkface corpus`` does."""
     from tqdm import tqdm
 
+    from talkface_lite.corpus.settings import CorpusSettings
     from talkface_lite.corpus.synthesis import write_corpus
+    from talkface_lite.flags import chosen
 
+    settings = CorpusSettings(**{**CORPUS, **chosen(arguments, arguments.flags)})
     bar = tqdm(total=arguments.clips, unit="clip", delay=1, **_BAR)
 
     def progress(done: int, _: int) -> None:
@@ -40,11 +47,7 @@ def corpus(arguments: argparse.Namespace) -> dict[str, Any]:
             seed=arguments.seed,
             workers=arguments.workers,
             motions=arguments.motions,
-            still_head=arguments.still_head,
-            text=arguments.text,
-            split=arguments.split,
-            paint=not arguments.no_frames,
-            person=arguments.person,
+            settings=settings,
             progress=progress,
         )
     _say(arguments, f"{arguments.clips} clips in {arguments.out}")
@@ -73,6 +76,7 @@ def prepare(arguments: argparse.Namespace) -> dict[str, Any]:
             arguments.source,
             arguments.out,
             size=arguments.size,
+            view=arguments.view,
             detector=arguments.detector,
             workers=arguments.workers,
             dask=arguments.dask,
@@ -199,6 +203,10 @@ def talk(arguments: argparse.Namespace) -> dict[str, Any]:
         variant=arguments.variant,
         settings=_settings(arguments),
     )
+    if arguments.paste_back:
+        talker.system, why = talker.system.for_pasting()
+        if why:
+            print(f"talkface: {why}", file=sys.stderr)
     if arguments.samples > 1 and not talker.system.random:
         raise InputError("--samples", arguments.samples, f"1: {arguments.system} draws nothing at random")
     portrait = Portrait.of(arguments.photo, detector=arguments.detector)
@@ -232,7 +240,9 @@ def talk(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure systems on clips; what ``talkface evaluate`` does."""
+    from talkface_lite.clip import ALIGNED
     from talkface_lite.data.features import clip_files, read_clips
+    from talkface_lite.framing import CUT_LOOSER
     from talkface_lite.measuring.evaluation import evaluate, photographs, shipped
     from talkface_lite.measuring.lip_reading import LipJudge
     from talkface_lite.measuring.pairs import check_before, compare_all, read_report
@@ -259,14 +269,18 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
             raise InputError("--system all", "weights or a variant of one", "the package's own weights")
         beside = {"variants": not arguments.pictures, "pictures": arguments.pictures}
         systems = shipped(list(SYSTEMS), arguments.size, **beside)
+        without = dict.fromkeys(SYSTEMS, f"no {arguments.size} weights in the package")
+        seen = next(iter(read_clips(arguments.data, frames=False))).framing
+        for name, system in list(systems.items()):
+            without.pop(name, None)
+            if system.framing != ALIGNED and seen == ALIGNED:
+                del systems[name]
+                without[name] = f"it needs {CUT_LOOSER}"
         if not systems:
             expected = "a system with weights in the package, or --system S --weights FILE"
             raise InputError(f"--system all --size {arguments.size}", "none", expected)
-        for name in SYSTEMS:
-            if name not in systems:
-                print(
-                    f"talkface: without {name}: no {arguments.size} weights in the package", file=sys.stderr
-                )
+        for name, why in without.items():
+            print(f"talkface: without {name}: {why}", file=sys.stderr)
     if before is not None:
         told = photographs(read_clips(arguments.data, frames=False), arguments.example, arguments.seed)
         check_before(before, arguments.against, told, systems)

@@ -90,6 +90,8 @@ def _of_field(field: Field, hint: Any, text: str, default: Any) -> Iterator[Flag
         yield _flag(field.name, option, {"action": action, "dest": field.name}, text)
     elif get_origin(inner) is Literal:
         choices = {"choices": get_args(inner), "dest": field.name}
+        if isinstance(choices["choices"][0], int):
+            choices["type"] = _reader(int)
         yield _flag(field.name, option, choices, text + shown)
     elif get_origin(inner) is tuple:
         kinds = get_args(inner)

@@ -1,5 +1,7 @@
 """Losses that systems share."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -72,9 +74,17 @@ def dynamic_pixel_loss(
     return pixel_loss(frames, truth, mask, counts=weight if counts is None else weight * counts)
 
 
-def pixel_loss(frames: Tensor, truth: Tensor, mask: Tensor, *, counts: Tensor | None = None) -> Tensor:
-    """Mean absolute difference over existing frames: what Eq. 8 is compared with. Arguments as there."""
-    error = (frames - truth).abs()
+def pixel_loss(
+    frames: Tensor,
+    truth: Tensor,
+    mask: Tensor,
+    *,
+    counts: Tensor | None = None,
+    squared: bool = False,
+) -> Tensor:
+    """Mean absolute difference over existing frames, or mean squared: what Eq. 8 is compared with. Arguments
+    as there."""
+    error = (frames - truth).square() if squared else (frames - truth).abs()
     if counts is not None:
         error = error * counts
     per_frame = error.mean(dim=(-3, -2, -1))  # (B, T, 3, H, W) → (B, T)
@@ -103,6 +113,45 @@ def mouth_map(landmarks: Tensor, size: int = CROP_SIZE, margin: float = 4.0) -> 
     places = (torch.arange(size, device=landmarks.device) + 0.5) * (CROP_SIZE / size) - 0.5
     x, y = (((places - centre[..., [i]]) / radius[..., [i]]) ** 2 for i in (0, 1))  # (B, T, size)
     return torch.exp(-0.5 * (x.unsqueeze(-2) + y.unsqueeze(-1)) ** 2).unsqueeze(-3)
+
+
+def wing_loss(x: Tensor, w: float = 10.0, epsilon: float = 2.0, *, weight: Tensor | None = None) -> Tensor:
+    """Wing loss of differences between landmarks, element by element ({cite}`feng2018wing`, Eq. 5).
+
+    ``w ln(1 + |x|/ε)`` where ``|x| < w``, else ``|x| - C``, with ``C = w - w ln(1 + w/ε)``, which joins the
+    two: at ``|x| = w`` both are 17.9176 with the defaults. The slope is ``w / ε`` = 5 just above 0, falls to
+    ``w / (ε + w)`` = 0.833 and is 1 from there on: where squares let go of a point that is nearly right, the
+    wing pulls hardest. Attentional landmarks' Eq. 7 has it with the same w and ε.
+
+    Parameters
+    ----------
+    x:
+        Prediction minus truth, any shape. In pixels, and of a picture of the size that w is meant for: in
+        [-1, 1] everything lies in the first branch.
+    w:
+        Where the logarithm ends, above 0.
+    epsilon:
+        How sharply it bends, above 0.
+    weight:
+        Factors that broadcast against ``x``, such as ``(points, 1)`` for points of landmarks ``(…, points,
+        2)``; None counts all alike.
+
+    Returns
+    -------
+    The shape of ``x``, 0 or more; float32 at least.
+
+    Raises
+    ------
+    InputError
+        When w or ε is 0 or less.
+    """
+    for name, value in (("w", w), ("epsilon", epsilon)):
+        if not value > 0:
+            raise InputError(name, value, "more than 0")
+    far = x.to(torch.promote_types(x.dtype, torch.float32)).abs()
+    c = w - w * math.log1p(w / epsilon)
+    wing = torch.where(far < w, w * torch.log1p(far / epsilon), far - c)
+    return wing if weight is None else wing * weight
 
 
 def changing(error: Tensor, mask: Tensor) -> Tensor:

@@ -1,17 +1,15 @@
 """Clips by the hundred in one file: WebDataset shards, which any tar program and numpy can read.
 
-A shard is a plain, uncompressed tar file. The clip with the key ``KEY`` is a group of members that lie side
-by side:
+A shard is a plain, uncompressed tar file. The clip with the key ``KEY`` is a group of neighbouring members:
 
-- ``KEY.json``: ``format``, ``key``, ``identity``, ``source``, ``words``, ``phonemes``; under ``arrays`` the
-  ``dtype``, ``shape`` and ``sha256`` of each member below (of the whole member, as ``sha256sum`` gives it);
-  and ``sha256`` of this record without that one entry, as ``json.dumps(record, sort_keys=True)`` writes it;
+- ``KEY.json``: ``format``, ``key``, ``identity``, ``source``, ``words``, ``phonemes``, ``framing`` if not
+  ``"aligned"``; under ``arrays`` the ``dtype``, ``shape`` and ``sha256`` (as ``sha256sum`` gives it) of each
+  member below; and ``sha256`` of this record without it, as ``json.dumps(record, sort_keys=True)`` writes it;
 - ``KEY.landmarks.npy``, ``KEY.speech.npy`` and, for a clip with pictures, ``KEY.frames.npy``: the arrays of
   :class:`~talkface_lite.clip.Clip`.
 
-Times, owners and rights in the tar are fixed, so equal clips give equal bytes. Reading takes nothing on
-trust: headers, padding and end are checked as well as the arrays, so that no byte can change unnoticed;
-nothing is unpickled, and nothing is extracted to disk.
+Times, owners and rights are fixed, so equal clips give equal bytes. Reading takes nothing on trust: headers,
+padding and end are checked as well, so that no byte can change unnoticed; nothing is unpickled or extracted.
 """
 
 import hashlib
@@ -29,7 +27,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from talkface_lite.clip import Clip
+from talkface_lite.clip import ALIGNED, Clip
 from talkface_lite.errors import InputError
 from talkface_lite.files import whole_file
 
@@ -228,6 +226,7 @@ def _members(clip: Clip, key: str) -> dict[str, tuple[bytes | memoryview, ...]]:
         members[name] = header, data
         about[name] = {"dtype": _ARRAYS[name], "shape": array.shape, "sha256": digest.hexdigest()}
     record = {"format": FORMAT, "key": key, "identity": clip.identity, "source": clip.source}
+    record |= {} if clip.framing == ALIGNED else {"framing": clip.framing}
     record |= {"words": clip.words, "phonemes": clip.phonemes, "arrays": about}
     record["sha256"] = hashlib.sha256(_to_json(record)).hexdigest()
     return {"json": (_to_json(record),), **members}
@@ -339,6 +338,7 @@ def _read_sample(file: BinaryIO, what: str, key: str, members: Members, frames: 
             phonemes=tuple(record["phonemes"]),
             identity=record["identity"],
             source=record["source"],
+            framing=record.get("framing", ALIGNED),
         )
     except InputError as error:
         raise InputError(f"{what}, {error.what}", error.got, error.expected) from error

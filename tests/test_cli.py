@@ -12,6 +12,8 @@ import torch
 from cli_inputs import refused
 
 from talkface_lite import cli, commands
+from talkface_lite.clip import Clip
+from talkface_lite.corpus.synthesis import clip_seed, draw_clip
 from talkface_lite.media import read_video
 from talkface_lite.talking.talker import PHOTOGRAPHS
 
@@ -162,6 +164,16 @@ def test_talk_says_a_text(inputs, tmp_path, capsys):
         (["corpus", "out", "--clips", "0", "--seed", "1"], "less than 1"),
         (["corpus", "out", "--clips", "two", "--seed", "1"], "two"),
         (["corpus", "out", "--clips", "1", "--seed", "-1"], "--seed"),
+        (["corpus", "out", "--clips", "1", "--seed", "1", "--view", "side"], "'crop', 'head', 'camera'"),
+        (["corpus", "out", "--clips", "1", "--seed", "1", "--size", "64"], "invalid choice: 64"),
+        (["corpus", "out", "--clips", "1", "--seed", "1", "--size", "big"], "expected a whole number"),
+        (["corpus", "out", "--clips", "1", "--seed", "1", "--nods", "--still-head"], "nods: got of still"),
+        (
+            ["corpus", "out", "--clips", "1", "--seed", "1", "--view", "camera", "--size", "256"],
+            "size: got 256 of a camera's view",
+        ),
+        (["corpus", "out", "--clips", "1", "--seed", "1", "--person", "-1"], "person: got -1"),
+        (["prepare", "grid", ".", "--out", "o", "--view", "camera"], "'crop', 'head'"),
         (["train", "nobody", "--data", "d", "--out", "o"], "nobody"),
         (["train", "atvg", "lips", "--data", "d", "--out", "o"], "at-net or vg-net"),
         (["train", "atvg", "vg-net", "--part", "at-net", "--data", "d", "--out", "o"], "vg-net"),
@@ -200,6 +212,39 @@ def test_a_corpus_is_not_overwritten(inputs, capsys):
         capsys, cli.main(["corpus", str(inputs), "--clips", "1", "--seed", "0", "--no-frames"]), str(inputs)
     )
     assert sorted(p.name for p in inputs.iterdir()) == before
+
+
+def test_a_corpus_of_heads_that_nod(tmp_path, capsys):
+    words = ["--view", "head", "--size", "256", "--nods", "--clean", "--text", "no", "--workers", "1"]
+    words = [*words, "--clips", "1", "--seed", "3", "--json"]
+    for name, more, changes in (
+        ("whole", [], {}),
+        ("bare", ["--no-frames", "--split", "test", "--no-varied"],
+         {"paint": False, "split": "test", "varied": False}),
+    ):  # fmt: skip
+        assert cli.main(["corpus", str(tmp_path / name), *words, *more]) == 0
+        assert json.loads(capsys.readouterr().out)["clips"] == 1
+        settings = {"split": "train", "text": "no", "view": "head", "size": 256, "nods": True, "clean": True}
+        expected = draw_clip(clip_seed(3, 0), **settings | changes)
+        clip = Clip.load(tmp_path / name / "clip-000000.safetensors")
+        np.testing.assert_array_equal(clip.frames, expected.frames)
+        np.testing.assert_array_equal(clip.landmarks, expected.landmarks)
+        assert (clip.source, clip.framing) == (expected.source, "head")
+
+
+def test_a_corpus_is_of_the_training_side_and_of_faces_unless_told_otherwise(tmp_path):
+    words = ["--clips", "2", "--seed", "3", "--no-frames", "--workers", "1"]
+    assert cli.main(["corpus", str(tmp_path / "c"), *words]) == 0
+    for i in range(2):
+        clip = Clip.load(tmp_path / "c" / f"clip-{i:06d}.safetensors")
+        expected = draw_clip(clip_seed(3, i), paint=False, split="train")
+        assert (clip.source, clip.framing) == (expected.source, "aligned")
+        np.testing.assert_array_equal(clip.landmarks, expected.landmarks)
+    assert cli.main(["corpus", str(tmp_path / "d"), *words, "--person", "0", "--still-head"]) == 0
+    clip = Clip.load(tmp_path / "d" / "clip-000000.safetensors")
+    assert clip.source == draw_clip(
+        clip_seed(3, 0), paint=False, split="train", person=0, still_head=True
+    ).source  # fmt: skip
 
 
 def test_a_full_disk_during_corpus(tmp_path):
@@ -285,7 +330,7 @@ def test_a_full_disk_during_talk(inputs, tmp_path, capsys, monkeypatch):
 def test_prepare_offers_what_the_package_has():
     from talkface_lite.faces.detection import DETECTORS
     from talkface_lite.recordings.pipeline import RECORDINGS_PER_SHARD
-    from talkface_lite.recordings.prepare import SIZES
+    from talkface_lite.recordings.prepare import SIZES, VIEWS
     from talkface_lite.recordings.readers import READERS
 
     (parsers,) = cli._parser([])._subparsers._group_actions
@@ -293,12 +338,16 @@ def test_prepare_offers_what_the_package_has():
     assert cli.RECORDING_KINDS == options["kind"].choices == tuple(READERS)
     assert options["per_shard"].default == RECORDINGS_PER_SHARD
     assert options["size"].choices == SIZES
+    assert options["view"].choices == tuple(VIEWS)
+    assert options["view"].default == "crop"
     talking = {action.dest: action for action in parsers.choices["talk"]._actions}
     assert options["detector"].choices == talking["detector"].choices == DETECTORS
 
 
 @pytest.mark.parametrize(
-    "words", [["train", "atvg", part] for part in ("at-net", "vg-net")] + [["talk"], ["evaluate"], ["bench"]]
+    "words",
+    [["train", "atvg", part] for part in ("at-net", "vg-net")]
+    + [[name] for name in ("talk", "evaluate", "bench", "corpus")],
 )
 def test_every_flag_says_what_it_does(words):
     (parsers,) = cli._parser(words)._subparsers._group_actions

@@ -1,5 +1,6 @@
 """The record checks itself, saves and loads without loss, and never appears half-written."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from talkface_lite import clip as clock
 from talkface_lite.clip import Clip, check_photograph, frame_times
 from talkface_lite.errors import InputError
-from talkface_lite.files import write_atomically, write_tensors
+from talkface_lite.files import read_tensors, write_atomically, write_tensors
 
 
 def fields(n_frames: int = 3, **changed) -> dict:
@@ -41,6 +42,27 @@ def test_round_trip_keeps_every_field(tmp_path):
 def test_equal_clips_give_equal_bytes(tmp_path):
     first, second = (Clip(**fields()).save(tmp_path / name) for name in "ab")
     assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize("framing", clock.FRAMINGS)
+def test_how_it_is_cut_is_kept(tmp_path, framing):
+    path = Clip(**fields(framing=framing)).save(tmp_path / "a")
+    assert Clip.load(path).framing == framing
+    assert Clip.load(path, frames=False).framing == framing
+    record, _ = read_tensors(path, key="clip", text=clock.FORMAT, what="clip")
+    assert record.get("framing", "aligned") == framing
+    assert ("framing" in record) == (framing != "aligned")
+
+
+def test_an_aligned_clip_has_the_bytes_it_always_had(tmp_path):
+    assert clock.FRAMINGS == ("aligned", "head", "camera")
+    assert (clock.ALIGNED, clock.HEAD, clock.CAMERA) == clock.FRAMINGS
+    assert Clip(**fields()).framing == "aligned"
+    landmarks = np.arange(2 * 136, dtype=np.float32).reshape(2, 68, 2)
+    clip = Clip(frames=None, landmarks=landmarks, speech=np.zeros(1280, np.float32), identity="ida")
+    content = clip.save(tmp_path / "a").read_bytes()
+    # of the same clip, written before there was another framing
+    assert hashlib.sha256(content).hexdigest()[:16] == "ef78a15f57361721"
 
 
 def test_picture_is_optional_and_can_stay_on_disk(tmp_path):
@@ -77,6 +99,8 @@ def test_picture_is_optional_and_can_stay_on_disk(tmp_path):
         ({"words": (("bin", 0.0, 0.2),)}, "within 0..0.12 s"),
         ({"phonemes": (("b", 0.05, 0.1), ("i", 0.01, 0.1))}, "Clip.phonemes: got 'i' starting before"),
         ({"identity": 7}, "Clip.identity: got int, expected text"),
+        ({"framing": "crop"}, "Clip.framing: got 'crop', expected aligned or head or camera$"),
+        ({"framing": None}, "Clip.framing: got None, expected aligned or head or camera$"),
     ],
 )
 def test_wrong_fields_are_named(changed, message):

@@ -9,13 +9,17 @@ import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
+import torch
 from matplotlib.patches import PathPatch
+from torch import nn
 
 from talkface_lite.diagrams import Block, draw_network, rounded, short
 from talkface_lite.errors import InputError
 from talkface_lite.networks.at_net import ATNet, ATNetConfig
 from talkface_lite.networks.latent_matching import LatentMatching, LatentMatchingConfig
 from talkface_lite.networks.lip_reader import LipReader, LipReaderConfig
+from talkface_lite.networks.ltv_net import LTVNet, LTVNetConfig, times_each
+from talkface_lite.networks.patch_discriminator import PatchDiscriminator, PatchDiscriminatorConfig
 from talkface_lite.networks.recurrent_discriminators import (
     DiscriminatorsConfig,
     ImageDiscriminator,
@@ -26,6 +30,7 @@ from talkface_lite.networks.regression_discriminator import (
     RegressionDiscriminator,
     RegressionDiscriminatorConfig,
 )
+from talkface_lite.networks.stl_net import STLNet, STLNetConfig
 from talkface_lite.networks.vg_net import VGNet, VGNetConfig
 from talkface_lite.shapes import measure
 
@@ -39,7 +44,35 @@ LAYOUT = {
     "phi_lmark": Block(symbol="out", at=(4.7, 0.9), after=("lstm",)),
     "made 0": Block(symbol="$h_t$", at=(5.8, 0.9), after=("phi_lmark",), kind="tensor"),
 }
+
+
+class BothBranches(nn.Module):
+    """STL net's two branches by themselves: what stands in the chapter's diagram of Eqs. 4 and 5."""
+
+    def __init__(self, config):
+        super().__init__()
+        whole = STLNet(config)
+        self.lips, self.head = whole.lips, whole.head
+
+    def forward(self, a, mouth, head):
+        return self.lips(a, mouth, None)[0], self.head(a, head, None)[0]
+
+
 BOOK = Path(__file__).resolve().parents[1] / "book"
+
+
+def built_in(page, name):
+    """A class that stands in a cell of a chapter: a network in the open, of a package's class.
+
+    Its diagram needs no points, which nothing can draw where there are shapes alone.
+    """
+    (page,) = BOOK.glob(f"*/{page}.ipynb")
+    (source,) = (c.source for c in nbformat.read(page, 4).cells if c.source.startswith(f"class {name}("))
+    names = {"LTVNet": LTVNet, "times_each": times_each, "torch": torch}
+    exec(source, names)
+    return names[name]
+
+
 CHAPTERS = {
     "at-net": (ATNet(ATNetConfig.lite()), GIVEN),
     "mmcrnn": (
@@ -69,6 +102,18 @@ CHAPTERS = {
     "lip-reading-discriminator": (
         LipReader(LipReaderConfig.lite()),
         {"mouths": ("B", "T", 3, 40, 40)},
+    ),
+    "wing-loss-with-attention": (
+        BothBranches(STLNetConfig.full()),
+        {"a": ("B", "T", 28, 12), "mouth": ("B", 21, 2), "head": ("B", 50, 2)},
+    ),
+    "attention-in-the-generator": (
+        built_in("attention-in-the-generator", "InTheOpen")(LTVNetConfig.lite()),
+        {"photo": ("B", 3, 128, 128), "own": ("B", 3, 128, 128), "drawing": ("B", "T", 3, 128, 128)},
+    ),
+    "attention-in-the-generator 1": (
+        PatchDiscriminator(PatchDiscriminatorConfig.lite()),
+        {"frames": ("B·T", 3, 128, 128), "drawing": ("B·T", 3, 128, 128)},
     ),
 }
 

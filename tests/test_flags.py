@@ -56,6 +56,8 @@ class Config:
         Says more.
     most:
         The most, or none.
+    side:
+        One of two numbers.
 
     Raises
     ------
@@ -71,6 +73,7 @@ class Config:
     files: tuple[Path, Path] | None = None
     loud: bool = False
     most: int | None = None
+    side: Literal[128, 256] = 128
 
 
 def parse(*words, defaults=None):
@@ -86,10 +89,10 @@ def test_nothing_typed_is_nothing_chosen():
 
 def test_every_kind_of_setting():
     words = "--kind b --weight 2 --pair 1 2 --files x y --loud --most 3 --no-depth --axis batch --no-rival"
-    typed, _ = parse(*words.split(" "))
+    typed, _ = parse(*words.split(" "), "--side", "256")
     assert typed == {
         "kind": "b", "weight": 2.0, "pair": (1.0, 2.0), "files": (Path("x"), Path("y")), "loud": True,
-        "most": 3, "deep": False, "axis": "batch", "rival": None,
+        "most": 3, "deep": False, "axis": "batch", "rival": None, "side": 256,
     }  # fmt: skip
     config = of_size(Config, "full", **typed)
     assert config.net == Net(width=(10, 20), deep=False, axis="batch")
@@ -109,6 +112,7 @@ def test_the_docstring_is_the_help():
     assert "How much it counts. (default 7.0)" in text
     assert '"a" is the paper\'s; 100 % ours is b. (default a)' in text
     assert "--width" not in text
+    assert "--side {128,256} One of two numbers. (default 128)" in text
     assert paragraphs(Config)["net"] == paragraphs(Config)["rival"]
     assert "Never" not in str(paragraphs(Config))
 
@@ -151,7 +155,9 @@ def test_the_help_says_what_the_flag_does_in_words_that_can_be_typed():
     }
 
 
-@pytest.mark.parametrize("words", ["--weight much", "--most 1.5", "--kind c", "--width 3"])
+@pytest.mark.parametrize(
+    "words", ["--weight much", "--most 1.5", "--kind c", "--width 3", "--side 64", "--side a"]
+)
 def test_wrong_values(words):
     with pytest.raises((argparse.ArgumentError, SystemExit)) as caught:
         parse(*words.split())

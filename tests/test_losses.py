@@ -145,6 +145,20 @@ def test_counts_are_further_factors():
     assert pixel_loss(frames, truth, MASK, counts=torch.ones_like(alpha)) == pixel_loss(frames, truth, MASK)
 
 
+def test_squares_instead_of_distances():
+    frames, truth, alpha = pictures()
+    counts = 1 + 3 * alpha
+    error = (frames - truth)[MASK] ** 2
+    squared = pixel_loss(frames, truth, MASK, squared=True)
+    assert squared.item() == pytest.approx(error.mean().item(), rel=1e-12)
+    assert squared != pixel_loss(frames, truth, MASK)
+    assert pixel_loss(frames, truth, MASK, squared=False) == pixel_loss(frames, truth, MASK)
+    weighed = pixel_loss(frames, truth, MASK, counts=counts, squared=True)
+    assert weighed.item() == pytest.approx((error * counts[MASK]).mean().item(), rel=1e-12)
+    frames[~MASK] = 1e6
+    assert pixel_loss(frames, truth, MASK, squared=True) == squared
+
+
 def test_mouth_map_is_an_ellipse_about_the_mouth():
     landmarks = torch.zeros(1, 2, 68, 2)
     # 0: lips from (44, 80) to (84, 100), 1: a closed mouth elsewhere

@@ -44,11 +44,14 @@ def test_the_whole_chain_runs_and_leaves_all_that_ships(chain):
     assert [step.name for step in found] == [
         "shape basis", "atvg at-net", "atvg at-net no_lstm", "atvg vg-net", "atvg vg-net paper",
         "latent latent-matching", "recurrent lip-discriminator judge", "recurrent lip-discriminator",
-        "recurrent recurrent-generator", "atvg vg-net ablation", "atvg vg-net warp ablation",
+        "recurrent recurrent-generator", "attentional stl-net", "attentional ltv-net",
+        "atvg vg-net ablation", "atvg vg-net warp ablation",
         "atvg at-net voices ablation", "latent latent-matching ablation",
         "recurrent recurrent-generator ablation", "recurrent recurrent-generator schemes ablation",
         "recurrent recurrent-generator no-warp ablation",
         "recurrent recurrent-generator window ablation", "recurrent recurrent-generator one-person ablation",
+        "attentional stl-net ablation", "attentional stl-net one-person ablation",
+        "attentional ltv-net ablation",
         "front picture", "identities", "real speech",
     ]  # fmt: skip
     names = {path.relative_to(work / "package").as_posix() for step in found for path in step.makes}

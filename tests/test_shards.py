@@ -14,8 +14,9 @@ import pytest
 import webdataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shard_samples import SAMPLES, assert_same, make_clip, members_of, refused, saved
+from shard_samples import SAMPLES, assert_same, make_clip, members_of, refused, rewrite, saved
 
+from talkface_lite.clip import FRAMINGS, Clip
 from talkface_lite.errors import InputError
 from talkface_lite.shards import LIMITS, LONGEST_KEY, read_shard, verify_shard, write_shard
 
@@ -45,6 +46,39 @@ def test_equal_clips_give_equal_bytes_and_the_checksum_is_the_files(tmp_path):
         verify_shard(tmp_path / "x.tar", digests[0][:-1] + "x")
     with pytest.raises(InputError, match="no such file"):
         verify_shard(tmp_path / "z.tar", digests[0])
+
+
+def test_how_clips_are_cut_is_kept(tmp_path):
+    clips = {kind: replace(make_clip(2, 5, side=4), framing=kind) for kind in FRAMINGS}
+    write_shard(tmp_path / "a.tar", clips.items())
+    for framed in (True, False):
+        for key, clip in read_shard(tmp_path / "a.tar", frames=framed):
+            assert clip.framing == key
+    records = {
+        member.name: json.loads(content)
+        for member, content in members_of(tmp_path / "a.tar")
+        if member.name.endswith(".json")
+    }
+    assert [record.get("framing") for record in records.values()] == [None, "head", "camera"]
+
+
+def test_a_shard_of_aligned_clips_has_the_bytes_it_always_had(tmp_path):
+    landmarks = np.arange(2 * 136, dtype=np.float32).reshape(2, 68, 2)
+    clip = Clip(frames=None, landmarks=landmarks, speech=np.zeros(1280, np.float32), identity="ida")
+    # of the same clip, written before there was another framing
+    assert write_shard(tmp_path / "a.tar", [("k", clip)])[:16] == "5c8a2a7f3f9d32af"
+
+
+def test_a_shard_with_another_framing_is_refused(tmp_path):
+    write_shard(tmp_path / "a.tar", [("k", replace(SAMPLES[0][1], framing="camera"))])
+    members = members_of(tmp_path / "a.tar")
+    record = json.loads(members[0][1])
+    record.pop("sha256")
+    record["framing"] = "side"
+    record["sha256"] = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    members[0] = (members[0][0], json.dumps(record, sort_keys=True).encode())
+    rewrite(tmp_path / "a.tar", members)
+    assert "Clip.framing: got 'side', expected aligned or head or camera" in refused(tmp_path / "a.tar")
 
 
 def test_webdataset_reads_a_shard(shard):

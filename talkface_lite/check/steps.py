@@ -39,6 +39,9 @@ CHAPTER_STEPS: dict[str, Steps] = {
     "latent.toy_steps": Steps(quick=1_500, full=4_000),
     "latent.test_clips": Steps(quick=4, full=60),
     "lips.clips": Steps(quick=8, full=40),
+    "wing.clips": Steps(quick=24, full=200),
+    "wing.training_steps": Steps(quick=90, full=1_500),
+    "wing.people": Steps(quick=48, full=300),
     "drawn_real.clips": Steps(quick=16, full=200),
 }
 """The one table of how much each chapter does; a chapter asks :func:`steps` and never looks at the device."""

@@ -13,7 +13,8 @@ from talkface_lite.corpus.head import FIELDS, MIDDLE, Head, lip_points, neutral_
 from talkface_lite.corpus.identity import Identity
 from talkface_lite.corpus.motion import Motion
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import align
+from talkface_lite.framing import head_frame
+from talkface_lite.landmarks import align, apply_transform
 
 __all__ = ["CAMERA_SIZE", "FaceGeometry", "Identity", "Motion", "face_points"]
 
@@ -45,6 +46,9 @@ class FaceGeometry:
         float32 ``(T, 68, 2)``, pixels of the 256x256 camera view.
     matrix:
         float64 ``(T, 2, 3)``: camera view to crop, a similarity for each frame.
+    head_matrix:
+        float64 ``(2, 3)``: camera view to the head's frame, the same for all frames of the clip
+        (:func:`talkface_lite.framing.head_frame`).
     points:
         float64 ``(T, 68, 3)``: template pixels, moved but not yet turned.
     rotation:
@@ -60,6 +64,7 @@ class FaceGeometry:
     landmarks: np.ndarray
     camera_landmarks: np.ndarray
     matrix: np.ndarray
+    head_matrix: np.ndarray
     points: np.ndarray
     rotation: np.ndarray
     movement: np.ndarray
@@ -75,6 +80,11 @@ class FaceGeometry:
         moving = ("landmarks", "camera_landmarks", "matrix", "points", "rotation", "movement", "articulation")
         motion = Motion(**{item.name: getattr(self.motion, item.name)[frames] for item in fields(Motion)})
         return replace(self, motion=motion, **{name: getattr(self, name)[frames] for name in moving})
+
+    @property
+    def head_landmarks(self) -> np.ndarray:
+        """float32 ``(T, 68, 2)``, pixels of the 128x128 frame in which the head moves."""
+        return apply_transform(self.camera_landmarks, self.head_matrix)
 
     def project(self, points: np.ndarray, frames: slice | int = slice(None)) -> np.ndarray:
         """Points of the head ``(T, N, 3)`` or ``(N, 3)``, template px, to the camera view ``(T, N, 2)``."""
@@ -119,6 +129,7 @@ def face_points(identity: Identity, articulation: np.ndarray, motion: Motion) ->
         landmarks=aligned.astype(np.float32),
         camera_landmarks=camera.astype(np.float32),
         matrix=matrix,
+        head_matrix=head_frame(camera),
         points=points,
         rotation=rotation,
         movement=movement,

@@ -14,16 +14,26 @@ from talkface_lite.corpus.acoustics import Microphone, Room, add_noise, add_room
 from talkface_lite.corpus.alignment import place_phonemes
 from talkface_lite.corpus.face import Motion, face_points
 from talkface_lite.corpus.manner import Manner
+from talkface_lite.corpus.nods import NodHabit, nodding
+from talkface_lite.corpus.settings import FRAMING_OF
 from talkface_lite.corpus.synthesis import draw_identity
 from talkface_lite.corpus.visemes import articulation
 from talkface_lite.corpus.voice import RATE_STEP
+from talkface_lite.errors import InputError
 from talkface_lite.speech import fit_to_frames
 
 QUIET_BEFORE, QUIET_AFTER = 1.0, 1.6
 """Longest digital silence, seconds, before and after half of the recordings."""
 
 
-def revoice(recording: Clip, seed: int, *, still_head: bool = False, split: str | None = "train") -> Clip:
+def revoice(
+    recording: Clip,
+    seed: int,
+    *,
+    still_head: bool = False,
+    split: str | None = "train",
+    view: str = "crop",
+) -> Clip:
     """Let a drawn face say what was recorded; no pictures.
 
     Parameters
@@ -38,12 +48,16 @@ def revoice(recording: Clip, seed: int, *, still_head: bool = False, split: str 
         As for :func:`talkface_lite.corpus.synthesis.draw_clip`.
     split:
         The side from which the identity is drawn. Clips to learn from take none that is held out.
+    view:
+        ``"crop"``, or ``"head"``: then heads that move nod on stressed syllables, too.
 
     Raises
     ------
     InputError
-        When the recording has no words, or espeak divides them otherwise.
+        When the recording has no words, espeak divides them otherwise, or there is no such view.
     """
+    if view not in ("crop", "head"):
+        raise InputError("view", repr(view), "'crop' or 'head'")
     rng = np.random.default_rng([seed, 0x5E1F])
     words, phonemes = recording.words, place_phonemes(recording.words)
     speech, faster = recording.speech.astype(np.float64), 1.0
@@ -65,20 +79,22 @@ def revoice(recording: Clip, seed: int, *, still_head: bool = False, split: str 
     n_frames = len(speech) // SAMPLES_PER_FRAME
     identity = draw_identity(rng, split)
     manner = Manner.draw(identity, seed)
+    moves = Motion.draw(seed, n_frames, still=still_head)
+    if view == "head" and not still_head:
+        moves = nodding(moves, phonemes, NodHabit.draw(identity))
     geometry = face_points(
-        identity,
-        articulation(phonemes, n_frames, strength=manner.strength, rest=manner.rest),
-        Motion.draw(seed, n_frames, still=still_head),
+        identity, articulation(phonemes, n_frames, strength=manner.strength, rest=manner.rest), moves
     )
     return replace(
         recording,
         frames=None,
-        landmarks=geometry.landmarks,
+        landmarks=geometry.head_landmarks if view == "head" else geometry.landmarks,
         speech=speech,
         words=words,
         phonemes=phonemes,
         identity=identity.name,
         source=f"revoiced={seed} voice={recording.identity or 'real'} rest={manner.at_rest}",
+        framing=FRAMING_OF[view],
     )
 
 

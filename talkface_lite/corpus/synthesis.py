@@ -29,7 +29,8 @@ from talkface_lite.corpus.acoustics import Microphone, Room, draw_noise
 from talkface_lite.corpus.face import Motion, face_points
 from talkface_lite.corpus.identity import Identity
 from talkface_lite.corpus.manner import Manner, style_of
-from talkface_lite.corpus.settings import N_IDENTITIES, CorpusSettings, name_of, split_of
+from talkface_lite.corpus.nods import NodHabit, nodding
+from talkface_lite.corpus.settings import FRAMING_OF, N_IDENTITIES, CorpusSettings, name_of, split_of
 from talkface_lite.corpus.visemes import articulation
 from talkface_lite.corpus.voice import VOICES, Voice, grid_sentence, speak
 from talkface_lite.errors import InputError
@@ -40,17 +41,7 @@ FORMAT = "talkface_lite corpus 2"
 
 
 def draw_clip(
-    seed: int,
-    *,
-    text: str | None = None,
-    still_head: bool = False,
-    paint: bool = True,
-    split: str | None = None,
-    view: str = "crop",
-    clean: bool = False,
-    varied: bool = True,
-    person: int | None = None,
-    motion: int | None = None,
+    seed: int, *, motion: int | None = None, settings: CorpusSettings | None = None, **changes: Any
 ) -> Clip:
     """Draw one clip of about 2 to 4 s: someone who does not exist says something, with known truth.
 
@@ -58,77 +49,81 @@ def draw_clip(
     ----------
     seed:
         0 or more. The same seed and settings give the same clip.
-    text, still_head, paint, split, view, clean, varied, person:
-        See :class:`~talkface_lite.corpus.settings.CorpusSettings`.
     motion:
         Seed of what speech does not determine (:class:`~talkface_lite.corpus.motion.Motion`), so that the
         same person says the same in the same manner and moves otherwise; None is the clip's own, ``seed``.
+    settings:
+        What it is like.
+    **changes:
+        Settings by name, instead of those: ``draw_clip(7, text="now", still_head=True)``; see
+        :class:`~talkface_lite.corpus.settings.CorpusSettings`.
 
     Returns
     -------
     Clip
-        ``frames`` uint8 ``(T, 128, 128, 3)`` (or 256 for ``view="camera"``, or None), ``landmarks`` in their
-        pixels. ``source`` says how it was drawn; :func:`read_source` takes it apart.
+        ``frames`` uint8 ``(T, 128, 128, 3)`` (or another size, or None), ``landmarks`` in pixels of the view.
+        ``source`` says how it was drawn; :func:`read_source` takes it apart.
 
     Raises
     ------
     InputError
         When a setting is not one of those named, or the text cannot be spoken.
     """
-    CorpusSettings(
-        text=text,
-        still_head=still_head,
-        paint=paint,
-        split=split,
-        view=view,
-        clean=clean,
-        varied=varied,
-        person=person,
-    )
+    its = replace(settings or CorpusSettings(), **changes)
     if seed < 0:
         raise InputError("seed", seed, "0 or more")
     rng = np.random.default_rng([seed, 0xC119])
-    identity = draw_identity(rng, split) if person is None else Identity.draw(person)
-    whose = rng if person is None else np.random.default_rng([person, 0x701CE])
-    voice = _draw_voice(whose, identity, split, varied)
-    sentence = text if text is not None else _draw_sentence(rng, split)
-    sound = _draw_sound(rng, clean, varied)
+    identity = draw_identity(rng, its.split) if its.person is None else Identity.draw(its.person)
+    whose = rng if its.person is None else np.random.default_rng([its.person, 0x701CE])
+    voice = _draw_voice(whose, identity, its.split, its.varied)
+    sentence = its.text if its.text is not None else _draw_sentence(rng, its.split)
+    sound = _draw_sound(rng, its.clean, its.varied)
     utterance = speak(sentence, voice, seed=seed, **sound)
     n_frames = len(utterance.speech) // SAMPLES_PER_FRAME
     manner = Manner.draw(identity, seed)
+    moves = Motion.draw(seed if motion is None else motion, n_frames, still=its.still_head)
+    habit = NodHabit.draw(identity) if its.nods else None
     geometry = face_points(
         identity,
         articulation(utterance.phonemes, n_frames, strength=manner.strength, rest=manner.rest),
-        Motion.draw(seed if motion is None else motion, n_frames, still=still_head),
+        nodding(moves, utterance.phonemes, habit) if habit else moves,
     )
     frames = None
-    if paint:
+    if its.paint:
         from talkface_lite.corpus.painter.layers import paint_clip
 
-        frames = paint_clip(identity, geometry, view)
+        frames = paint_clip(identity, geometry, its.view, None if its.view == "camera" else its.size)
     sides = {"identity": identity.name, "voice": voice.name, "sentence": sentence}
     source = {
         "drawn": seed,
-        "split": split or "both",
+        "split": its.split or "both",
         **{f"{kind}_split": split_of(kind, name) for kind, name in sides.items()},
         "voice": voice.name,
         "strength": f"{style_of(identity):.3f}",
         "rest": manner.at_rest,
-        "view": view,
-        "still_head": int(still_head),
+        "view": its.view,
+        "still_head": int(its.still_head),
         "noise": "none" if sound["signal_to_noise"] is None else f"{sound['signal_to_noise']:.1f}dB",
         "room": "none" if sound["room"] is None else f"{sound['room'].decay:.2f}s",
     }
+    if habit:
+        source |= {"nod_lag": f"{habit.lag:+.3f}s", "nod_depth": f"{np.rad2deg(habit.depth):.2f}deg"}
     if motion is not None:
         source["motion"] = motion
+    points = {
+        "crop": geometry.landmarks,
+        "head": geometry.head_landmarks,
+        "camera": geometry.camera_landmarks,
+    }
     return Clip(
         frames=frames,
-        landmarks=geometry.landmarks if view == "crop" else geometry.camera_landmarks,
+        landmarks=points[its.view],
         speech=utterance.speech,
         words=utterance.words,
         phonemes=utterance.phonemes,
         identity=identity.name,
         source=" ".join(f"{key}={value}" for key, value in source.items()),
+        framing=FRAMING_OF[its.view],
     )
 
 
@@ -155,15 +150,9 @@ def write_corpus(
     *,
     motions: int = 1,
     workers: int | None = None,
-    still_head: bool = False,
-    text: str | None = None,
-    paint: bool = True,
-    split: str | None = None,
-    view: str = "crop",
-    clean: bool = False,
-    varied: bool = True,
-    person: int | None = None,
+    settings: CorpusSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
+    **changes: Any,
 ) -> list[Path]:
     """Draw a corpus into a folder, whole or not at all: ``clip-000000.safetensors`` ... and ``corpus.json``.
 
@@ -181,8 +170,8 @@ def write_corpus(
     workers:
         Processes; None takes one for each core. A script that asks for several needs the usual
         ``if __name__ == "__main__":``.
-    still_head, text, paint, split, view, clean, varied, person:
-        See :class:`~talkface_lite.corpus.settings.CorpusSettings`.
+    settings, **changes:
+        As for :func:`draw_clip`.
     progress:
         Called with (clips done, clips in all).
 
@@ -196,16 +185,7 @@ def write_corpus(
         When a setting is wrong, the folder is not empty or cannot be written, the disk is full or a worker
         dies. Nothing that this call wrote is left then.
     """
-    settings = CorpusSettings(
-        still_head=still_head,
-        text=text,
-        split=split,
-        paint=paint,
-        view=view,
-        clean=clean,
-        varied=varied,
-        person=person,
-    )
+    its = replace(settings or CorpusSettings(), **changes)
     if clips < 1:
         raise InputError("clips", clips, "at least 1")
     if seed < 0:
@@ -214,7 +194,7 @@ def write_corpus(
         raise InputError("workers", workers, "at least 1")
     if motions < 1:
         raise InputError("motions", motions, "at least 1")
-    if motions > 1 and still_head:
+    if motions > 1 and its.still_head:
         raise InputError("motions", f"{motions} with still heads", "heads that move: films would be alike")
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -227,11 +207,11 @@ def write_corpus(
         names = [f"clip-{index:06d}.safetensors" for index in range(clips)]
         films = ((clip_seed(seed, index // motions), index % motions) for index in range(clips))
         jobs = ((temporary / name, s, motion_seed(s, k)) for name, (s, k) in zip(names, films, strict=True))
-        _draw_all(jobs, clips, settings, min(workers or cores(), clips), progress)
+        _draw_all(jobs, clips, its, min(workers or cores(), clips), progress)
         # by way of sys.modules: the package's front door is above this floor
         version = sys.modules["talkface_lite"].__version__
         about = {"format": FORMAT, "version": version, "clips": clips, "seed": seed, "motions": motions}
-        about |= asdict(settings)
+        about |= asdict(its)
         write_atomically(temporary / "corpus.json", (json.dumps(about, indent=1) + "\n").encode())
         os.chmod(temporary, 0o755)
         if out.exists():
@@ -301,7 +281,7 @@ def _one_thread() -> None:
 
 
 def _draw_and_save(path: Path, seed: int, motion: int | None, settings: CorpusSettings) -> None:
-    draw_clip(seed, motion=motion, **asdict(settings)).save(path)
+    draw_clip(seed, motion=motion, settings=settings).save(path)
 
 
 def draw_identity(rng: np.random.Generator, split: str | None) -> Identity:

@@ -9,10 +9,20 @@ from typing import Self
 
 import numpy as np
 
-from talkface_lite.clip import FRAMES_PER_SECOND, N_POINTS, ROWS_PER_FRAME, Clip, Interval, frame_times
+from talkface_lite.clip import (
+    ALIGNED,
+    FRAMES_PER_SECOND,
+    HEAD,
+    N_POINTS,
+    ROWS_PER_FRAME,
+    Clip,
+    Interval,
+    frame_times,
+)
 from talkface_lite.data.needs import DataSettings, Needs
 from talkface_lite.errors import InputError
 from talkface_lite.files import read_tensors, write_tensors
+from talkface_lite.framing import CUT_LOOSER
 from talkface_lite.landmarks import lip_opening, normalise
 from talkface_lite.shards import SUFFIX as SHARD_SUFFIX
 from talkface_lite.shards import read_shard
@@ -39,7 +49,7 @@ class Features:
     rows:
         float32 ``(4·(N - 1) + R, 12)``: the MFCC rows that the N windows of R rows are cut from.
     landmarks:
-        float32 ``(N, 68, 2)``: pixels of the aligned crop.
+        float32 ``(N, 68, 2)``: pixels of the frame that the part needs.
     words:
         As in the clip.
     identity, source:
@@ -62,9 +72,16 @@ class Features:
         return len(self.rows) - ROWS_PER_FRAME * (len(self) - 1)
 
     @classmethod
-    def of(cls, clip: Clip, needs: Needs | None = None) -> Self:
-        """Compute the features of a clip, with the MFCC that a part needs."""
+    def of(cls, clip: Clip, needs: Needs | None = None, where: object = None) -> Self:
+        """Compute the features of a clip, with the MFCC that a part needs; ``where`` is for what is refused.
+
+        Raises
+        ------
+        InputError
+            When it is cut otherwise than the part needs it.
+        """
         needs = needs or Needs()
+        check_framing(where or f"clip of {clip.identity or 'someone'}", clip.framing, needs)
         rows = rows_of(mfcc_windows(clip.speech, rows=needs.rows, settings=recipe(needs.recipe)))
         return cls(
             rows=rows,
@@ -99,6 +116,19 @@ class Features:
     def spoken_in(self, word: Interval, start: int, stop: int) -> np.ndarray:
         """bool ``(stop - start,)``: the frames whose middle lies in a word."""
         return word.holds(frame_times(stop)[start:])
+
+
+def check_framing(what: object, framing: str, needs: Needs) -> None:
+    """Refuse clips that are cut otherwise than is needed.
+
+    Raises
+    ------
+    InputError
+        Then.
+    """
+    if framing != needs.framing:
+        wanted = CUT_LOOSER if needs.framing == HEAD else f"clips cut {needs.framing!r}"
+        raise InputError(what, f"a clip cut {framing!r}", wanted)
 
 
 def rows_of(windows: np.ndarray) -> np.ndarray:
@@ -144,6 +174,7 @@ def save_features(path: str | os.PathLike, clips: Sequence[Features], needs: Nee
     }
     listed = [(len(clip.rows), len(clip), clip.identity, clip.source, clip.words) for clip in clips]
     about = {"clips": listed, "recipe": needs.recipe}
+    about |= {} if needs.framing == ALIGNED else {"framing": needs.framing}
     return write_tensors(path, tensors, about, key="features", text=FORMAT)
 
 
@@ -217,7 +248,7 @@ def read_features(source: Folders, needs: Needs | None = None) -> Iterator[Featu
     needs = needs or Needs()
     for path in files_of(source):
         saved = saved_features(path, needs)
-        yield from saved or (Features.of(clip, needs) for clip in read_clips(path))
+        yield from saved or (Features.of(clip, needs, path) for clip in read_clips(path))
 
 
 def saved_features(path: Path, needs: Needs) -> Sequence[Features]:
@@ -236,6 +267,7 @@ def saved_features(path: Path, needs: Needs) -> Sequence[Features]:
         return []
     if about.get("recipe", "psf") != needs.recipe:
         raise InputError(path, f"MFCC of {about['recipe']}", f"MFCC of {needs.recipe}, or the clips")
+    check_framing(path, about.get("framing", ALIGNED), needs)
     try:
         features = _taken_apart(about["clips"], tensors)
     except (KeyError, TypeError, ValueError) as error:

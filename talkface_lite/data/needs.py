@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from talkface_lite.clip import CROP_SIZE, ROWS_PER_FRAME
+from talkface_lite.clip import ALIGNED, CROP_SIZE, FRAMINGS, ROWS_PER_FRAME
 from talkface_lite.errors import InputError
 
 WINDOW_FRAMES = 16
@@ -30,6 +30,9 @@ class Needs:
         Frames T of a training window, unless the user wants others.
     side:
         Of the pictures, pixels.
+    framing:
+        How they are cut, landmarks with them: ``"aligned"``, or ``"head"``, where the head moves
+        (:mod:`talkface_lite.framing`).
     pictures:
         Whether the batch has ``pictures`` and ``photograph``.
     previous:
@@ -45,6 +48,7 @@ class Needs:
     rows: int = 28
     window: int = WINDOW_FRAMES
     side: int = CROP_SIZE
+    framing: str = ALIGNED
     pictures: bool = False
     previous: bool = False
     words: tuple[str, ...] = ()
@@ -54,6 +58,8 @@ class Needs:
         for name, least in (("rows", ROWS_PER_FRAME), ("window", 1), ("side", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"needs.{name}", getattr(self, name), f"at least {least}")
+        if self.framing not in FRAMINGS:
+            raise InputError("needs.framing", repr(self.framing), " or ".join(FRAMINGS))
         if self.previous and not self.pictures:
             raise InputError("needs.previous", "without pictures", "pictures, too")
         if len(set(self.words)) < len(self.words):
@@ -156,7 +162,7 @@ class Batch:
     mfcc:
         float32 ``(B, T, rows, 12)``: the window of each frame, C1..C12.
     landmarks:
-        float32 ``(B, T, 68, 2)``: pixels of the aligned 128×128 crop, whatever the side of the pictures.
+        float32 ``(B, T, 68, 2)``: pixels of the 128×128 frame, whatever the side of the pictures.
     example:
         float32 ``(B, 68, 2)``: the landmarks of another frame of the same clip, the one "photograph".
     mask:
@@ -187,6 +193,11 @@ class Batch:
     def moved(self) -> Tensor:
         """How far landmarks are from the photograph's, px, ``(B, T, 136)``."""
         return (self.landmarks - self.example[:, None]).flatten(2)
+
+    @property
+    def faces(self) -> Tensor:
+        """The landmarks, and where there is no frame the example's: a face in each, ``(B, T, 68, 2)``."""
+        return torch.where(self.mask[..., None, None], self.landmarks, self.example[:, None])
 
     def to(self, device: str | torch.device) -> Self:
         """The batch on another device."""

@@ -213,9 +213,9 @@ def features_and_places(path: Path, needs: Needs) -> Iterator[tuple[Features, Pi
     """
     if path.suffix == SHARD_SUFFIX:
         for (_, clip), (_, offset, shape) in zip(read_shard(path, frames=False), picture_places(path)):
-            yield Features.of(clip, needs), PicturePlace(path, offset, shape)
+            yield Features.of(clip, needs, path), PicturePlace(path, offset, shape)
     else:
-        yield Features.of(Clip.load(path, frames=False), needs), _in_clip_file(path)
+        yield Features.of(Clip.load(path, frames=False), needs, path), _in_clip_file(path)
 
 
 def _in_clip_file(path: Path) -> PicturePlace:

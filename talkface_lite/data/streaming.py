@@ -211,7 +211,7 @@ class ClipStream(IterableDataset):
         name = f"{path}, clip {key}" if key else str(path)
         if self.needs.pictures and clip.frames is None:
             raise InputError(name, "no pictures", "a clip with pictures")
-        return _Held(name, Features.of(clip, self.needs), clip.frames, -(-len(clip) // self.window))
+        return _Held(name, Features.of(clip, self.needs, name), clip.frames, -(-len(clip) // self.window))
 
 
 @dataclass(eq=False)

@@ -17,6 +17,7 @@ import torch
 from talkface_lite.clip import FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME, Clip
 from talkface_lite.corpus.face import Identity, Motion, face_points
 from talkface_lite.corpus.painter import paint_clip
+from talkface_lite.corpus.settings import VIEW_OF
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
 from talkface_lite.corpus.visemes import articulation
 from talkface_lite.corpus.voice import VOICES, speak
@@ -180,7 +181,7 @@ def rates(workload: Workload, repeats: int, matmul: Mapping[str, float]) -> dict
 
 def bench_film(system: System, repeats: int) -> dict[str, Any]:
     """A system's film of a drawn face that says 10 s, as it is used; the median."""
-    clip = draw_clip(clip_seed(0, 0))
+    clip = draw_clip(clip_seed(0, 0), view=VIEW_OF[system.framing])
     side = system.side
     picture = clip.frames[0] if side == clip.frames.shape[1] else np.full((side, side, 3), 128, np.uint8)
     face, speech = Face(picture, clip.landmarks[0]), _ten_seconds()

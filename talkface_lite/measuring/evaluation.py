@@ -14,7 +14,7 @@ from talkface_lite.measuring.lip_reading import LipJudge
 from talkface_lite.measuring.lips import rest_frame
 from talkface_lite.measuring.pairs import summary
 from talkface_lite.measuring.pictures import PICTURE_METRICS, FindPoints
-from talkface_lite.measuring.recrop import rows_in_own_crop
+from talkface_lite.measuring.recrop import measured_of, rows_in_own_crop
 from talkface_lite.measuring.report import about_clip, per_clip_of, report_of, speakers_of
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.systems import load, system_class
@@ -52,8 +52,9 @@ def evaluate(
     systems:
         Trained; several by name, or one, which then has its own.
     clips:
-        With true landmarks in the aligned crop, and with pictures where these are to be measured; one at a
-        time is held in memory.
+        With true landmarks, aligned or of the whole head (:mod:`talkface_lite.framing`), which systems need
+        that move it; with pictures where these are to be measured. One at a time is held in memory, and what
+        is measured is the aligned face.
     pictures:
         Whether to measure pictures too.
     find_points:
@@ -123,6 +124,7 @@ def evaluate(
     for clip in clips:
         if pictures and clip.frames is None:
             raise InputError(f"clip {len(measured)}", "no pictures", "clips with pictures")
+        whole, clip = clip, measured_of(clip)
         shown = _photograph(clip, example, rng)
         warping = pictures and warp and can_warp(clip)
         rows: dict[Key, Shown] = {
@@ -130,7 +132,7 @@ def evaluate(
         }
         for name, system in named.items():
             own = np.random.default_rng([seed, len(measured)])
-            its = dict(rows_in_own_crop(system, clip, shown, own, pictures=pictures))
+            its = dict(rows_in_own_crop(system, whole, shown, own, pictures=pictures))
             said = its[FROM_SPEECH].landmarks if FROM_SPEECH in its else None
             if warping and said is not None:
                 its[WARPED] = Shown(None, warped(clip, shown, said))
@@ -153,7 +155,7 @@ def evaluate(
 def photographs(clips: Iterable[Clip], example: int | str | None = 0, seed: int = 0) -> list[dict[str, Any]]:
     """Which clips :func:`evaluate` would measure from which photographs, as its ``per_clip`` says it."""
     rng = np.random.default_rng(seed)
-    return [about_clip(clip, len(clip), _photograph(clip, example, rng)) for clip in clips]
+    return [about_clip(clip, len(clip), _photograph(measured_of(clip), example, rng)) for clip in clips]
 
 
 def _photograph(clip: Clip, example: int | str | None, rng: np.random.Generator) -> int:

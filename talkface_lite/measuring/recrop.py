@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from talkface_lite.clip import CROP_SIZE, Clip
+from talkface_lite.clip import ALIGNED, CROP_SIZE, HEAD, Clip
+from talkface_lite.framing import aligned_film, in_frame
 from talkface_lite.landmarks import (
     OURS,
     align,
@@ -27,15 +28,26 @@ def rows_in_own_crop(
     comes out is laid where it belongs in the clip's: landmarks moved back, pictures pasted into the
     photograph. Where the system's crop is ours, nothing is moved.
 
+    A system that moves the head is handed the frame in which it moves. Its film is then aligned, each frame
+    by its own landmarks, as the clip is by its: held against each other are faces, and not where they are.
+
     Parameters
     ----------
     system, clip, shown, rng, pictures:
-        As there.
+        As there; of a clip that shows the whole head the aligned face is what is measured.
 
     Returns
     -------
-    Rows by name, in pixels and pictures of the clip.
+    Rows by name, in pixels and pictures of the aligned clip.
+
+    Raises
+    ------
+    InputError
+        When the system needs the whole head and the clip does not show it.
     """
+    if system.framing == HEAD:
+        return _aligned_rows(system, in_frame(clip, HEAD, system.side), shown, rng, pictures)
+    clip = measured_of(clip)
     if system.template is OURS:
         return system.rows(clip, shown, rng, pictures=pictures)
     _, matrix = align(clip.landmarks[shown], system.template)
@@ -54,4 +66,19 @@ def rows_in_own_crop(
             whole = np.ones(row.frames.shape[1:3], np.float32)
             film = np.stack([paster.paste(np.float32(frame / 127.5 - 1), whole) for frame in row.frames])
         found[name] = Shown(points, film)
+    return found
+
+
+def measured_of(clip: Clip) -> Clip:
+    """The clip that figures are taken from: aligned, at 128 pixels where it was cut otherwise."""
+    return clip if clip.framing == ALIGNED else in_frame(clip, ALIGNED, CROP_SIZE)
+
+
+def _aligned_rows(
+    system: System, clip: Clip, shown: int, rng: np.random.Generator, pictures: bool
+) -> dict[str, Shown]:
+    found = {}
+    for name, row in system.rows(clip, shown, rng, pictures=pictures).items():
+        film, points = aligned_film(row.frames, clip.landmarks if row.landmarks is None else row.landmarks)
+        found[name] = Shown(None if row.landmarks is None else points, film)
     return found

@@ -4,6 +4,7 @@ Chen, Maddox, Duan, Xu: Hierarchical Cross-Modal Talking Face Generation with Dy
 2019, and its workshop text "Sound to Visual".
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -72,6 +73,21 @@ class ATNetConfig(TwoSizes):
         )
 
 
+def audio_layers(channels: Sequence[int], *, batch_norm: bool = True) -> list[nn.Module]:
+    """The convolutions of ``f_audio``: ``(N, 1, 28, 12)`` → ``(N, 12·2·channels[4])``."""
+    c1, c2, c3, c4, c5 = channels
+    return [
+        conv_block(1, c1, batch_norm=batch_norm),
+        conv_block(c1, c2, batch_norm=batch_norm),
+        nn.MaxPool2d(kernel_size=3, stride=(1, 2)),  # 28×12 → 26×5
+        conv_block(c2, c3, batch_norm=batch_norm),
+        conv_block(c3, c4, batch_norm=batch_norm),
+        conv_block(c4, c5, batch_norm=batch_norm),
+        nn.MaxPool2d(kernel_size=3, stride=(2, 2)),  # 26×5 → 12×2
+        nn.Flatten(),
+    ]
+
+
 class ATNet(nn.Module):
     """Speech to PCA coefficients of a face (Eq. 3).
 
@@ -97,20 +113,11 @@ class ATNet(nn.Module):
     def __init__(self, config: ATNetConfig) -> None:
         super().__init__()
         self.config = config
-        c1, c2, c3, c4, c5 = config.channels
-        norm = config.recurrent
         self.register_buffer("mfcc_mean", torch.zeros(WINDOW[1]))
         self.register_buffer("mfcc_std", torch.ones(WINDOW[1]))
         self.f_audio = nn.Sequential(
-            conv_block(1, c1, batch_norm=norm),
-            conv_block(c1, c2, batch_norm=norm),
-            nn.MaxPool2d(kernel_size=3, stride=(1, 2)),  # 28×12 → 26×5
-            conv_block(c2, c3, batch_norm=norm),
-            conv_block(c3, c4, batch_norm=norm),
-            conv_block(c4, c5, batch_norm=norm),
-            nn.MaxPool2d(kernel_size=3, stride=(2, 2)),  # 26×5 → 12×2
-            nn.Flatten(),
-            linear_relu((12 * 2 * c5, *config.audio)),
+            *audio_layers(config.channels, batch_norm=config.recurrent),
+            linear_relu((12 * 2 * config.channels[-1], *config.audio)),
         )
         if config.recurrent:
             self.f_lmark = linear_relu((config.components, *config.landmark))

@@ -105,15 +105,16 @@ def displacement(example: Tensor, landmarks: Tensor) -> Moved:
         return Moved(flow, shown)
 
 
-def below_the_lips(landmarks: Tensor) -> Tensor:
+def below_the_lips(landmarks: Tensor, axes: tuple[Tensor, Tensor] | None = None) -> Tensor:
     """0 above the mouth, 1 below it, and from the one inner lip to the other what lies between.
 
     Beside the mouth the passage goes on level, and grows wider with the distance from the corner.
 
-    ``(N, 68, 2)`` → ``(N, 1, h, w)``, for each pixel of the window.
+    ``(N, 68, 2)`` → ``(N, 1, h, w)``, for each pixel of the window; or for each place of a grid whose
+    ``axes`` are y of its rows ``(h,)`` and x of its columns ``(w,)``.
     """
-    rows, columns = _axes(1, landmarks.device)  # (h,), (w,)
-    lines = inner_lips(landmarks)  # (N, 2, w)
+    rows, columns = axes or _axes(1, landmarks.device)  # (h,), (w,)
+    lines = inner_lips(landmarks, columns=columns)  # (N, 2, w)
     beside = torch.maximum(landmarks[:, 60, :1] - columns, columns - landmarks[:, 64, :1]).clamp(min=0)
     half = ((lines[:, 1] - lines[:, 0]) / 2).clamp(min=SEAM) + beside / 2  # (N, w)
     share = (rows[:, None] - lines.mean(dim=1)[:, None]) / (2 * half[:, None]) + 0.5  # (N, h, w)
@@ -152,7 +153,7 @@ def unlike_gap(example: Tensor, landmarks: Tensor) -> Tensor:
     return _covered(middle - half, middle + half) * share[:, None, None]
 
 
-def inner_lips(landmarks: Tensor, heights_of: Tensor | None = None) -> Tensor:
+def inner_lips(landmarks: Tensor, heights_of: Tensor | None = None, columns: Tensor | None = None) -> Tensor:
     """The upper and the lower inner lip as lines from corner to corner, and level beside them.
 
     Parameters
@@ -161,12 +162,14 @@ def inner_lips(landmarks: Tensor, heights_of: Tensor | None = None) -> Tensor:
         ``(N, 68, 2)``.
     heights_of:
         Other faces, ``(N, 68, 2)``, whose heights are wanted where the same points lie in ``landmarks``.
+    columns:
+        ``(w,)``: x of other columns than the window's.
 
     Returns
     -------
     ``(N, 2, w)``: y in each column of the window.
     """
-    _, columns = _axes(1, landmarks.device)
+    columns = _axes(1, landmarks.device)[1] if columns is None else columns
     upper, lower = [60, 61, 62, 63, 64], [60, 67, 66, 65, 64]
     knots = (landmarks[:, upper, :1] + landmarks[:, lower, :1]) / 2  # (N, 5, 1)
     tall = landmarks if heights_of is None else heights_of

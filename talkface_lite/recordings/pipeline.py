@@ -21,7 +21,7 @@ from talkface_lite.faces.detection import choose_detector
 from talkface_lite.files import held, write_json
 from talkface_lite.recordings.base import Recording, Rejection
 from talkface_lite.recordings.ffmpeg import check_ffmpeg
-from talkface_lite.recordings.prepare import SIZES, Account, prepare_recording
+from talkface_lite.recordings.prepare import SIZES, VIEWS, Account, prepare_recording
 from talkface_lite.recordings.readers import read
 from talkface_lite.recordings.summary import FORMAT, Plan, conclude, read_record, shard_path
 from talkface_lite.runtime import cores
@@ -38,6 +38,7 @@ def prepare(
     out: str | os.PathLike,
     *,
     size: int = CROP_SIZE,
+    view: str = "crop",
     detector: str = "auto",
     workers: int | None = None,
     dask: str | None = None,
@@ -59,6 +60,9 @@ def prepare(
         ``resume``.
     size:
         Side of the crops, 128 or 256 pixels.
+    view:
+        ``"crop"``: the face, aligned anew in each frame. ``"head"``: the whole head in one frame for each
+        clip, so that it is seen to move (:mod:`talkface_lite.framing`).
     detector:
         ``"auto"``, ``"face-alignment"`` or ``"dlib"``.
     workers:
@@ -87,6 +91,8 @@ def prepare(
     """
     if size not in SIZES:
         raise InputError("size", size, " or ".join(map(str, SIZES)))
+    if view not in VIEWS:
+        raise InputError("view", repr(view), " or ".join(VIEWS))
     for name, value in (("workers", workers), ("per_shard", per_shard)):
         if value is not None and value < 1:
             raise InputError(name, value, "at least 1")
@@ -96,6 +102,7 @@ def prepare(
     plan = Plan(
         kind=kind,
         size=size,
+        view=view,
         detector=choose_detector(detector),
         per_shard=per_shard,
         recordings=len(recordings),
@@ -161,7 +168,7 @@ def _hold(out: Path, plan: Plan, *, resume: bool) -> Iterator[None]:
         if known.is_file():
             _same_plan(known, plan)
         else:
-            write_json(known, {"format": FORMAT, **asdict(plan)})
+            write_json(known, {"format": FORMAT, **plan.told()})
         for path in out.glob(".*.part"):
             path.unlink()
         yield
@@ -175,11 +182,10 @@ def _same_plan(path: Path, plan: Plan) -> None:
             path, f"an unreadable plan ({error})", "the plan that `talkface prepare` wrote"
         ) from error
     for name, value in {"format": FORMAT, **asdict(plan)}.items():
-        if known.get(name) != value:
+        begun = known.get(name, "crop" if name == "view" else None)  # plans without a view are of crops
+        if begun != value:
             what = "other recordings than at the beginning" if name == "listing" else f"{name} {value}"
-            expected = (
-                "the same recordings" if name == "listing" else f"{known.get(name)} as at the beginning"
-            )
+            expected = "the same recordings" if name == "listing" else f"{begun} as at the beginning"
             raise InputError(path, what, f"{expected}, or a new folder")
 
 
@@ -199,7 +205,9 @@ def make_shard(recordings: Sequence[Recording], out: Path, index: int, plan: Pla
         for offset, recording in enumerate(recordings):
             number = index * plan.per_shard + offset
             piece = -1
-            made = prepare_recording(recording, account, size=plan.size, detector=plan.detector)
+            made = prepare_recording(
+                recording, account, size=plan.size, detector=plan.detector, view=plan.view
+            )
             for piece, clip in enumerate(made):
                 n_clips += 1
                 yield f"{number:08d}-{piece:03d}", clip

@@ -7,16 +7,26 @@ they are cut out. So a film of any length takes bounded memory.
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import cv2
 import numpy as np
 
-from talkface_lite.clip import CROP_SIZE, FRAMES_PER_SECOND, SAMPLES_PER_FRAME, Clip, Interval
+from talkface_lite.clip import (
+    ALIGNED,
+    CROP_SIZE,
+    FRAMES_PER_SECOND,
+    HEAD,
+    SAMPLES_PER_FRAME,
+    Clip,
+    Interval,
+)
 from talkface_lite.errors import InputError
+from talkface_lite.framing import head_frame
 from talkface_lite.landmarks import apply_transform, warp_crop
 from talkface_lite.recordings.base import Recording, Rejection
 from talkface_lite.recordings.decode import Film, fit_speech
@@ -24,6 +34,8 @@ from talkface_lite.recordings.faces import Gap, Shot, follow
 from talkface_lite.recordings.smoothing import crop_matrices
 
 SIZES = (128, 256)
+VIEWS: Mapping[str, str] = MappingProxyType({"crop": ALIGNED, "head": HEAD})
+"""What is cut out of a film → what the clip says of its framing."""
 LONGEST_CLIP = 750
 """Frames. A longer shot is cut into clips of this length (30 s), so that one fits in memory many times."""
 
@@ -55,7 +67,12 @@ class Account:
 
 
 def prepare_recording(
-    recording: Recording, account: Account, *, size: int = CROP_SIZE, detector: str = "auto"
+    recording: Recording,
+    account: Account,
+    *,
+    size: int = CROP_SIZE,
+    detector: str = "auto",
+    view: str = "crop",
 ) -> Iterator[Clip]:
     """Make clips of one recording; whatever goes wrong becomes a rejection in ``account``.
 
@@ -66,9 +83,12 @@ def prepare_recording(
     account:
         Written to while the clips are taken.
     size:
-        Side of the aligned crops in pixels, 128 or 256. Landmarks are in pixels of the 128×128 crop for both.
+        Side of the crops in pixels, 128 or 256. Landmarks are in pixels of the 128×128 crop for both.
     detector:
         As for :func:`talkface_lite.faces.detection.detect_landmarks`.
+    view:
+        ``"crop"``: the face, aligned anew in each frame. ``"head"``: the whole head in one frame for each
+        shot, at most 30 s of it.
 
     Yields
     ------
@@ -78,10 +98,12 @@ def prepare_recording(
     Raises
     ------
     InputError
-        When the size or the detector is not one of those; never because of the recording.
+        When the size, the view or the detector is not one of those; never because of the recording.
     """
     if size not in SIZES:
         raise InputError("size", size, " or ".join(map(str, SIZES)))
+    if view not in VIEWS:
+        raise InputError("view", repr(view), " or ".join(VIEWS))
     stage, left = "decode", 0
 
     def reject(stage: str, reason: object, start: int | None = None, stop: int | None = None) -> None:
@@ -121,7 +143,7 @@ def prepare_recording(
         account.counts["sound_padded"] += sound is not None and added > 0
         account.counts["sound_cut"] += added < 0
         stage = "align"
-        for clip in _cut(recording, film, shots, speech, added, size, with_time):
+        for clip in _cut(recording, film, shots, speech, added, (size, view), with_time):
             left -= len(clip)
             account.counts.update(clips=1, frames_kept=len(clip))
             yield clip
@@ -175,20 +197,25 @@ def _cut(
     shots: list[Shot],
     speech: np.ndarray,
     added: float,
-    size: int,
+    crop: tuple[int, str],
     with_time: "_Stopwatch",
 ) -> Iterator[Clip]:
-    """The second pass: aligned crops of every shot, in order."""
+    """The second pass: crops of such a size and view of every shot, in order."""
+    size, view = crop
     pieces = [
         (shot, start, min(start + LONGEST_CLIP, shot.stop))
         for shot in sorted(shots, key=lambda shot: shot.start)
         for start in range(shot.start, shot.stop, LONGEST_CLIP)
     ]
-    matrices = {id(shot): crop_matrices(shot.landmarks) for shot in shots}
+    aligned = {id(shot): crop_matrices(shot.landmarks) for shot in shots if view == "crop"}
     frames = enumerate(with_time.each("decode", film.frames()))
     for shot, start, stop in pieces:
         crops = np.empty((stop - start, size, size, 3), np.uint8)
-        matrix = matrices[id(shot)][start - shot.start : stop - shot.start]
+        within = slice(start - shot.start, stop - shot.start)
+        if view == "crop":
+            matrix = aligned[id(shot)][within]
+        else:
+            matrix = np.repeat(head_frame(shot.landmarks[within])[None], stop - start, axis=0)
         for t, frame in frames:
             if t < start:
                 continue
@@ -198,7 +225,7 @@ def _cut(
                 break
         else:
             raise InputError("second decoding", "fewer frames", f"{film.facts['n_frames']} as in the first")
-        landmarks = apply_transform(shot.landmarks[start - shot.start : stop - shot.start], matrix)
+        landmarks = apply_transform(shot.landmarks[within], matrix)
         yield Clip(
             frames=crops,
             landmarks=landmarks.astype(np.float32),
@@ -207,6 +234,7 @@ def _cut(
             phonemes=intervals_within(recording.phonemes, start, stop),
             identity=recording.identity,
             source=_source(recording, film, shot, start, stop, added),
+            framing=VIEWS[view],
         )
 
 

@@ -26,7 +26,7 @@ class Plan:
     ----------
     kind:
         Of corpus, as in :data:`talkface_lite.recordings.readers.READERS`.
-    size, detector:
+    size, detector, view:
         See :func:`talkface_lite.recordings.prepare.prepare_recording`; the detector is named, not ``"auto"``.
     per_shard:
         Recordings to a shard.
@@ -42,11 +42,17 @@ class Plan:
     per_shard: int
     recordings: int
     listing: str
+    view: str = "crop"
+
+    def told(self) -> dict[str, Any]:
+        """What a file says of it; the view where it is not what all were before there was another."""
+        about = asdict(self)
+        return about if self.view != "crop" else {k: v for k, v in about.items() if k != "view"}
 
     @property
     def digest(self) -> str:
         """SHA-256 of all of it."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.told(), sort_keys=True).encode()).hexdigest()
 
     @property
     def shards(self) -> int:

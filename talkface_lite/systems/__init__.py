@@ -17,6 +17,7 @@ _REGISTRY = {
     "atvg": "talkface_lite.systems.atvg:ATVGnet",
     "latent": "talkface_lite.systems.latent:LatentMatchingSystem",
     "recurrent": "talkface_lite.systems.recurrent:RecurrentSystem",
+    "attentional": "talkface_lite.systems.attentional:AttentionalSystem",
 }
 
 SYSTEMS: Mapping[str, str] = MappingProxyType(_REGISTRY)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 import torch
 
-from talkface_lite.clip import CROP_SIZE, SAMPLES_PER_FRAME, Clip
+from talkface_lite.clip import ALIGNED, CROP_SIZE, SAMPLES_PER_FRAME, Clip
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import OURS, Template
 from talkface_lite.systems.part import (
@@ -34,7 +34,7 @@ class Face(NamedTuple):
     picture:
         uint8 RGB ``(side, side, 3)``: the aligned crop, of the system's side.
     landmarks:
-        float32 ``(68, 2)``: pixels of the aligned 128×128 crop, whatever the side.
+        float32 ``(68, 2)``: pixels of the 128×128 crop, whatever the side.
     """
 
     picture: np.ndarray
@@ -121,6 +121,8 @@ class System(ABC):
     """Of its pictures, pixels."""
     random: ClassVar[bool] = False
     """Whether it draws what speech does not determine: then other seeds give other films."""
+    framing: ClassVar[str] = ALIGNED
+    """How the clips are cut that it learned from, and so its films: see :mod:`talkface_lite.framing`."""
     template: Template = OURS
     """Where its crops have nose and eyes. Photographs are cut by it and pasted back from it; another than
     ours is for weights that learned from other crops."""
@@ -245,6 +247,11 @@ class System(ABC):
         """How it makes its film, in a line, where there is more than one way: ``talk`` and ``evaluate`` say
         it. Told by the weights that are there, and not by the name of a variant."""
         return ""
+
+    def for_pasting(self) -> tuple[Self, str]:
+        """The same for a film that is laid back into its photograph; and, where it then makes another film, a
+        line that says what and why."""
+        return self, ""
 
     def part(self, name: str) -> Part:
         """One of its parts.

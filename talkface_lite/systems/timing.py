@@ -10,6 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from talkface_lite.clip import CROP_SIZE
+from talkface_lite.corpus.settings import VIEW_OF
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
 from talkface_lite.data.dataset import Dataset
 from talkface_lite.data.needs import Batch, Needs
@@ -46,7 +47,7 @@ def times(slow: list[float], fast: list[float]) -> float:
 
 def drawn_batch(needs: Needs, size: int, device: str, window: int | None = None) -> Batch:
     """A batch as a part needs it, from one drawn clip; pictures of another side than 128 are grey noise."""
-    clip = draw_clip(clip_seed(0, 0))
+    clip = draw_clip(clip_seed(0, 0), view=VIEW_OF[needs.framing])
     window = window or needs.window
     dataset = Dataset([clip], needs=needs, window=window)
     last = max(len(clip) - window, 0)

@@ -6,11 +6,12 @@ from operator import itemgetter
 
 import numpy as np
 
+from talkface_lite.clip import HEAD
 from talkface_lite.errors import InputError
 from talkface_lite.systems.base import Stretch
 from talkface_lite.talking.mark import Mark
 from talkface_lite.talking.paste import Paster, crop_canvas
-from talkface_lite.talking.scene import painted_in, talking_scene
+from talkface_lite.talking.scene import ZOOM, painted_in, talking_scene
 from talkface_lite.talking.talker import Portrait, Talker
 
 FACE_SIDE = 256
@@ -101,7 +102,8 @@ def _shown(
 ) -> Iterator[np.ndarray]:
     image, matrix, side = portrait.image, portrait.matrix, talker.side
     if view == "scene":
-        yield from talking_scene(image, matrix, speech, stretches, side=side, marked=marked)
+        zoom = 1.0 if talker.system.framing == HEAD else ZOOM
+        yield from talking_scene(image, matrix, speech, stretches, side=side, zoom=zoom, marked=marked)
         return
     if view == "face":
         image, matrix = crop_canvas(image, matrix, FACE_SIDE)

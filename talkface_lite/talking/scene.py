@@ -56,6 +56,7 @@ def talking_scene(
     stretches: Iterable[Stretch],
     *,
     side: int = CROP_SIZE,
+    zoom: float = ZOOM,
     marked: bool = True,
     panel: int = 448,
     gap: int = 16,
@@ -76,6 +77,8 @@ def talking_scene(
         no landmarks, the second panel shows the face as the network gives it.
     side:
         Of its pictures, pixels.
+    zoom:
+        Share of a panel's side that the crop takes up: a head's frame shows what is around the face already.
     marked:
         Whether the photograph that talks says that it is generated.
     panel, gap, strip:
@@ -87,9 +90,9 @@ def talking_scene(
     """
     # the crop shrinks about a point a little above its middle, so that hair and chin both come into view
     middle = np.array([CROP_SIZE / 2, 0.52 * CROP_SIZE])
-    zoom = np.array([[ZOOM, 0, (1 - ZOOM) * middle[0]], [0, ZOOM, (1 - ZOOM) * middle[1]]])
-    photo = warp_crop(image, compose(zoom, matrix), panel)
-    paster = Paster(photo, invert_transform(compose(magnify(panel / CROP_SIZE), zoom)), side=side)
+    zoomed = np.column_stack([zoom * np.eye(2), (1 - zoom) * middle])
+    photo = warp_crop(image, compose(zoomed, matrix), panel)
+    paster = Paster(photo, invert_transform(compose(magnify(panel / CROP_SIZE), zoomed)), side=side)
     mark = Mark(panel, panel) if marked else None
     canvas = np.empty((panel + strip + 3 * gap, 2 * panel + 3 * gap, 3), np.uint8)
     canvas[:] = INK
@@ -104,7 +107,7 @@ def talking_scene(
             if made.landmarks is None:
                 beside = cv2.resize(made.frames[t], (panel, panel), interpolation=cv2.INTER_CUBIC)
             else:
-                beside = _drawn_face(apply_transform(made.landmarks[t], zoom), panel)
+                beside = _drawn_face(apply_transform(made.landmarks[t], zoomed), panel)
             canvas[gap : gap + panel, right] = beside
             canvas[2 * gap + panel : 2 * gap + panel + strip, gap:-gap] = _played(wave, shown / n_frames)
             yield canvas.copy()

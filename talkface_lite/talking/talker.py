@@ -253,7 +253,7 @@ class Talker:
         Returns
         -------
         Clip
-            ``ceil(n / 640)`` frames of the system's aligned crop, with the landmarks that moved them; where
+            ``ceil(n / 640)`` frames of the system's crop, with the landmarks that moved them; where
             there are no weights that paint, the landmarks are drawn on the photograph. Where a system knows
             of no landmarks, those of the photograph stand in every frame. It holds the whole film; for long
             speech take :meth:`film`.
@@ -283,4 +283,5 @@ class Talker:
             speech=speech,
             identity=portrait.name,
             source=f"talkface_lite {self.system.name}",
+            framing=self.system.framing,
         )

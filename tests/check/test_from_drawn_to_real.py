@@ -6,7 +6,7 @@ import torch
 from exercises import hints, passes_and_waits
 
 from talkface_lite.check import from_drawn_to_real as check
-from talkface_lite.systems.atvg.at_net import STILL, settled
+from talkface_lite.systems.settling import STILL, settled
 
 
 def over_copy(made, copy):

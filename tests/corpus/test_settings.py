@@ -2,7 +2,18 @@
 
 import pytest
 
-from talkface_lite.corpus.settings import N_IDENTITIES, CorpusSettings, name_of, split_of
+from talkface_lite.clip import FRAMINGS
+from talkface_lite.corpus.painter.layers import VIEWS
+from talkface_lite.corpus.settings import (
+    FRAMING_OF,
+    N_IDENTITIES,
+    SIDES,
+    SPLITS,
+    VIEW_OF,
+    CorpusSettings,
+    name_of,
+    split_of,
+)
 from talkface_lite.errors import InputError
 
 
@@ -10,7 +21,11 @@ from talkface_lite.errors import InputError
     ("settings", "line"),
     [
         ({"split": "dev"}, "split: got 'dev', expected 'train', 'test' or None"),
-        ({"view": "side"}, "view: got 'side', expected 'crop' or 'camera'"),
+        ({"view": "side"}, "view: got 'side', expected 'crop' or 'head' or 'camera'"),
+        ({"size": 64}, "size: got 64, expected 128 or 256"),
+        ({"view": "head", "size": 0}, "size: got 0, expected 128 or 256"),
+        ({"view": "camera", "size": 256}, "size: got 256 of a camera's view, expected none: it is 256x256"),
+        ({"nods": True, "still_head": True}, "nods: got of still heads, expected heads that move"),
         ({"text": ""}, "text: got '', expected something to say"),
         ({"text": " \n"}, "text: got ' .n', expected something to say"),
         ({"person": -1}, "person: got -1, expected 0 to 999,999"),
@@ -33,3 +48,19 @@ def test_taken():
         assert CorpusSettings(person=person).split is None
     assert name_of(7) == "drawn-000007"
     assert CorpusSettings(text="no").text == "no"
+    assert CorpusSettings(view="camera").size == CorpusSettings().size == 128
+    assert CorpusSettings(view="head", size=256, nods=True).size == 256
+    assert CorpusSettings(size=256).view == "crop"
+    assert CorpusSettings(still_head=True).nods is False
+
+
+def test_a_view_and_a_framing_are_one_another():
+    assert FRAMING_OF == {"crop": "aligned", "head": "head", "camera": "camera"}
+    assert VIEW_OF == {"aligned": "crop", "head": "head", "camera": "camera"}
+    assert set(VIEW_OF) == set(FRAMINGS)
+    assert tuple(FRAMING_OF) == VIEWS, "all that can be painted"
+    for names in (FRAMING_OF, VIEW_OF):
+        with pytest.raises(TypeError):
+            names["side"] = "camera"
+    assert SIDES == (128, 256)
+    assert SPLITS == ("train", "test")

@@ -180,12 +180,12 @@ def test_no_more_clips_are_held_than_the_buffer(monkeypatch, tmp_path, frames, w
     alive, most = weakref.WeakValueDictionary(), 0
     load = streaming.Features.of
 
-    def counted(clip, needs):
+    def counted(clip, needs, where):
         nonlocal most
         kept = clip.frames if frames else clip.landmarks
         alive[id(kept)] = kept
         most = max(most, len(alive))
-        return load(clip, needs)
+        return load(clip, needs, where)
 
     monkeypatch.setattr(streaming.Features, "of", counted)
     as_worker(monkeypatch, 0, workers)
@@ -201,11 +201,11 @@ def test_the_buffer_can_be_bounded_by_bytes(monkeypatch, tmp_path):
     alive, most = weakref.WeakValueDictionary(), 0
     load = streaming.Features.of
 
-    def counted(clip, needs):
+    def counted(clip, needs, where):
         nonlocal most
         alive[id(clip.frames)] = clip.frames
         most = max(most, len(alive))
-        return load(clip, needs)
+        return load(clip, needs, where)
 
     monkeypatch.setattr(streaming.Features, "of", counted)
     one = 16 * 8 * 8 * 3 + 16 * 68 * 2 * 4 + (4 * 15 + 28) * 12 * 4

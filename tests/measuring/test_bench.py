@@ -330,7 +330,7 @@ def test_bench_measures_every_system_in_every_size(monkeypatch):
     report = module.bench(repeats=3, workers=7, clips=5)
     assert list(report) == ["machine", "corpus", "systems"]
     assert report["corpus"] == (7, 5, 3)
-    both = ("atvg", "latent", "recurrent")
+    both = ("atvg", "latent", "recurrent", "attentional")
     assert report["systems"] == {name: {"lite": f"{name} lite", "full": f"{name} full"} for name in both}
     assert asked == [(n, size, 3, ["32", "bf16"], False) for n in both for size in ("lite", "full")]
     assert (report["machine"]["matmul_gflops"], report["machine"]["matmul_gflops_bf16"]) == (1.3, 2)

@@ -14,14 +14,9 @@ from talkface_lite.networks.at_net import ATVGNET_BOOST, ATNetConfig
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.speech import fit_to_frames, window_reach
 from talkface_lite.systems import load, load_part
-from talkface_lite.systems.atvg.at_net import (
-    STILL_FRAMES,
-    ATNetPart,
-    ATNetPartConfig,
-    lips_together,
-    settled,
-)
+from talkface_lite.systems.atvg.at_net import ATNetPart, ATNetPartConfig, lips_together
 from talkface_lite.systems.part import shipped_weights
+from talkface_lite.systems.settling import STILL_FRAMES, settled
 from talkface_lite.systems.training_settings import TrainingSettings
 
 torch.set_num_threads(1)

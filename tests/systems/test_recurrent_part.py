@@ -15,9 +15,9 @@ from talkface_lite.losses import mouth_map
 from talkface_lite.networks.landmark_reader import LandmarkReader
 from talkface_lite.networks.lip_reader import mouths_of
 from talkface_lite.systems import build_part
+from talkface_lite.systems.adversaries import asked
 from talkface_lite.systems.recurrent import GeneratorPart, LipDiscriminatorPart, LipDiscriminatorPartConfig
 from talkface_lite.systems.recurrent import generator as module
-from talkface_lite.systems.recurrent.adversaries import asked
 
 torch.set_num_threads(1)
 ALONE = {"discriminators": None, "lip_discriminator": None}

@@ -29,7 +29,7 @@ from talkface_lite.errors import InputError
 from talkface_lite.landmarks import apply_transform
 
 SUPERSAMPLING = 2
-VIEWS = ("crop", "camera")
+VIEWS = ("crop", "head", "camera")
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,10 +103,11 @@ def paint(
     t:
         The frame.
     view:
-        ``"crop"``: the aligned face, in the coordinates of ``geometry.landmarks``. ``"camera"``: head and
-        shoulders, in the coordinates of ``geometry.camera_landmarks``.
+        ``"crop"``: the aligned face, in the coordinates of ``geometry.landmarks``. ``"head"``: the whole head
+        in one frame for all of the geometry, in those of ``geometry.head_landmarks``. ``"camera"``: head and
+        shoulders, in those of ``geometry.camera_landmarks``.
     size:
-        Side of the picture in pixels, a multiple of 4; default 128 for the crop and 256 for the camera.
+        Side of the picture in pixels, a multiple of 4; default 256 for the camera, 128 for the others.
         Another size shows the same view magnified.
 
     Returns
@@ -136,15 +137,17 @@ def view_transforms(geometry: FaceGeometry, view: str, size: int) -> np.ndarray:
         raise InputError("view", repr(view), " or ".join(map(repr, VIEWS)))
     if size < 32 or size % 4:
         raise InputError("size", size, "a multiple of 4, at least 32")
-    first = geometry.matrix if view == "crop" else np.repeat(np.eye(2, 3)[None], len(geometry), axis=0)
-    factor = size / (CROP_SIZE if view == "crop" else CAMERA_SIZE)
+    first = geometry.matrix
+    if view != "crop":
+        first = np.repeat((np.eye(2, 3) if view == "camera" else geometry.head_matrix)[None], len(first), 0)
+    factor = size / (CAMERA_SIZE if view == "camera" else CROP_SIZE)
     scaled = factor * first
     scaled[..., 2] += (factor - 1) / 2
     return scaled
 
 
 def _frames(identity: Identity, geometry: FaceGeometry, frames: range, view: str, size: int | None):
-    size = size or (CROP_SIZE if view == "crop" else CAMERA_SIZE)
+    size = size or (CAMERA_SIZE if view == "camera" else CROP_SIZE)
     side = size * SUPERSAMPLING
     views = view_transforms(geometry, view, size)[frames.start : frames.stop] * SUPERSAMPLING
     views[..., 2] += (SUPERSAMPLING - 1) / 2

@@ -7,13 +7,12 @@ from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
-from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
-from talkface_lite.clip import FRAMES_PER_SECOND, N_POINTS, SAMPLES_PER_FRAME
+from talkface_lite.clip import N_POINTS, SAMPLES_PER_FRAME
 from talkface_lite.data.needs import Batch, DataSettings
 from talkface_lite.errors import InputError
-from talkface_lite.landmarks import JAW_FOLLOWS, MOUTH, Array, lip_opening, mouth_centred, normalise
+from talkface_lite.landmarks import JAW_FOLLOWS, Array, lip_opening, mouth_centred, normalise
 from talkface_lite.losses import masked_mse
 from talkface_lite.networks.at_net import ATNet, ATNetConfig, State
 from talkface_lite.shape_pca import ShapePCA
@@ -21,19 +20,13 @@ from talkface_lite.speech import fit_to_frames, mfcc_windows_between
 from talkface_lite.systems.adapting import Adapting
 from talkface_lite.systems.config import from_json
 from talkface_lite.systems.part import Part, Workload
+from talkface_lite.systems.settling import SILENCE_FRAMES, settled
 from talkface_lite.systems.training_settings import TrainingSettings
 
 Loss = Literal["paper", "whitened", "mouth"]
 
 CHUNK_FRAMES = 250
 """Frames that the audio network sees at once when it generates, 10 s: bounded memory for any speech."""
-
-STILL, STILL_FRAMES = 0.5, 3
-"""Pixels, root mean square over the mouth's points: a mouth that is nearer than this to the photograph, and
-has been for so many frames before, is taken to be still."""
-
-SILENCE_FRAMES = FRAMES_PER_SECOND
-"""One second of silence, after which AT-net's memory has settled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,7 +279,8 @@ class ATNetPart(Part):
             Ours, with ``keep_identity``: silence gives the photograph, mouth shut or open, and speech moves
             it from there. What AT-net says in silence is taken as its zero, ``p_p + decode(h_t) -
             decode(h_silence)``; its memory has heard a second of silence before the first frame; and of
-            movements too small to be one (:data:`STILL`) almost nothing is left, see :func:`settled`.
+            movements too small to be one almost nothing is left, see
+            :func:`~talkface_lite.systems.settling.settled`.
         boost:
             ω of Eq. 4; None is ω = 1.
         chunk_frames:
@@ -324,17 +318,3 @@ def lips_together(landmarks: Array) -> Array:
     if isinstance(landmarks, Tensor):
         share = torch.as_tensor(share, device=landmarks.device, dtype=landmarks.dtype)
     return landmarks - lip_opening(landmarks)[..., None, None] * share
-
-
-def settled(moved: np.ndarray) -> np.ndarray:
-    """Displacements of a face ``(T, 68, 2)``, pixels → the same, smoothly less where the mouth hardly moves.
-
-    With r the root mean square of the displacements of the 20 mouth points of a frame, and ρ the largest r of
-    the frame and the :data:`STILL_FRAMES` before it: times ``ρ⁴ / (ρ⁴ + STILL⁴)``. After speech a network's
-    memory takes seconds to fall silent, and in the noise of a room it never says quite the same twice; a
-    mouth at rest is still. In speech, where small movements follow large ones, next to nothing is lost. No
-    frame depends on a later one.
-    """
-    r = np.sqrt((moved[:, MOUTH] ** 2).sum(-1).mean(-1))  # (T,)
-    largest = sliding_window_view(np.pad(r, (STILL_FRAMES, 0)), STILL_FRAMES + 1).max(axis=-1) ** 4
-    return moved * (largest / (largest + STILL**4))[:, None, None]

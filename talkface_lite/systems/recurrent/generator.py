@@ -21,8 +21,8 @@ from talkface_lite.networks.lip_reader import LipReader, mouths_of
 from talkface_lite.networks.recurrent_discriminators import FEWEST, ImageDiscriminator, VideoDiscriminator
 from talkface_lite.networks.recurrent_generator import RecurrentGenerator
 from talkface_lite.systems.adapting import Adapting
+from talkface_lite.systems.adversaries import Criticism
 from talkface_lite.systems.part import Part, Workload, adam, plain_module, shipped_weights
-from talkface_lite.systems.recurrent.adversaries import Criticism
 from talkface_lite.systems.recurrent.config import GeneratorPartConfig
 from talkface_lite.systems.recurrent.lip_discriminator import LipDiscriminatorPart
 from talkface_lite.systems.training_settings import TrainingSettings

@@ -1,6 +1,6 @@
-"""Three critics and a generator, each an update in turn (Eqs. 2 to 5)."""
+"""Critics and a generator, each an update in turn (the conditional recurrent network's Eqs. 2 to 5)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -31,7 +31,9 @@ class Criticism:
     backward: Callable[[Tensor], None]
     told: dict[str, Tensor] = field(default_factory=dict)
 
-    def judged(self, name: str, critic: nn.Module, truth: Tensor, made: Tensor) -> Tensor:
+    def judged(
+        self, name: str, critic: nn.Module, truth: Tensor, made: Tensor, given: Sequence[Tensor] = ()
+    ) -> Tensor:
         """Eqs. 3 and 4: real → 1, made → 0; and what it costs the generator not to be taken for real.
 
         Parameters
@@ -42,18 +44,20 @@ class Criticism:
             Pictures or films to logits.
         truth, made:
             What it takes.
+        given:
+            What both are conditioned on; the critic sees it beside either.
 
         Returns
         -------
         Scalar, the last term of Eq. 3 or 4 as the generator sees it: not ``log(1 - D)``, whose gradient fades
         where it is needed, but ``-log D``, as the released code has it.
         """
-        real, fake = critic(truth), critic(made.detach())
+        real, fake = critic(truth, *given), critic(made.detach(), *given)
         loss = F.binary_cross_entropy_with_logits(real, torch.ones_like(real))
         loss = loss + F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
         self._learn(name, loss)
         with asked(critic) as plain:
-            score = plain(made)
+            score = plain(made, *given)
         cost = F.binary_cross_entropy_with_logits(score, torch.ones_like(score))
         self.told[f"{name}_g"] = cost.detach()
         return cost

@@ -193,23 +193,26 @@ class Revoiced(FromRecordings):
     ----------
     seed:
         The recordings come in turns, each time by another face and in another room, all from this seed.
+    still_head:
+        True, False, or None: every other head.
     view:
         As for :func:`talkface_lite.corpus.revoicing.revoice`.
     """
 
     seed: int
+    still_head: bool | None = None
     view: str = "crop"
 
     def about(self) -> dict[str, Any]:
         """What a record says of it."""
-        told = super().about()
-        return told if self.view != "crop" else {k: v for k, v in told.items() if k != "view"}
+        usual = {"still_head": None, "view": "crop"}
+        return {name: value for name, value in super().about().items() if usual.get(name, ...) != value}
 
     def features(self, clips: Sequence[Clip], needs: Needs) -> list[Features]:
         """Drawn lips for recordings, in turns."""
         drawn = []
         for index in range(self.clips):
-            seed, still = clip_seed(self.seed, index), index % 2 == 0
+            seed, still = clip_seed(self.seed, index), is_still(self.still_head, index)
             clip = revoice(clips[index % len(clips)], seed, still_head=still, view=self.view)
             drawn.append(Features.of(clip, needs))
         return drawn
@@ -293,6 +296,11 @@ def draw_all(
     return [corpus.draw(folder, name, needs, workers) for name, corpus in corpora.items()]
 
 
+def is_still(still_head: bool | None, index: int) -> bool:
+    """Whether the head of clip ``index`` is held; None: every other is."""
+    return index % 2 == 0 if still_head is None else still_head
+
+
 def text_of(corpus: Corpus, index: int) -> str | None:
     """What clip ``index`` says; None: a sentence of GRID's grammar."""
     if corpus.common_words and index % 8 < 5:
@@ -303,7 +311,7 @@ def text_of(corpus: Corpus, index: int) -> str | None:
 
 
 def _draw_features(corpus: Corpus, needs: Needs, index: int) -> Features | None:
-    still = index % 2 == 0 if corpus.still_head is None else corpus.still_head
+    still = is_still(corpus.still_head, index)
     seed, text = clip_seed(corpus.seed, index), text_of(corpus, index)
     draw: Callable = partial(
         draw_clip,

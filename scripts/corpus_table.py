@@ -44,7 +44,11 @@ CORPORA: dict[str, AnyCorpus] = {
     "said-head": Corpus(
         clips=2600, seed=1000, still_head=None, common_words=True, paint=False, nods=True, view="head"
     ),
-    "said-head-by-s1": Revoiced(**S1, clips=2400, seed=9000, view="head"),
+    "said-head-moving": Corpus(
+        clips=2600, seed=1000, common_words=True, paint=False, nods=True, view="head"
+    ),
+    "said-head-grid": Corpus(clips=2600, seed=1500, paint=False, nods=True, view="head"),
+    "said-head-by-s1": Revoiced(**S1, clips=1200, seed=9000, still_head=False, view="head"),
     "said-head-test-still": Corpus(
         clips=150, seed=2000, split="test", still_head=True, paint=False, view="head"
     ),

@@ -7,6 +7,7 @@ test.
 from dataclasses import replace
 
 from corpora import Recordings
+from corpus_table import THREE
 from recipes import REAL, RECIPES, SETTLE, SETTLED, tiny_stage
 from stages import Comparison, Stage
 from variants import (
@@ -67,6 +68,10 @@ ONE_SPEAKER: dict[tuple[str, str, str], Stage] = {
 """System, part and what of it → how it goes on with recordings of one speaker, see
 ``scripts/one_speaker.py``: from the package's weights, of that variant where it has one, or from the run in
 RUNS that ``start_from`` names. What comes of it never ships."""
+
+# ---- three people that a network knows, as in the recordings that the fourth paper made for itself
+
+KNOWN, KNOWN_TESTS = (tuple(f"{of}-{person}" for person in THREE) for of in ("three", "test-three"))
 
 # ---- the table
 
@@ -232,6 +237,13 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
         seeds=(0,),
         metrics={"pitch_over_real": 2, "y_over_real": 2, "lag": 3, "lip_opening_correlation": 2},
     ),
+    ("attentional", "stl-net", "three-people"): Comparison(
+        name="stl_net_three_people",
+        variants={"three people": SAID},
+        train=KNOWN,
+        tests=dict(zip(KNOWN, KNOWN_TESTS, strict=True)) | {"strangers": "test-heads-moving"},
+        metrics={"lip_opening_correlation": 3, "mouth_landmark_distance": 3},
+    ),
     ("attentional", "ltv-net", ""): Comparison(
         name="ltv_net",
         variants={"attention": MOVED, "no attention": MOVED.changed(attention=False)},
@@ -243,6 +255,20 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
         },
         train=("heads-still", "heads-moving"),
         tests={"still": "test-heads-still", "moving": "test-heads-moving"},
+        row="with_truth",
+        metrics=FILMED_METRICS,
+        frame_step=5,
+        detector=True,
+    ),
+    ("attentional", "ltv-net", "three-people"): Comparison(
+        name="ltv_net_three_people",
+        variants={"painter of three": MOVED},
+        composed={
+            "three people": ("attentional_stl-net_three-people_ablation/three people", "painter of three"),
+            "everybody": (f"{BRANCHES}/wing", "attentional_ltv-net_ablation/attention"),
+        },
+        train=KNOWN,
+        tests=dict(zip(KNOWN, KNOWN_TESTS, strict=True)) | {"strangers": "test-heads-moving"},
         row="with_truth",
         metrics=FILMED_METRICS,
         frame_step=5,

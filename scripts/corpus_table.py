@@ -16,6 +16,9 @@ ONE = 271828
 """A drawn person; their name is a number."""
 EARLY, LATE = 100031, 100101
 """Two who nod 0.23 s before what they stress, and 0.21 s after it."""
+THREE = (271828, 314159, 577215)
+"""Whom a network may know, as in the paper's own recordings: three people, of whom nine clips in ten are
+learned from."""
 CORPORA: dict[str, AnyCorpus] = {
     # AT-net
     "said": Corpus(clips=2600, seed=1000, still_head=None, common_words=True, paint=False),
@@ -44,9 +47,7 @@ CORPORA: dict[str, AnyCorpus] = {
     "said-head": Corpus(
         clips=2600, seed=1000, still_head=None, common_words=True, paint=False, nods=True, view="head"
     ),
-    "said-head-moving": Corpus(
-        clips=2600, seed=1000, common_words=True, paint=False, nods=True, view="head"
-    ),
+    "said-head-moving": Corpus(clips=2600, seed=1000, common_words=True, paint=False, nods=True, view="head"),
     "said-head-grid": Corpus(clips=2600, seed=1500, paint=False, nods=True, view="head"),
     "said-head-by-s1": Revoiced(**S1, clips=1200, seed=9000, still_head=False, view="head"),
     "said-head-test-still": Corpus(
@@ -64,6 +65,18 @@ CORPORA: dict[str, AnyCorpus] = {
     "test-nods-late": Corpus(
         clips=30, seed=5311, split=None, person=LATE, nods=True, paint=False, view="head"
     ),
+    **{
+        f"three-{person}": Corpus(
+            clips=90, seed=4320 + number, split=None, person=person, nods=True, view="head"
+        )
+        for number, person in enumerate(THREE)
+    },
+    **{
+        f"test-three-{person}": Corpus(
+            clips=10, seed=5320 + number, split=None, person=person, nods=True, view="head", size=256
+        )
+        for number, person in enumerate(THREE)
+    },
     "test-heads-still": Corpus(clips=50, seed=7000, split="test", still_head=True, view="head", size=256),
     "test-heads-moving": Corpus(clips=50, seed=7001, split="test", nods=True, view="head", size=256),
     # latent matching: films that say the same, and films of about 29, 75 and 250 frames

@@ -217,8 +217,8 @@ SAY = Stage(
     training=replace(AT_NET.training, steps=3000, batch_size=8),
     data=AT_NET.data,
 )
-"""As AT-net learns, but for the frame and the loss: under it, says the ablation, lips follow the voice best. A
-network that is twice as wide learns longer. All heads move: held ones teach it to hold still."""
+"""As AT-net learns, but for the frame and the loss: the ablation says why. A network that is
+twice as wide learns longer. All heads move: held ones teach it to hold still."""
 HELD_HEADS = {"still": {"still_head": True}}
 """Clips of still heads are spoken with the head held, as somebody would who wants one."""
 MOVE = Stage(

@@ -214,6 +214,7 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
             "no split": SAID.changed(split=False),
             "l1": SAID.changed(loss="l1"),
             "mse": SAID.changed(loss="mse"),
+            "similarity": SAID.changed(calibration="similarity"),
         },
         train=("said-head",),
         tests={"still": "said-head-test-still", "moving": "said-head-test-moving"},

@@ -214,7 +214,6 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
             "no split": SAID.changed(split=False),
             "l1": SAID.changed(loss="l1"),
             "mse": SAID.changed(loss="mse"),
-            "similarity": SAID.changed(calibration="similarity"),
         },
         train=("said-head",),
         tests={"still": "said-head-test-still", "moving": "said-head-test-moving"},
@@ -244,6 +243,7 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
         train=KNOWN,
         tests=dict(zip(KNOWN, KNOWN_TESTS, strict=True)) | {"strangers": "test-heads-moving"},
         metrics={"lip_opening_correlation": 3, "mouth_landmark_distance": 3},
+        seeds=(0,),
     ),
     ("attentional", "ltv-net", ""): Comparison(
         name="ltv_net",
@@ -258,7 +258,7 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
         tests={"still": "test-heads-still", "moving": "test-heads-moving"},
         row="with_truth",
         metrics=FILMED_METRICS,
-        frame_step=5,
+        frame_step=10,
         detector=True,
     ),
     ("attentional", "ltv-net", "three-people"): Comparison(
@@ -270,9 +270,10 @@ ABLATIONS: dict[tuple[str, str, str], Comparison] = {
         },
         train=KNOWN,
         tests=dict(zip(KNOWN, KNOWN_TESTS, strict=True)) | {"strangers": "test-heads-moving"},
+        seeds=(0,),
         row="with_truth",
         metrics=FILMED_METRICS,
-        frame_step=5,
+        frame_step=10,
         detector=True,
     ),
 }

@@ -218,9 +218,7 @@ class LTVNetPart(Part):
             raise InputError("landmarks", f"shape {landmarks.shape}", "(T, 68, 2), T at least 1")
         if chunk_frames < 1:
             raise InputError("chunk_frames", chunk_frames, "at least 1")
-        was_training = self.training
-        self.eval()
-        try:
+        with self.evaluating():
             device = self.updates.device
             image = to_network(torch.tensor(photo)[None].to(device))
             own, points = (
@@ -230,8 +228,6 @@ class LTVNetPart(Part):
             seen = self.ltv_net.look(image, own)
             for start in range(0, points.shape[1], chunk_frames):
                 yield self.ltv_net(seen, own, points[:, start : start + chunk_frames])
-        finally:
-            self.train(was_training)
 
     @classmethod
     def workload(cls, wanted: Workload.Wanted) -> Workload | None:

@@ -166,19 +166,16 @@ class STLNetPart(Part):
         """
         speech = np.pad(fit_to_frames(speech), (silence * SAMPLES_PER_FRAME, 0))
         n_frames = len(speech) // SAMPLES_PER_FRAME
-        step, was_training = chunk_frames or n_frames, self.training
+        step = chunk_frames or n_frames
         device = self.stl_net.mfcc_mean.device
         face = torch.as_tensor(np.asarray(template, np.float32), device=device)[None]
         state: State | None = None
         parts: list[Said] = []
-        self.eval()
-        try:
+        with self.evaluating():
             for start in range(0, n_frames, step):
                 windows = mfcc_windows_between(speech, start, min(start + step, n_frames))
                 said, state = self.stl_net(torch.from_numpy(windows).to(device)[None], face, state)
                 parts.append(said)
-        finally:
-            self.train(was_training)
         return Said(*(None if one[0] is None else torch.cat(one, dim=1)[:, silence:] for one in zip(*parts)))
 
     @torch.inference_mode()

@@ -242,15 +242,12 @@ class ATNetPart(Part):
         step = chunk_frames or n_frames
         device = self.shape_mean.device
         face = torch.as_tensor(h_p, dtype=torch.float32, device=device)[None]
-        was_training, state, parts = self.training, None, []
-        self.eval()
-        try:
+        state, parts = None, []
+        with self.evaluating():
             for start in range(first_frame, n_frames, step):
                 windows = mfcc_windows_between(speech, start, min(start + step, n_frames))
                 h, state = self.listen(torch.from_numpy(windows).to(device)[None], face, state)
                 parts.append(h[0].cpu().numpy())
-        finally:
-            self.train(was_training)
         return np.concatenate(parts)[silence:]
 
     def generate(

@@ -289,9 +289,7 @@ class VGNetPart(Part):
         check_photograph(photo, example, landmarks)
         if chunk_frames < 1:
             raise InputError("chunk_frames", chunk_frames, "at least 1")
-        was_training = self.training
-        self.eval()
-        try:
+        with self.evaluating():
             device = next(self.vg_net.parameters()).device
             image = to_network(torch.tensor(photo)[None].to(device))
             points = [np.asarray(p, np.float32) for p in (example[None], landmarks[None])]
@@ -300,8 +298,6 @@ class VGNetPart(Part):
             for start in range(0, p_t.shape[1], chunk_frames):
                 made, state = self.vg_net(seen, None, p_t[:, start : start + chunk_frames], state)
                 yield made
-        finally:
-            self.train(was_training)
 
     def for_inference(self, precision: str = "auto") -> Self:
         """The same for :meth:`film` alone, faster; see :func:`talkface_lite.networks.fast.for_inference`."""

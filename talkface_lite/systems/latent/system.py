@@ -109,13 +109,10 @@ class LatentMatchingSystem(System):
     def _looking(self, face: Face) -> Iterator[tuple[LatentMatching, Photograph, torch.device]]:
         """The network in evaluation mode, the photograph seen by it, and where to compute."""
         part = self.matching
-        was_training, device = part.training, part.updates.device
-        part.eval()
-        try:
+        with part.evaluating():
+            device = part.updates.device
             picture = to_network(torch.tensor(face.picture)[None].to(device))
             yield part.latent_matching, part.latent_matching.look(picture), device
-        finally:
-            part.train(was_training)
 
     @property
     def draws(self) -> Draws:

@@ -58,18 +58,14 @@ class RecurrentSystem(System):
     def film(self, face: Face, speech: np.ndarray, rng: np.random.Generator) -> Iterator[Stretch]:
         """As for every system; nothing is drawn."""
         part, n_frames = self.generator, len(speech) // SAMPLES_PER_FRAME
-        was_training, device = part.training, part.updates.device
-        rows, state = part.needs.rows, None
-        part.eval()
-        try:
+        rows, state, device = part.needs.rows, None, part.updates.device
+        with part.evaluating():
             seen = part.generator.look(to_network(torch.tensor(face.picture)[None].to(device)))
             for start in range(0, n_frames, CHUNK_FRAMES):
                 stop = min(start + CHUNK_FRAMES, n_frames)
                 mfcc = torch.from_numpy(mfcc_windows_between(speech, start, stop, rows=rows))[None].to(device)
                 made, _, state = part.generator(seen, mfcc, state)
                 yield stretch_of(made)
-        finally:
-            part.train(was_training)
 
     def for_inference(self, precision: str = "auto") -> Self:
         """With a copy of its generator that is faster, see

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from talkface_lite.clip import CROP_SIZE
-from talkface_lite.corpus.settings import VIEW_OF
+from talkface_lite.clip import CROP_SIZE, VIEW_OF
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
 from talkface_lite.data.dataset import Dataset
 from talkface_lite.data.needs import Batch, Needs

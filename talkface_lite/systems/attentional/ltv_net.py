@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from talkface_lite.clip import HEAD
+from talkface_lite.clip import HEAD, check_photograph
 from talkface_lite.data.needs import Batch, DataSettings, Needs
 from talkface_lite.data.tensors import to_network
 from talkface_lite.errors import InputError
@@ -209,13 +209,9 @@ class LTVNetPart(Part):
         Raises
         ------
         InputError
-            When the photograph has another side, or landmarks are not 68 points a frame.
+            When the photograph has another side, landmarks are not 68 points a frame, or there is no frame.
         """
-        side = self.config.ltv_net.side
-        if photo.shape != (side, side, 3) or photo.dtype != np.uint8:
-            raise InputError("photo", f"{photo.dtype} {photo.shape}", f"uint8 {(side, side, 3)}")
-        if landmarks.shape[1:] != (68, 2) or len(landmarks) == 0:
-            raise InputError("landmarks", f"shape {landmarks.shape}", "(T, 68, 2), T at least 1")
+        check_photograph(photo, example, landmarks, self.config.ltv_net.side)
         if chunk_frames < 1:
             raise InputError("chunk_frames", chunk_frames, "at least 1")
         with self.evaluating():

@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from talkface_lite.clip import HEAD
-from talkface_lite.corpus.settings import VIEW_OF
+from talkface_lite.clip import HEAD, VIEW_OF
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
 from talkface_lite.data.tensors import to_network
 from talkface_lite.networks.fast_attentional import for_inference

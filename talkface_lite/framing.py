@@ -25,7 +25,6 @@ from talkface_lite.landmarks import (
     align,
     apply_transform,
     compose,
-    invert_transform,
     magnify,
     similarity_transform,
     warp_crop,
@@ -137,8 +136,3 @@ def aligned_film(frames: np.ndarray | None, landmarks: np.ndarray) -> tuple[np.n
     shrink = magnify(CROP_SIZE / frames.shape[1])
     crops = [warp_crop(frame, compose(m, shrink)) for frame, m in zip(frames, matrices)]
     return np.stack(crops), moved
-
-
-def to_aligned(landmarks: np.ndarray) -> np.ndarray:
-    """float64 ``(68, 2)`` of the head's frame in its mean pose → pixels of the aligned crop, and no more."""
-    return apply_transform(landmarks, invert_transform(TO_HEAD))

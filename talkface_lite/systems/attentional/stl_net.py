@@ -120,7 +120,7 @@ class STLNetPart(Part):
             head = self._cost(said.head, truth.head, batch.mask)
             loss = config.lip_weight * lips + config.head_weight * head
             with torch.no_grad():
-                whole = _joined(net, said)
+                whole = net.joined(said)
         with torch.no_grad():
             made, true = (mouth_centred(normalise(points)).flatten(-2) for points in (whole, faces))
             far = (whole - faces)[..., EYES_AND_NOSE, :].norm(dim=-1).mean(dim=-1)  # (B, T)
@@ -230,7 +230,7 @@ class STLNetPart(Part):
                     for name, s, z in zip(Said._fields, said, zero)
                 )
             )
-        made = moved_by(_joined(self.stl_net, said)[0], undone(to_own))
+        made = moved_by(self.stl_net.joined(said)[0], undone(to_own))
         return made.cpu().numpy().astype(np.float32)
 
 
@@ -240,10 +240,6 @@ def _settled(moved: Tensor) -> Tensor:
         return moved
     still = settled(moved[0].cpu().numpy(), slice(0, 20), HEAD_SCALE * STILL)
     return torch.as_tensor(still, device=moved.device)[None]
-
-
-def _joined(net: STLNet, said: Said) -> Tensor:
-    return net.joined(said)
 
 
 def held(head: Tensor, template: Tensor) -> Tensor:

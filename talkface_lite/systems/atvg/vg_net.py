@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from talkface_lite.clip import check_photograph
 from talkface_lite.data.needs import Batch, DataSettings, Needs
-from talkface_lite.data.tensors import to_network, to_pictures
+from talkface_lite.data.tensors import to_network
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import normalise
 from talkface_lite.losses import dynamic_pixel_loss, landmark_mask, masked_mse, mouth_map, pixel_loss
@@ -24,6 +24,7 @@ from talkface_lite.networks.regression_discriminator import (
 )
 from talkface_lite.networks.vg_net import Frames, VGNet, VGNetConfig
 from talkface_lite.systems.adapting import Adapting
+from talkface_lite.systems.filmed import frames_of
 from talkface_lite.systems.part import Part, Workload, adam, plain_module
 from talkface_lite.systems.training_settings import TrainingSettings
 
@@ -308,7 +309,7 @@ class VGNetPart(Part):
 
     def generate(self, photo: np.ndarray, example: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """As :meth:`film`, all at once: uint8 RGB ``(T, 128, 128, 3)``."""
-        return np.concatenate([to_pictures(made.frames[0]) for made in self.film(photo, example, landmarks)])
+        return frames_of(self.film(photo, example, landmarks))
 
     @classmethod
     def workload(cls, wanted: Workload.Wanted) -> Workload:

@@ -1,6 +1,6 @@
 """The first half of attentional landmarks (Wang et al., Interspeech 2020): speech to landmarks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, get_args
 
@@ -176,7 +176,7 @@ class STLNetPart(Part):
                 windows = mfcc_windows_between(speech, start, min(start + step, n_frames))
                 said, state = self.stl_net(torch.from_numpy(windows).to(device)[None], face, state)
                 parts.append(said)
-        return Said(*(None if one[0] is None else torch.cat(one, dim=1)[:, silence:] for one in zip(*parts)))
+        return _each(lambda *one: torch.cat(one, dim=1)[:, silence:], *parts)
 
     @torch.inference_mode()
     def generate(
@@ -222,16 +222,16 @@ class STLNetPart(Part):
             quiet = self.points(
                 np.zeros(SAMPLES_PER_FRAME, np.float32), landmarks, silence=2 * SILENCE_FRAMES
             )
-            said = Said(*(None if s is None else z + _settled(s - q) for s, q, z in zip(said, quiet, zero)))
-        if still_head:
-            said = Said(
-                *(
-                    None if s is None else s if name == "lips" else held(s, z)
-                    for name, s, z in zip(Said._fields, said, zero)
-                )
-            )
+            said = _each(lambda s, q, z: z + _settled(s - q), said, quiet, zero)
+        if still_head:  # of which the lips know nothing
+            said = _each(held, said._replace(lips=None), zero)._replace(lips=said.lips)
         made = moved_by(self.stl_net.joined(said)[0], undone(to_own))
         return made.cpu().numpy().astype(np.float32)
+
+
+def _each(function: Callable[..., Tensor], *said: Said) -> Said:
+    """The function of what several say, point set by point set; None where the first has none."""
+    return Said(*(None if one[0] is None else function(*one) for one in zip(*said)))
 
 
 def _settled(moved: Tensor) -> Tensor:

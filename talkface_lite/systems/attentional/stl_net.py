@@ -17,10 +17,10 @@ from talkface_lite.landmarks import mouth_centred, normalise
 from talkface_lite.losses import masked_mse, mean_of_frames, wing_loss
 from talkface_lite.networks.lips_and_head import PAPER_PIXELS, by_photograph, moved_by, take_apart, undone
 from talkface_lite.networks.stl_net import Said, State, STLNet, STLNetConfig
-from talkface_lite.speech import fit_to_frames, mfcc_windows_between
+from talkface_lite.speech import mfcc_stretches
 from talkface_lite.systems.adapting import Adapting
 from talkface_lite.systems.part import Part
-from talkface_lite.systems.settling import SILENCE_FRAMES, STILL, settled
+from talkface_lite.systems.settling import SILENCE_FRAMES, STILL, after_silence, settled
 from talkface_lite.systems.training_settings import TrainingSettings
 
 Loss = Literal["wing", "mse", "l1"]
@@ -164,16 +164,13 @@ class STLNetPart(Part):
         -------
         With ``B = 1`` and ``T = ceil(n / 640)``.
         """
-        speech = np.pad(fit_to_frames(speech), (silence * SAMPLES_PER_FRAME, 0))
-        n_frames = len(speech) // SAMPLES_PER_FRAME
-        step = chunk_frames or n_frames
+        speech = after_silence(speech, silence)
         device = self.stl_net.mfcc_mean.device
         face = torch.as_tensor(np.asarray(template, np.float32), device=device)[None]
         state: State | None = None
         parts: list[Said] = []
         with self.evaluating():
-            for start in range(0, n_frames, step):
-                windows = mfcc_windows_between(speech, start, min(start + step, n_frames))
+            for windows in mfcc_stretches(speech, chunk_frames):
                 said, state = self.stl_net(torch.from_numpy(windows).to(device)[None], face, state)
                 parts.append(said)
         return _each(lambda *one: torch.cat(one, dim=1)[:, silence:], *parts)

@@ -16,11 +16,11 @@ from talkface_lite.landmarks import JAW_FOLLOWS, Array, lip_opening, mouth_centr
 from talkface_lite.losses import masked_mse
 from talkface_lite.networks.at_net import ATNet, ATNetConfig, State
 from talkface_lite.shape_pca import ShapePCA
-from talkface_lite.speech import fit_to_frames, mfcc_windows_between
+from talkface_lite.speech import mfcc_stretches
 from talkface_lite.systems.adapting import Adapting
 from talkface_lite.systems.config import from_json
 from talkface_lite.systems.part import Part, Workload
-from talkface_lite.systems.settling import SILENCE_FRAMES, settled
+from talkface_lite.systems.settling import SILENCE_FRAMES, after_silence, settled
 from talkface_lite.systems.training_settings import TrainingSettings
 
 Loss = Literal["paper", "whitened", "mouth"]
@@ -237,15 +237,12 @@ class ATNetPart(Part):
         -------
         float32 ``(ceil(n / 640) - first_frame, K)``.
         """
-        speech = np.pad(fit_to_frames(speech), (silence * SAMPLES_PER_FRAME, 0))
-        n_frames = len(speech) // SAMPLES_PER_FRAME
-        step = chunk_frames or n_frames
+        speech = after_silence(speech, silence)
         device = self.shape_mean.device
         face = torch.as_tensor(h_p, dtype=torch.float32, device=device)[None]
         state, parts = None, []
         with self.evaluating():
-            for start in range(first_frame, n_frames, step):
-                windows = mfcc_windows_between(speech, start, min(start + step, n_frames))
+            for windows in mfcc_stretches(speech, chunk_frames, first=first_frame):
                 h, state = self.listen(torch.from_numpy(windows).to(device)[None], face, state)
                 parts.append(h[0].cpu().numpy())
         return np.concatenate(parts)[silence:]

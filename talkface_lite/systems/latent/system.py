@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Literal, Self, get_args
 import numpy as np
 import torch
 
-from talkface_lite.clip import SAMPLES_PER_FRAME, Clip
+from talkface_lite.clip import Clip
 from talkface_lite.data.tensors import to_network, to_pictures
 from talkface_lite.errors import InputError
 from talkface_lite.networks.fast_matching import for_inference
 from talkface_lite.networks.latent_matching import LatentMatching, Photograph, generated
-from talkface_lite.speech import mfcc_windows_between
+from talkface_lite.speech import mfcc_stretches, mfcc_windows_between
 from talkface_lite.systems.base import FROM_SPEECH, Face, Shown, Stretch, System
 from talkface_lite.systems.filmed import stretch_of
 from talkface_lite.systems.latent.config import SHIPPED
@@ -93,14 +93,12 @@ class LatentMatchingSystem(System):
     ) -> Iterator[list[Stretch]]:
         """Several films of one speech, painted together: of each its next stretch."""
         drawn = [self._draws(rng) for rng in rngs]
-        n_frames, step = len(speech) // SAMPLES_PER_FRAME, max(1, CHUNK_FRAMES // len(rngs))
         heard = code = state = None
         with self._looking(face) as (network, seen, device):
-            for start in range(0, n_frames, step):
-                stop = min(start + step, n_frames)
-                mfcc = torch.from_numpy(mfcc_windows_between(speech, start, stop))[None].to(device)
+            for windows in mfcc_stretches(speech, max(1, CHUNK_FRAMES // len(rngs))):
+                mfcc = torch.from_numpy(windows)[None].to(device)
                 q, heard = network.listen(mfcc, seen, heard)  # (1, n, z)
-                noise = np.stack([[next(one) for _ in range(start, stop)] for one in drawn])
+                noise = np.stack([[next(one) for _ in windows] for one in drawn])
                 z = q.sample(torch.from_numpy(noise).to(device))  # (K, n, z)
                 made, code, state = generated(network, z, seen, code, state)
                 yield [stretch_of(made, number) for number in range(len(z))]

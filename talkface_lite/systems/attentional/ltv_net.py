@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, Self, get_args
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from talkface_lite.networks.ltv_net import LTVFrames, LTVNet, LTVNetConfig
 from talkface_lite.networks.patch_discriminator import PatchDiscriminator, PatchDiscriminatorConfig
 from talkface_lite.systems.adapting import Adapting
 from talkface_lite.systems.adversaries import Criticism
+from talkface_lite.systems.config import above_zero, not_negative, one_of
 from talkface_lite.systems.part import Part, Workload, adam, plain_module
 from talkface_lite.systems.training_settings import TrainingSettings
 
@@ -69,15 +70,10 @@ class LTVNetPartConfig:
     mouth_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.reconstruction not in get_args(PixelLoss):
-            raise InputError("reconstruction", repr(self.reconstruction), " or ".join(get_args(PixelLoss)))
-        if not self.reconstruction_weight > 0:
-            raise InputError("reconstruction_weight", self.reconstruction_weight, "more than 0")
-        for name in ("adversarial_weight", "discriminator_from", "mouth_weight"):
-            if not getattr(self, name) >= 0:
-                raise InputError(name, getattr(self, name), "0 or more")
-        if self.discriminator_rate is not None and not self.discriminator_rate > 0:
-            raise InputError("discriminator_rate", self.discriminator_rate, "more than 0")
+        one_of(self, "reconstruction", PixelLoss)
+        above_zero(self, "reconstruction_weight")
+        not_negative(self, "adversarial_weight", "discriminator_from", "mouth_weight")
+        above_zero(self, "discriminator_rate", optional=True)
 
 
 class LTVNetPart(Part):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -11,7 +11,6 @@ from torch import Tensor
 from talkface_lite.clip import HEAD as HEAD_FRAMING
 from talkface_lite.clip import SAMPLES_PER_FRAME
 from talkface_lite.data.needs import Batch, DataSettings, Needs
-from talkface_lite.errors import InputError
 from talkface_lite.framing import HEAD_SCALE
 from talkface_lite.landmarks import mouth_centred, normalise
 from talkface_lite.losses import masked_mse, mean_of_frames, wing_loss
@@ -19,6 +18,7 @@ from talkface_lite.networks.lips_and_head import PAPER_PIXELS, by_photograph, mo
 from talkface_lite.networks.stl_net import Said, State, STLNet, STLNetConfig
 from talkface_lite.speech import mfcc_stretches
 from talkface_lite.systems.adapting import Adapting
+from talkface_lite.systems.config import above_zero, not_negative, one_of
 from talkface_lite.systems.part import Part
 from talkface_lite.systems.settling import SILENCE_FRAMES, STILL, after_silence, settled
 from talkface_lite.systems.training_settings import TrainingSettings
@@ -59,14 +59,9 @@ class STLNetPartConfig:
     head_weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.loss not in get_args(Loss):
-            raise InputError("loss", repr(self.loss), " or ".join(get_args(Loss)))
-        for name in ("wing_width", "wing_curvature"):
-            if not getattr(self, name) > 0:
-                raise InputError(name, getattr(self, name), "more than 0")
-        for name in ("lip_weight", "head_weight"):
-            if not getattr(self, name) >= 0:
-                raise InputError(name, getattr(self, name), "0 or more")
+        one_of(self, "loss", Loss)
+        above_zero(self, "wing_width", "wing_curvature")
+        not_negative(self, "lip_weight", "head_weight")
 
 
 class STLNetPart(Part):

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from talkface_lite.networks.at_net import ATNet, ATNetConfig, State
 from talkface_lite.shape_pca import ShapePCA
 from talkface_lite.speech import mfcc_stretches
 from talkface_lite.systems.adapting import Adapting
-from talkface_lite.systems.config import from_json
+from talkface_lite.systems.config import from_json, not_negative, one_of
 from talkface_lite.systems.part import Part, Workload
 from talkface_lite.systems.settling import SILENCE_FRAMES, after_silence, settled
 from talkface_lite.systems.training_settings import TrainingSettings
@@ -57,10 +57,8 @@ class ATNetPartConfig:
     centred: bool = False
 
     def __post_init__(self) -> None:
-        if self.loss not in get_args(Loss):
-            raise InputError("loss", repr(self.loss), " or ".join(get_args(Loss)))
-        if not self.mouth_weight >= 0:
-            raise InputError("mouth_weight", self.mouth_weight, "0 or more")
+        one_of(self, "loss", Loss)
+        not_negative(self, "mouth_weight")
 
 
 class ATNetPart(Part):

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Self, get_args
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from talkface_lite.networks.regression_discriminator import (
 )
 from talkface_lite.networks.vg_net import Frames, VGNet, VGNetConfig
 from talkface_lite.systems.adapting import Adapting
+from talkface_lite.systems.config import above_zero, not_negative, one_of
 from talkface_lite.systems.filmed import frames_of
 from talkface_lite.systems.part import Part, Workload, adam, plain_module
 from talkface_lite.systems.training_settings import TrainingSettings
@@ -90,9 +91,9 @@ class VGNetPartConfig:
     discriminator_rate: float | None = None
 
     def __post_init__(self) -> None:
-        if self.loss not in get_args(PixelLoss):
-            raise InputError("loss", repr(self.loss), " or ".join(get_args(PixelLoss)))
-        for name in (
+        one_of(self, "loss", PixelLoss)
+        not_negative(
+            self,
             "base_weight",
             "colour_weight",
             "mouth_weight",
@@ -100,11 +101,8 @@ class VGNetPartConfig:
             "score_weight",
             "landmark_weight",
             "lip_weight",
-        ):
-            if not getattr(self, name) >= 0:
-                raise InputError(name, getattr(self, name), "0 or more")
-        if self.discriminator_rate is not None and not self.discriminator_rate > 0:
-            raise InputError("discriminator_rate", self.discriminator_rate, "more than 0")
+        )
+        above_zero(self, "discriminator_rate", optional=True)
 
 
 class VGNetPart(Part):

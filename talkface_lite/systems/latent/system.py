@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from talkface_lite.networks.fast_matching import for_inference
 from talkface_lite.networks.latent_matching import LatentMatching, Photograph, generated
 from talkface_lite.speech import mfcc_stretches, mfcc_windows_between
 from talkface_lite.systems.base import FROM_SPEECH, Face, Shown, Stretch, System
+from talkface_lite.systems.config import one_of
 from talkface_lite.systems.filmed import stretch_of
 from talkface_lite.systems.latent.config import SHIPPED
 from talkface_lite.systems.latent.part import LatentMatchingPart
@@ -61,8 +62,7 @@ class LatentMatchingSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.noise <= 10:
             raise InputError("noise", self.noise, "0 to 10")
-        if self.draws not in get_args(Draws):
-            raise InputError("draws", repr(self.draws), " or ".join(get_args(Draws)))
+        one_of(self, "draws", Draws)
         if self.still_head:
             raise InputError("--still-head", "latent matching", "--noise 0: head and lips are in one z")
 

@@ -117,10 +117,10 @@ def weights_of(arguments: argparse.Namespace, run: str, seed: int) -> Path:
 
 
 def curve_of(log: Path, names: Sequence[str]) -> dict[str, list[float]]:
-    """Columns of a training log, by name."""
+    """Columns of a training log, by name, of the rows that have a value in every one of them."""
     with log.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {name: [round(float(row[name]), 8) for row in rows if row[name]] for name in names}
+        rows = [row for row in csv.DictReader(file) if all(row[name] for name in names)]
+    return {name: [round(float(row[name]), 8) for row in rows] for name in names}
 
 
 def begin(job: tuple[argparse.Namespace, str, int]) -> None:

@@ -5,8 +5,10 @@ One clock: 25 frames/s, 16 kHz mono speech, a 10 ms hop between MFCC rows. One f
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -28,6 +30,14 @@ ALIGNED, HEAD, CAMERA = "aligned", "head", "camera"
 which the head moves (:mod:`talkface_lite.framing`); not at all."""
 FRAMINGS = (ALIGNED, HEAD, CAMERA)
 """All of them."""
+FRAMING_OF: Mapping[str, str] = MappingProxyType({"crop": ALIGNED, "head": HEAD, "camera": CAMERA})
+"""What a clip says of its framing, by the view that was asked for when it was made."""
+VIEW_OF: Mapping[str, str] = MappingProxyType({framing: view for view, framing in FRAMING_OF.items()})
+"""The view that clips with such a framing are made in."""
+CUT_VIEWS = tuple(view for view, framing in FRAMING_OF.items() if framing != CAMERA)
+"""Views that are cut out around a face, from films too."""
+SIDES = (CROP_SIZE, 2 * CROP_SIZE)
+"""Of the pictures of such views, pixels."""
 
 FORMAT = "talkface_lite clip 1"
 
@@ -179,24 +189,28 @@ def frame_times(n_frames: int) -> np.ndarray:
     return (np.arange(n_frames) + 0.5) / FRAMES_PER_SECOND
 
 
-def check_photograph(photo: np.ndarray, example: np.ndarray, landmarks: np.ndarray) -> None:
+def check_photograph(
+    photo: np.ndarray, example: np.ndarray, landmarks: np.ndarray, side: int = CROP_SIZE
+) -> None:
     """Refuse what is no photograph that can be moved to landmarks.
 
     Parameters
     ----------
     photo:
-        uint8 RGB ``(128, 128, 3)``: an aligned crop.
+        uint8 RGB ``(side, side, 3)``: a face that was cut out.
     example:
-        ``(68, 2)``: the landmarks in it, pixels of the crop.
+        ``(68, 2)``: the landmarks in it, in pixels of a picture of 128×128.
     landmarks:
         ``(T, 68, 2)``, T at least 1: where they are to go.
+    side:
+        Of the photograph, pixels.
 
     Raises
     ------
     InputError
         When one of them is something else; the message names it.
     """
-    size, face = (CROP_SIZE, CROP_SIZE, 3), (N_POINTS, 2)
+    size, face = (side, side, 3), (N_POINTS, 2)
     if photo.dtype != np.uint8 or photo.shape != size:
         raise InputError("photo", f"{photo.dtype} {photo.shape}", f"uint8 {size}")
     if example.shape != face:

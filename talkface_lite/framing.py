@@ -25,7 +25,6 @@ from talkface_lite.landmarks import (
     align,
     apply_transform,
     compose,
-    invert_transform,
     magnify,
     similarity_transform,
     warp_crop,
@@ -104,10 +103,7 @@ def in_frame(clip: Clip, framing: str, side: int | None = None) -> Clip:
     frames = None
     if clip.frames is not None:
         # landmarks of a camera view are in its own pixels, others in those of a 128×128 picture
-        shrink = np.eye(2, 3) if clip.framing == CAMERA else magnify(CROP_SIZE / has)
-        frames = np.stack(
-            [warp_crop(frame, compose(m, shrink), side) for frame, m in zip(clip.frames, matrices)]
-        )
+        frames = _cut(clip.frames, matrices, side, has if clip.framing == CAMERA else CROP_SIZE)
     landmarks = apply_transform(clip.landmarks, matrices).astype(np.float32)
     return replace(clip, frames=frames, landmarks=landmarks, framing=framing)
 
@@ -134,11 +130,10 @@ def aligned_film(frames: np.ndarray | None, landmarks: np.ndarray) -> tuple[np.n
     moved, matrices = align(landmarks)
     if frames is None:
         return None, moved
-    shrink = magnify(CROP_SIZE / frames.shape[1])
-    crops = [warp_crop(frame, compose(m, shrink)) for frame, m in zip(frames, matrices)]
-    return np.stack(crops), moved
+    return _cut(frames, matrices, CROP_SIZE, CROP_SIZE), moved
 
 
-def to_aligned(landmarks: np.ndarray) -> np.ndarray:
-    """float64 ``(68, 2)`` of the head's frame in its mean pose → pixels of the aligned crop, and no more."""
-    return apply_transform(landmarks, invert_transform(TO_HEAD))
+def _cut(frames: np.ndarray, matrices: np.ndarray, side: int, known: int) -> np.ndarray:
+    """Each frame cut out by its own matrix, which knows it as a picture of ``known`` pixels a side."""
+    shrink = magnify(known / frames.shape[1])
+    return np.stack([warp_crop(frame, compose(m, shrink), side) for frame, m in zip(frames, matrices)])

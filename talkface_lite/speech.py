@@ -175,6 +175,32 @@ def mfcc_windows_between(
     return mfcc_windows(part, rows=rows, settings=settings)[start - first : stop - first]
 
 
+def mfcc_stretches(
+    speech: np.ndarray, step: int | None, *, first: int = 0, rows: int = 28
+) -> Iterator[np.ndarray]:
+    """MFCC windows of whole frames of speech, some frames at a time.
+
+    Parameters
+    ----------
+    speech:
+        float32 ``(640·T,)`` at 16 kHz.
+    step:
+        Frames at a time; None takes all at once.
+    first:
+        The frame to begin at.
+    rows:
+        Of each window.
+
+    Yields
+    ------
+    float32 ``(n, rows, 12)``, n at most ``step``: see :func:`mfcc_windows_between`.
+    """
+    n_frames = len(speech) // SAMPLES_PER_FRAME
+    step = step or n_frames
+    for start in range(first, n_frames, step):
+        yield mfcc_windows_between(speech, start, min(start + step, n_frames), rows=rows)
+
+
 def window_reach(frame: int, *, rows: int = 28, settings: MFCCSettings = PSF) -> tuple[int, int]:
     """The samples that can influence window ``frame`` of :func:`mfcc_windows`.
 

@@ -12,7 +12,7 @@ import torch
 from cli_inputs import refused
 
 from talkface_lite import cli, commands
-from talkface_lite.clip import Clip
+from talkface_lite.clip import CUT_VIEWS, SIDES, Clip
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
 from talkface_lite.media import read_video
 from talkface_lite.talking.talker import PHOTOGRAPHS
@@ -330,15 +330,14 @@ def test_a_full_disk_during_talk(inputs, tmp_path, capsys, monkeypatch):
 def test_prepare_offers_what_the_package_has():
     from talkface_lite.faces.detection import DETECTORS
     from talkface_lite.recordings.pipeline import RECORDINGS_PER_SHARD
-    from talkface_lite.recordings.prepare import SIZES, VIEWS
     from talkface_lite.recordings.readers import READERS
 
     (parsers,) = cli._parser([])._subparsers._group_actions
     options = {action.dest: action for action in parsers.choices["prepare"]._actions}
     assert cli.RECORDING_KINDS == options["kind"].choices == tuple(READERS)
     assert options["per_shard"].default == RECORDINGS_PER_SHARD
-    assert options["size"].choices == SIZES
-    assert options["view"].choices == tuple(VIEWS)
+    assert options["size"].choices == SIDES
+    assert options["view"].choices == CUT_VIEWS
     assert options["view"].default == "crop"
     talking = {action.dest: action for action in parsers.choices["talk"]._actions}
     assert options["detector"].choices == talking["detector"].choices == DETECTORS

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from talkface_lite import clip as clock
-from talkface_lite.clip import Clip, check_photograph, frame_times
+from talkface_lite.clip import (
+    CUT_VIEWS,
+    FRAMING_OF,
+    FRAMINGS,
+    SIDES,
+    VIEW_OF,
+    Clip,
+    check_photograph,
+    frame_times,
+)
 from talkface_lite.errors import InputError
 from talkface_lite.files import read_tensors, write_atomically, write_tensors
 
@@ -199,3 +208,21 @@ def test_what_is_no_photograph_with_landmarks_is_named(number, wrong, said):
     right[number] = wrong(right[number])
     with pytest.raises(InputError, match=said):
         check_photograph(*right)
+
+
+def test_another_side_of_a_photograph():
+    photo, points = np.zeros((256, 256, 3), np.uint8), np.zeros((3, 68, 2))
+    check_photograph(photo, points[0], points, 256)
+    with pytest.raises(InputError, match=r"photo: got uint8 \(256, 256, 3\), expected uint8 \(128, 128, 3\)"):
+        check_photograph(photo, points[0], points)
+
+
+def test_a_view_and_a_framing_are_one_another():
+    assert FRAMING_OF == {"crop": "aligned", "head": "head", "camera": "camera"}
+    assert VIEW_OF == {"aligned": "crop", "head": "head", "camera": "camera"}
+    assert set(VIEW_OF) == set(FRAMINGS)
+    assert CUT_VIEWS == ("crop", "head")
+    assert SIDES == (128, 256)
+    for names in (FRAMING_OF, VIEW_OF):
+        with pytest.raises(TypeError):
+            names["side"] = "camera"

@@ -24,6 +24,7 @@ from talkface_lite.speech import (
     mel_filter_bank,
     mel_from_hz,
     mfcc,
+    mfcc_stretches,
     mfcc_windows,
     mfcc_windows_between,
     window_reach,
@@ -193,6 +194,10 @@ def test_windows_of_a_part_equal_windows_of_the_whole(rows):
     for start, stop in ((0, 5), (3, 4), (12, 30), (33, 40)):
         part = mfcc_windows_between(speech, start, stop, rows=rows)
         np.testing.assert_allclose(part, whole[start:stop], atol=1e-4)
+    for step, first, lengths in ((15, 0, [15, 15, 10]), (15, 10, [15, 15]), (None, 0, [40]), (50, 3, [37])):
+        parts = list(mfcc_stretches(speech, step, first=first, rows=rows))
+        assert [len(part) for part in parts] == lengths
+        np.testing.assert_allclose(np.concatenate(parts), whole[first:], atol=1e-4)
 
 
 def test_windows_are_rows_of_the_padded_recording():

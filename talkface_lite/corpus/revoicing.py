@@ -9,13 +9,12 @@ from dataclasses import replace
 import numpy as np
 from scipy.signal import resample_poly
 
-from talkface_lite.clip import SAMPLE_RATE, SAMPLES_PER_FRAME, Clip, Interval
+from talkface_lite.clip import CUT_VIEWS, FRAMING_OF, SAMPLE_RATE, SAMPLES_PER_FRAME, Clip, Interval
 from talkface_lite.corpus.acoustics import Microphone, Room, add_noise, add_room, draw_noise
 from talkface_lite.corpus.alignment import place_phonemes
 from talkface_lite.corpus.face import Motion, face_points
 from talkface_lite.corpus.manner import Manner
 from talkface_lite.corpus.nods import NodHabit, nodding
-from talkface_lite.corpus.settings import FRAMING_OF
 from talkface_lite.corpus.synthesis import draw_identity
 from talkface_lite.corpus.visemes import articulation
 from talkface_lite.corpus.voice import RATE_STEP
@@ -56,8 +55,8 @@ def revoice(
     InputError
         When the recording has no words, espeak divides them otherwise, or there is no such view.
     """
-    if view not in ("crop", "head"):
-        raise InputError("view", repr(view), "'crop' or 'head'")
+    if view not in CUT_VIEWS:
+        raise InputError("view", repr(view), " or ".join(map(repr, CUT_VIEWS)))
     rng = np.random.default_rng([seed, 0x5E1F])
     words, phonemes = recording.words, place_phonemes(recording.words)
     speech, faster = recording.speech.astype(np.float64), 1.0

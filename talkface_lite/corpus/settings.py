@@ -1,12 +1,10 @@
 """What the clips of a corpus are like, and which side of the split a name is on, once and for all."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal, get_args
 
-from talkface_lite.clip import ALIGNED, CAMERA, CROP_SIZE, HEAD
+from talkface_lite.clip import CROP_SIZE, FRAMING_OF, SIDES
 from talkface_lite.errors import InputError
 
 Split = Literal["train", "test"]
@@ -16,11 +14,6 @@ TEST_SHARE = 5
 N_IDENTITIES = 1_000_000
 """People are numbered below this; two clips seldom show the same one."""
 View = Literal["crop", "head", "camera"]
-FRAMING_OF: Mapping[str, str] = MappingProxyType({"crop": ALIGNED, "head": HEAD, "camera": CAMERA})
-"""What a clip with such a view says of its framing."""
-VIEW_OF: Mapping[str, str] = MappingProxyType({framing: view for view, framing in FRAMING_OF.items()})
-"""The view that clips with such a framing are drawn in."""
-SIDES = (CROP_SIZE, 2 * CROP_SIZE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,13 +24,13 @@ from typing import Any
 
 import numpy as np
 
-from talkface_lite.clip import SAMPLES_PER_FRAME, Clip
+from talkface_lite.clip import FRAMING_OF, SAMPLES_PER_FRAME, Clip
 from talkface_lite.corpus.acoustics import Microphone, Room, draw_noise
 from talkface_lite.corpus.face import Motion, face_points
 from talkface_lite.corpus.identity import Identity
 from talkface_lite.corpus.manner import Manner, style_of
 from talkface_lite.corpus.nods import NodHabit, nodding
-from talkface_lite.corpus.settings import FRAMING_OF, N_IDENTITIES, CorpusSettings, name_of, split_of
+from talkface_lite.corpus.settings import N_IDENTITIES, CorpusSettings, name_of, split_of
 from talkface_lite.corpus.visemes import articulation
 from talkface_lite.corpus.voice import VOICES, Voice, grid_sentence, speak
 from talkface_lite.errors import InputError

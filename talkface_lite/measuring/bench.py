@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from talkface_lite.clip import FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME, Clip
+from talkface_lite.clip import FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME, VIEW_OF, Clip
 from talkface_lite.corpus.face import Identity, Motion, face_points
 from talkface_lite.corpus.painter import paint_clip
-from talkface_lite.corpus.settings import VIEW_OF
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
 from talkface_lite.corpus.visemes import articulation
 from talkface_lite.corpus.voice import VOICES, speak

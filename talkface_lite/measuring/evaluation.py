@@ -132,7 +132,7 @@ def evaluate(
         }
         for name, system in named.items():
             own = np.random.default_rng([seed, len(measured)])
-            its = dict(rows_in_own_crop(system, whole, shown, own, pictures=pictures))
+            its = dict(rows_in_own_crop(system, whole, shown, own, pictures=pictures, measured=clip))
             said = its[FROM_SPEECH].landmarks if FROM_SPEECH in its else None
             if warping and said is not None:
                 its[WARPED] = Shown(None, warped(clip, shown, said))

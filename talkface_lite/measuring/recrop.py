@@ -20,7 +20,13 @@ from talkface_lite.talking.paste import Paster
 
 
 def rows_in_own_crop(
-    system: System, clip: Clip, shown: int, rng: np.random.Generator, *, pictures: bool
+    system: System,
+    clip: Clip,
+    shown: int,
+    rng: np.random.Generator,
+    *,
+    pictures: bool,
+    measured: Clip | None = None,
 ) -> dict[str, Shown]:
     """:meth:`System.rows <talkface_lite.systems.base.System.rows>`, each system in the crop it learned from.
 
@@ -35,6 +41,8 @@ def rows_in_own_crop(
     ----------
     system, clip, shown, rng, pictures:
         As there; of a clip that shows the whole head the aligned face is what is measured.
+    measured:
+        That face, see :func:`measured_of`, where it was cut already; None cuts it where a system wants it.
 
     Returns
     -------
@@ -47,7 +55,7 @@ def rows_in_own_crop(
     """
     if system.framing == HEAD:
         return _aligned_rows(system, in_frame(clip, HEAD, system.side), shown, rng, pictures)
-    clip = measured_of(clip)
+    clip = measured or measured_of(clip)
     if system.template is OURS:
         return system.rows(clip, shown, rng, pictures=pictures)
     _, matrix = align(clip.landmarks[shown], system.template)

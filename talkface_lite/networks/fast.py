@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from typing import Self
+from typing import Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from talkface_lite.errors import InputError
 from talkface_lite.networks.vg_net import VGNet
 from talkface_lite.networks.winograd import WinogradConv2d, from_tiles, to_tiles, worth_it
+
+Network = TypeVar("Network", bound=nn.Module)
 
 PRECISIONS = ("auto", "bf16", "32")
 """What a copy for inference may be asked for."""
@@ -44,7 +46,7 @@ def for_inference(network: VGNet, precision: str = "auto") -> VGNet:
     """
     device = next(network.parameters()).device
     precision = chosen_precision(precision, device)
-    fast = folded(copy.deepcopy(network).eval().requires_grad_(False).float())
+    fast = inference_copy(network)
     n_blocks = network.config.blocks
     fast.conv_gru.from_memory = PackedConv2d(fast.conv_gru.from_memory)
     if n_blocks and worth_it(network.config.memory, device):
@@ -53,11 +55,8 @@ def for_inference(network: VGNet, precision: str = "auto") -> VGNet:
     if precision == "bf16":
         fast.f_img_middle = nn.Sequential(Cast(torch.bfloat16), *fast.f_img_middle)
         fast.f_lmark_shape = nn.Sequential(Cast(torch.bfloat16), *fast.f_lmark_shape)
-        for module in fast.modules():  # the landmarks stay float32: what moves in a mouth is small in them
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | WinogradConv2d):
-                module.bfloat16()
-    keep_freed_memory()
-    return fast.to(memory_format=torch.channels_last)
+        convolve_in_bfloat16(fast)  # the landmarks stay float32: what moves in a mouth is small in them
+    return ready(fast)
 
 
 def chosen_precision(precision: str, device: torch.device | str) -> str:
@@ -79,6 +78,25 @@ def fast_precision(device: torch.device | str = "cpu") -> str:
         return "bf16"
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return "bf16" if any(getattr(torch.cpu, check, bool)() for check in checks) else "32"
+
+
+def inference_copy(network: Network) -> Network:
+    """A copy in evaluation mode, float32 and without gradients, see :func:`folded`; the network stays as it
+    is."""
+    return folded(copy.deepcopy(network).eval().requires_grad_(False).float())
+
+
+def convolve_in_bfloat16(network: nn.Module) -> None:
+    """Let the convolutions in a network compute in bfloat16, in place; all else stays as it is."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | WinogradConv2d):
+            module.bfloat16()
+
+
+def ready(network: Network) -> Network:
+    """The network with its weights channels last, and memory that stays, see :func:`keep_freed_memory`."""
+    keep_freed_memory()
+    return network.to(memory_format=torch.channels_last)
 
 
 def keep_freed_memory() -> None:

@@ -1,11 +1,9 @@
 """LTV net's copy for inference: the same function, computed faster."""
 
-import copy
-
 import torch
 from torch import nn
 
-from talkface_lite.networks.fast import Cast, chosen_precision, folded, keep_freed_memory
+from talkface_lite.networks.fast import Cast, chosen_precision, convolve_in_bfloat16, inference_copy, ready
 from talkface_lite.networks.ltv_net import LTVNet
 
 
@@ -31,13 +29,10 @@ def for_inference(network: LTVNet, precision: str = "auto") -> LTVNet:
     precision = chosen_precision(precision, next(network.parameters()).device)
     if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         return network
-    fast = folded(copy.deepcopy(network).eval().requires_grad_(False).float())
+    fast = inference_copy(network)
     if precision == "bf16":
         encoders = [fast.f_img, fast.f_landmarks, *([fast.f_background] if fast.config.attention else [])]
         for encoder in encoders:
             encoder.levels[0] = nn.Sequential(Cast(torch.bfloat16), *encoder.levels[0])
-        for module in fast.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                module.bfloat16()
-    keep_freed_memory()
-    return fast.to(memory_format=torch.channels_last)
+        convolve_in_bfloat16(fast)
+    return ready(fast)

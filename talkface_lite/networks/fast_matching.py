@@ -1,12 +1,10 @@
 """Latent matching's copy for inference: the same function, computed faster."""
 
-import copy
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from talkface_lite.networks.fast import Cast, chosen_precision, folded, keep_freed_memory
+from talkface_lite.networks.fast import Cast, chosen_precision, convolve_in_bfloat16, inference_copy, ready
 from talkface_lite.networks.frame_codec import WIDE, UpConv
 from talkface_lite.networks.latent_matching import LatentMatching
 from talkface_lite.networks.layers import interleaved, summed_weight
@@ -59,7 +57,7 @@ def for_inference(network: LatentMatching, precision: str = "auto") -> LatentMat
     precision = chosen_precision(precision, next(network.parameters()).device)
     if isinstance(network.frame_decoder.up[0][0], ReadyUpConv):
         return network
-    fast = folded(copy.deepcopy(network).eval().requires_grad_(False).float())
+    fast = inference_copy(network)
     encoder, decoder = fast.frame_encoder, fast.frame_decoder
     for stage in decoder.up:
         stage[0] = ReadyUpConv(stage[0]).requires_grad_(False)
@@ -68,8 +66,6 @@ def for_inference(network: LatentMatching, precision: str = "auto") -> LatentMat
     if precision == "bf16":
         encoder.stages[0] = nn.Sequential(Cast(torch.bfloat16), *encoder.stages[0])
         decoder.first = nn.Sequential(Cast(torch.bfloat16), *decoder.first)
-        for module in (*encoder.modules(), *decoder.modules()):
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                module.bfloat16()
-    keep_freed_memory()
-    return fast.to(memory_format=torch.channels_last)
+        convolve_in_bfloat16(encoder)
+        convolve_in_bfloat16(decoder)
+    return ready(fast)

@@ -1,12 +1,10 @@
 """The recurrent generator's copy for inference: the same function, computed faster."""
 
-import copy
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from talkface_lite.networks.fast import Cast, chosen_precision, folded, keep_freed_memory
+from talkface_lite.networks.fast import Cast, chosen_precision, convolve_in_bfloat16, inference_copy, ready
 from talkface_lite.networks.frame_codec import of_each_frame
 from talkface_lite.networks.recurrent_generator import RecurrentGenerator
 from talkface_lite.networks.recurrent_modules import UpConvTranspose
@@ -123,7 +121,7 @@ def for_inference(network: RecurrentGenerator, precision: str = "auto") -> Recur
     precision = chosen_precision(precision, next(network.parameters()).device)
     if isinstance(network.decoder.up[0][0], ReadyUpConvTranspose):
         return network
-    fast = folded(copy.deepcopy(network).eval().requires_grad_(False).float())
+    fast = inference_copy(network)
     for stage in fast.decoder.up:
         stage[0] = ReadyUpConvTranspose(stage[0]).requires_grad_(False)
     fast.decoder.colour = PairedConv2d(fast.decoder.colour).requires_grad_(False)
@@ -136,8 +134,5 @@ def for_inference(network: RecurrentGenerator, precision: str = "auto") -> Recur
         image.last = nn.Sequential(Cast(torch.float32), image.last)
         decoder.first = nn.Sequential(Cast(torch.bfloat16), *decoder.first)
         decoder.first[1].bfloat16()
-        for module in fast.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                module.bfloat16()
-    keep_freed_memory()
-    return fast.to(memory_format=torch.channels_last)
+        convolve_in_bfloat16(fast)
+    return ready(fast)

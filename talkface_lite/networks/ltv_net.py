@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from talkface_lite.clip import CROP_SIZE, N_POINTS
+from talkface_lite.clip import CROP_SIZE, N_POINTS, SIDES
 from talkface_lite.errors import InputError
 from talkface_lite.networks.frame_codec import FLOW, LITTLE, MOSTLY_MOVED, SLOPE
 from talkface_lite.networks.head_warp import head_displacement, moved
@@ -23,8 +23,6 @@ from talkface_lite.networks.landmark_drawing import CHANNELS, drawn
 from talkface_lite.networks.layers import Dropout, each_frame, looked_up
 from talkface_lite.networks.sizes import TwoSizes
 
-SIDES = (128, 256)
-"""Of pictures, pixels."""
 DROPPED = 3
 """Steps up, from the bottom, that dropout disturbs."""
 SMALLEST_MOVED = 8

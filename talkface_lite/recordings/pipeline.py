@@ -21,7 +21,7 @@ from talkface_lite.faces.detection import choose_detector
 from talkface_lite.files import held, write_json
 from talkface_lite.recordings.base import Recording, Rejection
 from talkface_lite.recordings.ffmpeg import check_ffmpeg
-from talkface_lite.recordings.prepare import SIZES, VIEWS, Account, prepare_recording
+from talkface_lite.recordings.prepare import Account, check_cut, prepare_recording
 from talkface_lite.recordings.readers import read
 from talkface_lite.recordings.summary import FORMAT, Plan, conclude, read_record, shard_path
 from talkface_lite.runtime import cores
@@ -89,10 +89,7 @@ def prepare(
         ``out`` holds something else, the disk is full, or workers keep dying. What is finished by then stays,
         and ``resume`` goes on.
     """
-    if size not in SIZES:
-        raise InputError("size", size, " or ".join(map(str, SIZES)))
-    if view not in VIEWS:
-        raise InputError("view", repr(view), " or ".join(VIEWS))
+    check_cut(size, view)
     for name, value in (("workers", workers), ("per_shard", per_shard)):
         if value is not None and value < 1:
             raise InputError(name, value, "at least 1")

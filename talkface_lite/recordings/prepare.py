@@ -7,21 +7,21 @@ they are cut out. So a film of any length takes bounded memory.
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from types import MappingProxyType
 from typing import Any
 
 import cv2
 import numpy as np
 
 from talkface_lite.clip import (
-    ALIGNED,
     CROP_SIZE,
+    CUT_VIEWS,
     FRAMES_PER_SECOND,
-    HEAD,
+    FRAMING_OF,
     SAMPLES_PER_FRAME,
+    SIDES,
     Clip,
     Interval,
 )
@@ -33,9 +33,6 @@ from talkface_lite.recordings.decode import Film, fit_speech
 from talkface_lite.recordings.faces import Gap, Shot, follow
 from talkface_lite.recordings.smoothing import crop_matrices
 
-SIZES = (128, 256)
-VIEWS: Mapping[str, str] = MappingProxyType({"crop": ALIGNED, "head": HEAD})
-"""What is cut out of a film → what the clip says of its framing."""
 LONGEST_CLIP = 750
 """Frames. A longer shot is cut into clips of this length (30 s), so that one fits in memory many times."""
 
@@ -64,6 +61,21 @@ class Account:
     rejections: list[Rejection] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     seconds: Counter[str] = field(default_factory=Counter)
+
+
+def check_cut(size: int, view: str) -> None:
+    """Refuse a size or a view that nothing is cut out in.
+
+    Raises
+    ------
+    InputError
+        When the size is none of :data:`~talkface_lite.clip.SIDES`, or the view none of
+        :data:`~talkface_lite.clip.CUT_VIEWS`.
+    """
+    if size not in SIDES:
+        raise InputError("size", size, " or ".join(map(str, SIDES)))
+    if view not in CUT_VIEWS:
+        raise InputError("view", repr(view), " or ".join(CUT_VIEWS))
 
 
 def prepare_recording(
@@ -100,10 +112,7 @@ def prepare_recording(
     InputError
         When the size, the view or the detector is not one of those; never because of the recording.
     """
-    if size not in SIZES:
-        raise InputError("size", size, " or ".join(map(str, SIZES)))
-    if view not in VIEWS:
-        raise InputError("view", repr(view), " or ".join(VIEWS))
+    check_cut(size, view)
     stage, left = "decode", 0
 
     def reject(stage: str, reason: object, start: int | None = None, stop: int | None = None) -> None:
@@ -234,7 +243,7 @@ def _cut(
             phonemes=intervals_within(recording.phonemes, start, stop),
             identity=recording.identity,
             source=_source(recording, film, shot, start, stop, added),
-            framing=VIEWS[view],
+            framing=FRAMING_OF[view],
         )
 
 

@@ -12,6 +12,45 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from talkface_lite.errors import InputError
 
 
+def not_negative(settings: Any, *names: str) -> None:
+    """Refuse settings with a field of these that is less than 0, or no number.
+
+    Raises
+    ------
+    InputError
+        Which names the field.
+    """
+    for name in names:
+        if not getattr(settings, name) >= 0:
+            raise InputError(name, getattr(settings, name), "0 or more")
+
+
+def above_zero(settings: Any, *names: str, optional: bool = False) -> None:
+    """Refuse settings with a field of these that is 0 or less, or no number; an optional one may be None.
+
+    Raises
+    ------
+    InputError
+        Which names the field.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if not (optional and value is None) and not value > 0:
+            raise InputError(name, value, "more than 0")
+
+
+def one_of(settings: Any, name: str, words: Any) -> None:
+    """Refuse settings whose field is none of the words of a ``Literal``.
+
+    Raises
+    ------
+    InputError
+        Which names the field and all of the words.
+    """
+    if getattr(settings, name) not in get_args(words):
+        raise InputError(name, repr(getattr(settings, name)), " or ".join(get_args(words)))
+
+
 def inner_of(hint: Any) -> tuple[Any, bool]:
     """A type hint without its ``| None``, and whether it had one."""
     if get_origin(hint) in (Union, types.UnionType):

@@ -3,7 +3,8 @@
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -184,6 +185,20 @@ class Part(nn.Module, ABC):
         for optimizer in optimizers.values():
             optimizer.step()
         return {name: loss.detach() for name, loss in losses.items()}
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """In evaluation mode inside, and afterwards in the mode it was in, whatever happened.
+
+        Of gradients it says nothing: a generator that turned them off here would turn them off for whoever
+        takes from it, too. ``torch.inference_mode()`` as a decorator does not.
+        """
+        was_training = self.training
+        self.eval()
+        try:
+            yield
+        finally:
+            self.train(was_training)
 
     def networks(self) -> dict[str, nn.Module]:
         """The networks that are trained, by name, those that are there."""

@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from talkface_lite.clip import FRAMES_PER_SECOND
+from talkface_lite.clip import FRAMES_PER_SECOND, SAMPLES_PER_FRAME
 from talkface_lite.landmarks import MOUTH
+from talkface_lite.speech import fit_to_frames
 
 STILL, STILL_FRAMES = 0.5, 3
 """Pixels, root mean square over the mouth's points: a mouth that is nearer than this to the photograph, and
@@ -12,6 +13,11 @@ has been for so many frames before, is taken to be still."""
 
 SILENCE_FRAMES = FRAMES_PER_SECOND
 """One second of silence, after which a network's memory has settled."""
+
+
+def after_silence(speech: np.ndarray, silence: int) -> np.ndarray:
+    """Speech ``(n,)`` at 16 kHz after so many frames of silence, filled up with more to whole frames."""
+    return np.pad(fit_to_frames(speech), (silence * SAMPLES_PER_FRAME, 0))
 
 
 def settled(moved: np.ndarray, mouth: slice = MOUTH, still: float = STILL) -> np.ndarray:

@@ -7,13 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from talkface_lite.clip import CROP_SIZE
-from talkface_lite.corpus.settings import VIEW_OF
+from talkface_lite.clip import CROP_SIZE, VIEW_OF
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
 from talkface_lite.data.dataset import Dataset
 from talkface_lite.data.needs import Batch, Needs
+from talkface_lite.metrics import psnr
 from talkface_lite.networks.fast import fast_precision
 from talkface_lite.runtime import device as choose_device
 
@@ -77,6 +78,55 @@ def part_to_time(kind: type["Part"], size: str, **settings: Any) -> tuple["Part"
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return kind.of_size(size, **settings), "random, seed 0"
+
+
+def three_ways(
+    wanted: "Workload.Wanted",
+    n_frames: int,
+    *,
+    fast: Callable[[], Tensor],
+    float32: Callable[[], Tensor],
+    frame_by_frame: Callable[[], Tensor],
+    operations: int | None = None,
+    **about: Any,
+) -> "Workload":
+    """One film, made three ways, none of which asks for gradients.
+
+    Parameters
+    ----------
+    wanted:
+        The device is what the precision of ``fast`` is told from.
+    n_frames:
+        Of the film.
+    fast, float32, frame_by_frame:
+        Each makes its frames, colours -1 to 1: the copy for inference, the network as it is, and one frame
+        after the other, in float32 too.
+    operations:
+        Multiplications and additions; None counts those of ``frame_by_frame``.
+    about:
+        What else is known.
+
+    Returns
+    -------
+    Workload
+        ``about`` has ``psnr_db`` beside what was given: of the frames of ``fast`` to those of ``float32``.
+    """
+    from talkface_lite.systems.part import Workload
+
+    ways = {"fast": fast, "float32": float32, "frame_by_frame": frame_by_frame}
+    ways = {name: torch.inference_mode()(way) for name, way in ways.items()}
+    if operations is None:
+        with FlopCounterMode(display=False) as counter:
+            ways["frame_by_frame"]()
+        operations = counter.get_total_flops()
+    pair = (ways[way]().cpu().numpy() for way in ("fast", "float32"))
+    return Workload(
+        frames=n_frames,
+        operations=operations,
+        ways=ways,
+        precision={"fast": fast_precision(wanted.device), "float32": "32", "frame_by_frame": "32"},
+        about={**about, "psnr_db": round(psnr(*pair, data_range=2), 1)},
+    )
 
 
 def own_step(kind: type["Part"], wanted: "Workload.Wanted") -> "Workload":

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 from talkface_lite.errors import InputError
+from talkface_lite.systems.config import above_zero
 
 PRECISIONS: Mapping[str, str] = MappingProxyType({"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"})
 """Ours → Fabric's."""
@@ -65,7 +66,8 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         if self.steps is None and self.minutes is None:
             raise InputError("training", "neither steps nor minutes", "at least one of them")
-        for name in (
+        above_zero(
+            self,
             "steps",
             "minutes",
             "batch_size",
@@ -73,10 +75,8 @@ class TrainingSettings:
             "devices",
             "checkpoint_every",
             "log_every",
-        ):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(name, value, "more than 0")
+            optional=True,
+        )
         if math.isinf(self.learning_rate):
             raise InputError("learning_rate", self.learning_rate, "a finite number")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):

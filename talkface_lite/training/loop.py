@@ -5,8 +5,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -217,7 +216,7 @@ class _Run:
         found: dict[str, float] = {}
         if fabric.is_global_zero:
             self._put(self.plain)
-            with self._judging(), fabric.autocast():
+            with self.part.evaluating(), fabric.autocast():
                 found = held_out_figures(self.part, self.validation, self.settings.batch_size, fabric.device)
             figure = self.part.figure
             if figure not in found:
@@ -229,14 +228,6 @@ class _Run:
             self._put(wrapped)
         fabric.barrier()
         return {f"held_out_{name}": value for name, value in found.items()}
-
-    @contextmanager
-    def _judging(self) -> Iterator[None]:
-        self.part.eval()
-        try:
-            yield
-        finally:
-            self.part.train()
 
     def _save(self, fabric: Fabric) -> None:
         random = _random(fabric)

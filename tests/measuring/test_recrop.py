@@ -9,6 +9,7 @@ from toy_systems import Oracle
 from talkface_lite.corpus.synthesis import draw_clip
 from talkface_lite.errors import InputError
 from talkface_lite.framing import CUT_LOOSER, WHOLE_HEAD, in_frame
+from talkface_lite.measuring import recrop
 from talkface_lite.measuring.evaluation import evaluate, photographs
 from talkface_lite.measuring.lips import rest_frame
 from talkface_lite.measuring.recrop import measured_of, rows_in_own_crop
@@ -124,6 +125,20 @@ def test_figures_are_taken_from_the_aligned_face_at_128(heads, aligned):
         assert (measured.framing, measured.frames.shape) == ("aligned", aligned.frames.shape)
         np.testing.assert_array_equal(measured.frames, in_frame(clip, "aligned", 128).frames)
     assert measured_of(replace(heads[256], frames=None)).frames is None
+
+
+def test_the_face_is_cut_once_for_all_systems_that_want_it(heads, monkeypatch):
+    cut = []
+
+    def counted(clip, framing, side=None):
+        cut.append(framing)
+        return in_frame(clip, framing, side)
+
+    monkeypatch.setattr(recrop, "in_frame", counted)
+    systems = {"one": Oracle(knows), "heads": Heads(knows), "other": Oracle(knows)}
+    evaluate(systems, [heads[128]])
+    assert cut == ["aligned", "head"]
+    assert systems["one"].asked[0][0] is systems["other"].asked[0][0]
 
 
 def test_heads_in_the_table(heads, aligned):

@@ -14,7 +14,7 @@ from talkface_lite.landmarks import align, apply_transform, warp_crop
 from talkface_lite.recordings import prepare as module
 from talkface_lite.recordings.base import Recording
 from talkface_lite.recordings.pipeline import prepare
-from talkface_lite.recordings.prepare import VIEWS, Account, from_frame, prepare_recording, read_source
+from talkface_lite.recordings.prepare import Account, from_frame, prepare_recording, read_source
 from talkface_lite.recordings.summary import Plan
 
 PLAN = {"kind": "grid", "size": 128, "detector": "dlib", "per_shard": 4, "recordings": 13, "listing": "ab"}
@@ -112,7 +112,6 @@ def test_larger_pictures_show_the_same(monkeypatch, film):
 
 
 def test_no_other_view(tmp_path, tree, film):
-    assert VIEWS == {"crop": "aligned", "head": "head"}
     for asked in (
         lambda: list(prepare_recording(film, Account(), view="camera")),
         lambda: prepare("grid", tree, tmp_path / "out", view="camera"),

@@ -92,7 +92,7 @@ def test_a_short_clip_is_seen_over_and_over(drawn, monkeypatch):
     monkeypatch.setattr(timing, "part_to_time", lambda *_, **__: (make_ltv(), "random"))
     monkeypatch.setattr(timing, "in_stretches", lambda net, *what: seen.append(what) or torch.zeros(1))
     monkeypatch.setattr(timing, "frame_by_frame", lambda net, *what: None)
-    monkeypatch.setattr(timing, "psnr", lambda *_, **__: 50.04)
+    monkeypatch.setattr(turns, "psnr", lambda *_, **__: 50.04)
     assert timing.filming(WANTED).about["psnr_db"] == 50.0
     photo, example, landmarks = seen[0]
     assert landmarks.shape == (1, 48, 68, 2)

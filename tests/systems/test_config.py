@@ -7,7 +7,15 @@ from typing import Literal
 import pytest
 
 from talkface_lite.errors import InputError
-from talkface_lite.systems.config import default_of, from_json, nested, of_size
+from talkface_lite.systems.config import (
+    above_zero,
+    default_of,
+    from_json,
+    nested,
+    not_negative,
+    of_size,
+    one_of,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,3 +106,39 @@ def test_which_fields_are_networks():
     ]
     defaults = {f.name: default_of(f) for f in fields(Config)}
     assert defaults == asdict(Config()) | {"layers": Layers()}
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Of a part, to be looked at."""
+
+    weight: float = 0.0
+    rate: float | None = None
+    kind: str = "b"
+
+
+@pytest.mark.parametrize(
+    ("number", "is_not_negative", "is_above_zero"),
+    [(1e-9, True, True), (0.0, True, False), (-1e-9, False, False), (float("nan"), False, False)],
+)
+def test_numbers_that_are_refused_are_named(number, is_not_negative, is_above_zero):
+    for check, passes, expected in (
+        (not_negative, is_not_negative, "0 or more"),
+        (above_zero, is_above_zero, "more than 0"),
+    ):
+        check(Numbers(weight=1.0, rate=2.0), "weight", "rate")
+        if passes:
+            check(Numbers(weight=1.0, rate=number), "weight", "rate")
+            continue
+        with pytest.raises(InputError) as caught:
+            check(Numbers(weight=1.0, rate=number), "weight", "rate")
+        assert str(caught.value) == f"rate: got {number}, expected {expected}"
+    above_zero(Numbers(rate=None), "rate", optional=True)
+    with pytest.raises(TypeError):
+        above_zero(Numbers(rate=None), "rate")
+
+
+def test_words_that_are_refused_are_named():
+    one_of(Numbers(kind="a"), "kind", Literal["a", "b"])
+    with pytest.raises(InputError, match="kind: got 'c', expected a or b"):
+        one_of(Numbers(kind="c"), "kind", Literal["a", "b"])

@@ -289,7 +289,7 @@ def test_wrong_input_to_film(scene):
             r"photo: got uint8 \(100, 128, 3\), expected uint8 \(128, 128, 3\)",
         ),
         ((photo.astype(np.float32), example, landmarks), r"photo: got float32"),
-        ((photo, example[:20], landmarks), r"example: got shape \(1, 20, 2\)"),
+        ((photo, example[:20], landmarks), r"example: got shape \(20, 2\), expected \(68, 2\)"),
         ((photo, example, landmarks[:, :20]), r"landmarks: got shape \(7, 20, 2\), expected \(T, 68, 2\)"),
         ((photo, example, landmarks[0]), r"landmarks: got shape \(68, 2\)"),
         ((photo, example, landmarks[:0]), r"landmarks: got shape \(0, 68, 2\), .*T at least 1"),

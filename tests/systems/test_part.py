@@ -266,3 +266,23 @@ def test_names_sizes_and_files():
     assert weights_files(None) == []
     with pytest.raises(InputError, match="weights of vg-net of atvg full: got none in the package"):
         load_part("atvg", "vg-net", "full")
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_evaluating_gives_the_mode_back_as_it_was_whatever_happened(training):
+    part = Toy(ToyConfig()).train(training)
+    with part.evaluating():
+        assert not part.training
+        assert not part.generator.training
+    assert part.training == part.generator.training == training
+    with pytest.raises(InputError), part.evaluating():
+        raise InputError("film", "torn", "whole")
+    assert part.training == part.generator.training == training
+
+
+def test_evaluating_leaves_gradients_alone():
+    part = Toy(ToyConfig())
+    with part.evaluating():
+        assert torch.is_grad_enabled()
+    with torch.inference_mode(), part.evaluating():
+        assert torch.is_inference_mode_enabled()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from talkface_lite.systems.settling import SILENCE_FRAMES, STILL, STILL_FRAMES, settled
+from talkface_lite.systems.settling import SILENCE_FRAMES, STILL, STILL_FRAMES, after_silence, settled
 
 
 def test_what_hardly_moves_is_settled_smoothly():
@@ -40,3 +40,13 @@ def test_what_stillness_is():
     moved[:, :48] = 100
     moved[:, 48:, 0] = STILL
     np.testing.assert_allclose(settled(moved), moved / 2)
+
+
+def test_silence_before_speech_and_after_its_last_frame():
+    speech = np.linspace(0.1, 0.2, 1000, dtype=np.float32)
+    heard = after_silence(speech, 3)
+    assert (len(heard), heard.dtype) == (5 * 640, np.float32)
+    np.testing.assert_array_equal(heard[3 * 640 : 3 * 640 + 1000], speech)
+    assert not heard[: 3 * 640].any()
+    assert not heard[3 * 640 + 1000 :].any()
+    np.testing.assert_array_equal(after_silence(speech, 0), heard[3 * 640 :])

@@ -9,8 +9,7 @@ import torch
 from small_networks import SMALL_AT_NET, SMALL_VG_NET
 from toy_systems import Lamp, SmallLamp
 
-from talkface_lite.clip import Clip
-from talkface_lite.corpus.settings import VIEW_OF
+from talkface_lite.clip import VIEW_OF, Clip
 from talkface_lite.corpus.synthesis import draw_clip
 from talkface_lite.errors import InputError
 from talkface_lite.networks.at_net import ATNetConfig

@@ -11,6 +11,7 @@ from talkface_lite.clip import CROP_SIZE
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
 from talkface_lite.data.needs import Needs
 from talkface_lite.networks.vg_net import VGNet, VGNetConfig
+from talkface_lite.systems import part as parts
 from talkface_lite.systems import part_class
 from talkface_lite.systems import timing as turns
 from talkface_lite.systems.atvg import timing
@@ -62,7 +63,7 @@ def test_vg_net_three_ways(filming):
     assert filming.about["psnr_db"] > 35
     assert set(filming.precision) == set(filming.ways)
     assert filming.precision["float32"] == filming.precision["frame_by_frame"] == "32"
-    made = {way: call()[0].frames for way, call in filming.ways.items()}
+    made = {way: call() for way, call in filming.ways.items()}
     torch.testing.assert_close(made["frame_by_frame"], made["float32"], atol=1e-4, rtol=0)
     assert (made["fast"].float() - made["float32"]).abs().mean() < 0.02
     assert made["float32"].shape == (1, 6, 3, 128, 128)
@@ -140,7 +141,7 @@ def test_a_step_of_training_two_ways():
 
 def test_without_weights_they_are_random_and_it_says_so(monkeypatch, tmp_path):
     assert timing._vg_net("lite")[1] == "the package's"
-    monkeypatch.setattr(timing, "shipped_weights", lambda *a: tmp_path / "none")
+    monkeypatch.setattr(parts, "shipped_weights", lambda *a: tmp_path / "none")
     network, weights = timing._vg_net("lite")
     torch.manual_seed(5)
     state = torch.get_rng_state()

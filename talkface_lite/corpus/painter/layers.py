@@ -12,7 +12,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from talkface_lite.clip import CROP_SIZE
+from talkface_lite.clip import CROP_SIZE, FRAMING_OF
 from talkface_lite.corpus.face import CAMERA_SIZE, FaceGeometry, Identity
 from talkface_lite.corpus.head import neutral_head
 from talkface_lite.corpus.painter.beard import paint_beard
@@ -29,7 +29,6 @@ from talkface_lite.errors import InputError
 from talkface_lite.landmarks import apply_transform
 
 SUPERSAMPLING = 2
-VIEWS = ("crop", "head", "camera")
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +132,8 @@ def paint_clip(
 
 def view_transforms(geometry: FaceGeometry, view: str, size: int) -> np.ndarray:
     """float64 ``(T, 2, 3)``: the 256x256 camera view to pixels of a view painted at ``size``."""
-    if view not in VIEWS:
-        raise InputError("view", repr(view), " or ".join(map(repr, VIEWS)))
+    if view not in FRAMING_OF:
+        raise InputError("view", repr(view), " or ".join(map(repr, FRAMING_OF)))
     if size < 32 or size % 4:
         raise InputError("size", size, "a multiple of 4, at least 32")
     first = geometry.matrix

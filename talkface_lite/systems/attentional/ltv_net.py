@@ -3,14 +3,14 @@
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, Self, get_args
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from talkface_lite.clip import HEAD
+from talkface_lite.clip import HEAD, check_photograph
 from talkface_lite.data.needs import Batch, DataSettings, Needs
 from talkface_lite.data.tensors import to_network
 from talkface_lite.errors import InputError
@@ -21,6 +21,7 @@ from talkface_lite.networks.ltv_net import LTVFrames, LTVNet, LTVNetConfig
 from talkface_lite.networks.patch_discriminator import PatchDiscriminator, PatchDiscriminatorConfig
 from talkface_lite.systems.adapting import Adapting
 from talkface_lite.systems.adversaries import Criticism
+from talkface_lite.systems.config import above_zero, not_negative, one_of
 from talkface_lite.systems.part import Part, Workload, adam, plain_module
 from talkface_lite.systems.training_settings import TrainingSettings
 
@@ -69,15 +70,10 @@ class LTVNetPartConfig:
     mouth_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.reconstruction not in get_args(PixelLoss):
-            raise InputError("reconstruction", repr(self.reconstruction), " or ".join(get_args(PixelLoss)))
-        if not self.reconstruction_weight > 0:
-            raise InputError("reconstruction_weight", self.reconstruction_weight, "more than 0")
-        for name in ("adversarial_weight", "discriminator_from", "mouth_weight"):
-            if not getattr(self, name) >= 0:
-                raise InputError(name, getattr(self, name), "0 or more")
-        if self.discriminator_rate is not None and not self.discriminator_rate > 0:
-            raise InputError("discriminator_rate", self.discriminator_rate, "more than 0")
+        one_of(self, "reconstruction", PixelLoss)
+        above_zero(self, "reconstruction_weight")
+        not_negative(self, "adversarial_weight", "discriminator_from", "mouth_weight")
+        above_zero(self, "discriminator_rate", optional=True)
 
 
 class LTVNetPart(Part):
@@ -209,18 +205,12 @@ class LTVNetPart(Part):
         Raises
         ------
         InputError
-            When the photograph has another side, or landmarks are not 68 points a frame.
+            When the photograph has another side, landmarks are not 68 points a frame, or there is no frame.
         """
-        side = self.config.ltv_net.side
-        if photo.shape != (side, side, 3) or photo.dtype != np.uint8:
-            raise InputError("photo", f"{photo.dtype} {photo.shape}", f"uint8 {(side, side, 3)}")
-        if landmarks.shape[1:] != (68, 2) or len(landmarks) == 0:
-            raise InputError("landmarks", f"shape {landmarks.shape}", "(T, 68, 2), T at least 1")
+        check_photograph(photo, example, landmarks, self.config.ltv_net.side)
         if chunk_frames < 1:
             raise InputError("chunk_frames", chunk_frames, "at least 1")
-        was_training = self.training
-        self.eval()
-        try:
+        with self.evaluating():
             device = self.updates.device
             image = to_network(torch.tensor(photo)[None].to(device))
             own, points = (
@@ -230,8 +220,6 @@ class LTVNetPart(Part):
             seen = self.ltv_net.look(image, own)
             for start in range(0, points.shape[1], chunk_frames):
                 yield self.ltv_net(seen, own, points[:, start : start + chunk_frames])
-        finally:
-            self.train(was_training)
 
     @classmethod
     def workload(cls, wanted: Workload.Wanted) -> Workload | None:

@@ -1,8 +1,8 @@
 """The first half of attentional landmarks (Wang et al., Interspeech 2020): speech to landmarks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -11,16 +11,16 @@ from torch import Tensor
 from talkface_lite.clip import HEAD as HEAD_FRAMING
 from talkface_lite.clip import SAMPLES_PER_FRAME
 from talkface_lite.data.needs import Batch, DataSettings, Needs
-from talkface_lite.errors import InputError
 from talkface_lite.framing import HEAD_SCALE
 from talkface_lite.landmarks import mouth_centred, normalise
 from talkface_lite.losses import masked_mse, mean_of_frames, wing_loss
 from talkface_lite.networks.lips_and_head import PAPER_PIXELS, by_photograph, moved_by, take_apart, undone
 from talkface_lite.networks.stl_net import Said, State, STLNet, STLNetConfig
-from talkface_lite.speech import fit_to_frames, mfcc_windows_between
+from talkface_lite.speech import mfcc_stretches
 from talkface_lite.systems.adapting import Adapting
+from talkface_lite.systems.config import above_zero, not_negative, one_of
 from talkface_lite.systems.part import Part
-from talkface_lite.systems.settling import SILENCE_FRAMES, STILL, settled
+from talkface_lite.systems.settling import SILENCE_FRAMES, STILL, after_silence, settled
 from talkface_lite.systems.training_settings import TrainingSettings
 
 Loss = Literal["wing", "mse", "l1"]
@@ -59,14 +59,9 @@ class STLNetPartConfig:
     head_weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.loss not in get_args(Loss):
-            raise InputError("loss", repr(self.loss), " or ".join(get_args(Loss)))
-        for name in ("wing_width", "wing_curvature"):
-            if not getattr(self, name) > 0:
-                raise InputError(name, getattr(self, name), "more than 0")
-        for name in ("lip_weight", "head_weight"):
-            if not getattr(self, name) >= 0:
-                raise InputError(name, getattr(self, name), "0 or more")
+        one_of(self, "loss", Loss)
+        above_zero(self, "wing_width", "wing_curvature")
+        not_negative(self, "lip_weight", "head_weight")
 
 
 class STLNetPart(Part):
@@ -120,7 +115,7 @@ class STLNetPart(Part):
             head = self._cost(said.head, truth.head, batch.mask)
             loss = config.lip_weight * lips + config.head_weight * head
             with torch.no_grad():
-                whole = _joined(net, said)
+                whole = net.joined(said)
         with torch.no_grad():
             made, true = (mouth_centred(normalise(points)).flatten(-2) for points in (whole, faces))
             far = (whole - faces)[..., EYES_AND_NOSE, :].norm(dim=-1).mean(dim=-1)  # (B, T)
@@ -164,22 +159,16 @@ class STLNetPart(Part):
         -------
         With ``B = 1`` and ``T = ceil(n / 640)``.
         """
-        speech = np.pad(fit_to_frames(speech), (silence * SAMPLES_PER_FRAME, 0))
-        n_frames = len(speech) // SAMPLES_PER_FRAME
-        step, was_training = chunk_frames or n_frames, self.training
+        speech = after_silence(speech, silence)
         device = self.stl_net.mfcc_mean.device
         face = torch.as_tensor(np.asarray(template, np.float32), device=device)[None]
         state: State | None = None
         parts: list[Said] = []
-        self.eval()
-        try:
-            for start in range(0, n_frames, step):
-                windows = mfcc_windows_between(speech, start, min(start + step, n_frames))
+        with self.evaluating():
+            for windows in mfcc_stretches(speech, chunk_frames):
                 said, state = self.stl_net(torch.from_numpy(windows).to(device)[None], face, state)
                 parts.append(said)
-        finally:
-            self.train(was_training)
-        return Said(*(None if one[0] is None else torch.cat(one, dim=1)[:, silence:] for one in zip(*parts)))
+        return _each(lambda *one: torch.cat(one, dim=1)[:, silence:], *parts)
 
     @torch.inference_mode()
     def generate(
@@ -225,16 +214,16 @@ class STLNetPart(Part):
             quiet = self.points(
                 np.zeros(SAMPLES_PER_FRAME, np.float32), landmarks, silence=2 * SILENCE_FRAMES
             )
-            said = Said(*(None if s is None else z + _settled(s - q) for s, q, z in zip(said, quiet, zero)))
-        if still_head:
-            said = Said(
-                *(
-                    None if s is None else s if name == "lips" else held(s, z)
-                    for name, s, z in zip(Said._fields, said, zero)
-                )
-            )
-        made = moved_by(_joined(self.stl_net, said)[0], undone(to_own))
+            said = _each(lambda s, q, z: z + _settled(s - q), said, quiet, zero)
+        if still_head:  # of which the lips know nothing
+            said = _each(held, said._replace(lips=None), zero)._replace(lips=said.lips)
+        made = moved_by(self.stl_net.joined(said)[0], undone(to_own))
         return made.cpu().numpy().astype(np.float32)
+
+
+def _each(function: Callable[..., Tensor], *said: Said) -> Said:
+    """The function of what several say, point set by point set; None where the first has none."""
+    return Said(*(None if one[0] is None else function(*one) for one in zip(*said)))
 
 
 def _settled(moved: Tensor) -> Tensor:
@@ -243,10 +232,6 @@ def _settled(moved: Tensor) -> Tensor:
         return moved
     still = settled(moved[0].cpu().numpy(), slice(0, 20), HEAD_SCALE * STILL)
     return torch.as_tensor(still, device=moved.device)[None]
-
-
-def _joined(net: STLNet, said: Said) -> Tensor:
-    return net.joined(said)
 
 
 def held(head: Tensor, template: Tensor) -> Tensor:

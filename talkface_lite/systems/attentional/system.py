@@ -8,13 +8,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from talkface_lite.clip import HEAD, Clip
-from talkface_lite.data.tensors import to_pictures
 from talkface_lite.framing import WHOLE_HEAD
 from talkface_lite.landmarks import Template
-from talkface_lite.networks.ltv_net import LTVFrames
 from talkface_lite.systems.attentional.ltv_net import LTVNetPart
 from talkface_lite.systems.attentional.stl_net import STLNetPart
-from talkface_lite.systems.base import FROM_SPEECH, WITH_TRUTH, Face, Painted, Shown, Stretch, System
+from talkface_lite.systems.base import FROM_SPEECH, WITH_TRUTH, Face, Shown, Stretch, System
+from talkface_lite.systems.filmed import frames_of, stretches
 from talkface_lite.systems.part import Part
 
 SHIPPED: Mapping[str, Mapping[str, Any]] = MappingProxyType({"ltv-net": {"warp": True}})
@@ -83,14 +82,11 @@ class AttentionalSystem(System):
 
     def film(self, face: Face, speech: np.ndarray, rng: np.random.Generator) -> Iterator[Stretch]:
         """As for every system; nothing here is random."""
-        landmarks, at = self.speak(speech, face.landmarks), 0
+        landmarks = self.speak(speech, face.landmarks)
         if not self.has("ltv-net"):
             yield Stretch(None, landmarks)
             return
-        for made in self.ltv_net.film(face.picture, face.landmarks, landmarks):
-            n = made.frames.shape[1]
-            yield Stretch(to_pictures(made.frames[0]), landmarks[at : at + n], painted(made))
-            at += n
+        yield from stretches(self.ltv_net.film(face.picture, face.landmarks, landmarks), landmarks)
 
     def rows(self, clip: Clip, shown: int, rng: np.random.Generator, *, pictures: bool) -> dict[str, Shown]:
         """What the two halves make of a clip, together and apart.
@@ -116,8 +112,7 @@ class AttentionalSystem(System):
         return self.with_settings(AttentionalSettings(still_head=True)), why
 
     def _frames(self, face: Face, landmarks: np.ndarray) -> np.ndarray:
-        made = self.ltv_net.film(face.picture, face.landmarks, landmarks)
-        return np.concatenate([to_pictures(stretch.frames[0]) for stretch in made])
+        return frames_of(self.ltv_net.film(face.picture, face.landmarks, landmarks))
 
     def for_inference(self, precision: str = "auto") -> Self:
         """With a copy of LTV net that is faster, see
@@ -126,12 +121,3 @@ class AttentionalSystem(System):
             return self
         parts = {"stl-net": self.stl_net, "ltv-net": self.ltv_net.for_inference(precision)}
         return type(self)(parts, self.settings)
-
-
-def painted(made: LTVFrames) -> Painted | None:
-    """What was painted and where; None where everything was."""
-    if made.alpha is None:
-        return None
-    maps = (m[0].movedim(1, -1).float().cpu().numpy() for m in (made.colour, made.alpha, made.flow))
-    colour, alpha, flow = map(np.ascontiguousarray, maps)
-    return Painted(colour, alpha[..., 0], flow)

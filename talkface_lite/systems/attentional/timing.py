@@ -1,23 +1,17 @@
 """What ``talkface bench`` times of attentional landmarks: a film of given landmarks."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
-from talkface_lite.clip import HEAD
-from talkface_lite.corpus.settings import VIEW_OF
+from talkface_lite.clip import HEAD, VIEW_OF
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
 from talkface_lite.data.tensors import to_network
-from talkface_lite.metrics import psnr
-from talkface_lite.networks.fast import fast_precision
 from talkface_lite.networks.fast_attentional import for_inference
 from talkface_lite.networks.ltv_net import LTVNet
 from talkface_lite.systems.attentional.ltv_net import CHUNK_FRAMES, LTVNetPart
 from talkface_lite.systems.attentional.system import SHIPPED
 from talkface_lite.systems.part import Workload
-from talkface_lite.systems.timing import part_to_time
+from talkface_lite.systems.timing import part_to_time, three_ways
 
 N_FRAMES = 48
 """Of a film that is timed: about 2 s, in whole stretches."""
@@ -67,19 +61,12 @@ def filming(wanted: Workload.Wanted) -> Workload:
     photo = to_network(torch.from_numpy(clip.frames[:1])).to(wanted.device)
     points = torch.from_numpy(clip.landmarks).to(wanted.device)
     given = photo, points[:1], points[torch.arange(N_FRAMES) % len(points)][None]
-    without_gradients = torch.inference_mode()
-    ways: dict[str, Callable[[], object]] = {
-        "fast": without_gradients(lambda: in_stretches(fast, *given)),
-        "float32": without_gradients(lambda: in_stretches(network, *given)),
-        "frame_by_frame": without_gradients(lambda: frame_by_frame(network, *given)),
-    }
-    with FlopCounterMode(display=False) as counter:
-        ways["frame_by_frame"]()
-    pair = (ways[way]().cpu().numpy() for way in ("fast", "float32"))
-    return Workload(
-        frames=N_FRAMES,
-        operations=counter.get_total_flops(),
-        ways=ways,
-        precision={"fast": fast_precision(wanted.device), "float32": "32", "frame_by_frame": "32"},
-        about={"weights": weights, "side": side, "psnr_db": round(psnr(*pair, data_range=2), 1)},
+    return three_ways(
+        wanted,
+        N_FRAMES,
+        fast=lambda: in_stretches(fast, *given),
+        float32=lambda: in_stretches(network, *given),
+        frame_by_frame=lambda: frame_by_frame(network, *given),
+        weights=weights,
+        side=side,
     )

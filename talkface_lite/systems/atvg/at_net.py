@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -16,11 +16,11 @@ from talkface_lite.landmarks import JAW_FOLLOWS, Array, lip_opening, mouth_centr
 from talkface_lite.losses import masked_mse
 from talkface_lite.networks.at_net import ATNet, ATNetConfig, State
 from talkface_lite.shape_pca import ShapePCA
-from talkface_lite.speech import fit_to_frames, mfcc_windows_between
+from talkface_lite.speech import mfcc_stretches
 from talkface_lite.systems.adapting import Adapting
-from talkface_lite.systems.config import from_json
+from talkface_lite.systems.config import from_json, not_negative, one_of
 from talkface_lite.systems.part import Part, Workload
-from talkface_lite.systems.settling import SILENCE_FRAMES, settled
+from talkface_lite.systems.settling import SILENCE_FRAMES, after_silence, settled
 from talkface_lite.systems.training_settings import TrainingSettings
 
 Loss = Literal["paper", "whitened", "mouth"]
@@ -57,10 +57,8 @@ class ATNetPartConfig:
     centred: bool = False
 
     def __post_init__(self) -> None:
-        if self.loss not in get_args(Loss):
-            raise InputError("loss", repr(self.loss), " or ".join(get_args(Loss)))
-        if not self.mouth_weight >= 0:
-            raise InputError("mouth_weight", self.mouth_weight, "0 or more")
+        one_of(self, "loss", Loss)
+        not_negative(self, "mouth_weight")
 
 
 class ATNetPart(Part):
@@ -237,20 +235,14 @@ class ATNetPart(Part):
         -------
         float32 ``(ceil(n / 640) - first_frame, K)``.
         """
-        speech = np.pad(fit_to_frames(speech), (silence * SAMPLES_PER_FRAME, 0))
-        n_frames = len(speech) // SAMPLES_PER_FRAME
-        step = chunk_frames or n_frames
+        speech = after_silence(speech, silence)
         device = self.shape_mean.device
         face = torch.as_tensor(h_p, dtype=torch.float32, device=device)[None]
-        was_training, state, parts = self.training, None, []
-        self.eval()
-        try:
-            for start in range(first_frame, n_frames, step):
-                windows = mfcc_windows_between(speech, start, min(start + step, n_frames))
+        state, parts = None, []
+        with self.evaluating():
+            for windows in mfcc_stretches(speech, chunk_frames, first=first_frame):
                 h, state = self.listen(torch.from_numpy(windows).to(device)[None], face, state)
                 parts.append(h[0].cpu().numpy())
-        finally:
-            self.train(was_training)
         return np.concatenate(parts)[silence:]
 
     def generate(

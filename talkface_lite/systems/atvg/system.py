@@ -9,12 +9,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from talkface_lite.clip import Clip
-from talkface_lite.data.tensors import to_pictures
 from talkface_lite.errors import InputError
 from talkface_lite.networks.vg_net import Frames
 from talkface_lite.systems.atvg.at_net import ATNetPart
 from talkface_lite.systems.atvg.vg_net import VGNetPart
-from talkface_lite.systems.base import Face, Painted, Shown, Stretch, System
+from talkface_lite.systems.base import Face, Shown, Stretch, System
+from talkface_lite.systems.filmed import frames_of, stretches
 from talkface_lite.systems.part import Part, Weights, weights_files
 
 RELEASED_SUFFIXES = (".pth", ".pt", ".pkl", ".tar")
@@ -112,19 +112,12 @@ class ATVGnet(System):
 
     def film(self, face: Face, speech: np.ndarray, rng: np.random.Generator) -> Iterator[Stretch]:
         """As for every system; nothing here is random."""
-        landmarks, at = self.speak(speech, face.landmarks), 0
+        landmarks = self.speak(speech, face.landmarks)
         if not self.has("vg-net"):
             yield Stretch(None, landmarks)
             return
-        for made in self.paint(face.picture, face.landmarks, landmarks):
-            n = made.frames.shape[1]
-            yield Stretch(to_pictures(made.frames[0]), landmarks[at : at + n], self._painted(made))
-            at += n
-
-    def _painted(self, made: Frames) -> Painted:
-        colour, alpha, flow = (maps[0].movedim(1, -1) for maps in (made.colour, made.alpha, made.flow))
-        parts = [colour, alpha[..., 0], *([flow] if self.vg_net.config.vg_net.warp else [])]
-        return Painted(*(np.ascontiguousarray(part.float().cpu().numpy()) for part in parts))
+        film = self.paint(face.picture, face.landmarks, landmarks)
+        yield from stretches(film, landmarks, moved=self.vg_net.config.vg_net.warp)
 
     def rows(self, clip: Clip, shown: int, rng: np.random.Generator, *, pictures: bool) -> dict[str, Shown]:
         """What the two halves make of a clip, together and apart.
@@ -152,8 +145,7 @@ class ATVGnet(System):
         return basis.decode(basis.encode(landmarks)) + (0 if self.settings.paper_decoding else outside)
 
     def _frames(self, face: Face, landmarks: np.ndarray) -> np.ndarray:
-        made = self.paint(face.picture, face.landmarks, landmarks)
-        return np.concatenate([to_pictures(stretch.frames[0]) for stretch in made])
+        return frames_of(self.paint(face.picture, face.landmarks, landmarks))
 
     def for_inference(self, precision: str = "auto") -> Self:
         """With a copy of VG-net that is faster, see :func:`talkface_lite.networks.fast.for_inference`."""

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -12,14 +13,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from talkface_lite.clip import FRAMES_PER_SECOND
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
 from talkface_lite.data.tensors import to_network
-from talkface_lite.metrics import psnr
 from talkface_lite.networks.at_net import WINDOW, ATNet, ATNetConfig
 from talkface_lite.networks.fast import fast_precision, for_inference
 from talkface_lite.networks.vg_net import Frames, Photograph, VGNet, VGNetConfig
 from talkface_lite.runtime import device as choose_device
 from talkface_lite.systems.atvg.vg_net import CHUNK_FRAMES, VGNetPart, flat
-from talkface_lite.systems.part import Workload, adam, shipped_weights
-from talkface_lite.systems.timing import now
+from talkface_lite.systems.part import Workload, adam
+from talkface_lite.systems.timing import now, part_to_time, three_ways
 
 AT_NET_FRAMES = 3 * FRAMES_PER_SECOND
 """Frames of the clip that AT-net is timed on: 3 s."""
@@ -110,36 +110,26 @@ def filming(wanted: Workload.Wanted, *, n_frames: int = CHUNK_FRAMES) -> Workloa
     network = network.to(wanted.device, memory_format=torch.channels_last).eval()
     released, copied = _released(network), for_inference(network)
     photo, example, landmarks = _film(n_frames)
-    called = {"fast": copied, "float32": network, "frame_by_frame": released}
-    ways = {
-        name: torch.inference_mode()(lambda one=one: one(photo, example, landmarks))
-        for name, one in called.items()
-    }
     with torch.inference_mode():
         operations = _operations(released, photo, example, landmarks)
         shares = vg_net_stages(copied, photo, example, landmarks, wanted.repeats)
-        frames = [ways[way]()[0].frames.cpu().numpy() for way in ("fast", "float32")]
-    return Workload(
-        frames=n_frames,
+    made = three_ways(
+        wanted,
+        n_frames,
+        fast=lambda: copied(photo, example, landmarks)[0].frames,
+        float32=lambda: network(photo, example, landmarks)[0].frames,
+        frame_by_frame=lambda: released(photo, example, landmarks)[0].frames,
         operations=operations,
-        ways=ways,
-        precision={"fast": fast_precision(wanted.device), "float32": "32", "frame_by_frame": "32"},
-        about={
-            "weights": weights,
-            "psnr_db": round(psnr(*frames, data_range=2), 1),
-            "share_of_time": {stage: round(share, 4) for stage, share in shares.items()},
-        },
+        weights=weights,
     )
+    told = {stage: round(share, 4) for stage, share in shares.items()}
+    return replace(made, about={**made.about, "share_of_time": told})
 
 
 def _vg_net(size: str) -> tuple[VGNet, str]:
     """VG-net with the package's weights where it has some, and which those are."""
-    path = shipped_weights("atvg", "vg-net", size)
-    if path.is_file():
-        return VGNetPart.load(path).vg_net, "the package's"
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return VGNet(VGNetConfig.of_size(size)), "random, seed 0"
+    part, weights = part_to_time(VGNetPart, size)
+    return part.vg_net, weights
 
 
 def _released(network: VGNet) -> FrameByFrame:

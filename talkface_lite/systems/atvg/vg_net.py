@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Self, get_args
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from talkface_lite.clip import check_photograph
 from talkface_lite.data.needs import Batch, DataSettings, Needs
-from talkface_lite.data.tensors import to_network, to_pictures
+from talkface_lite.data.tensors import to_network
 from talkface_lite.errors import InputError
 from talkface_lite.landmarks import normalise
 from talkface_lite.losses import dynamic_pixel_loss, landmark_mask, masked_mse, mouth_map, pixel_loss
@@ -24,6 +24,8 @@ from talkface_lite.networks.regression_discriminator import (
 )
 from talkface_lite.networks.vg_net import Frames, VGNet, VGNetConfig
 from talkface_lite.systems.adapting import Adapting
+from talkface_lite.systems.config import above_zero, not_negative, one_of
+from talkface_lite.systems.filmed import frames_of
 from talkface_lite.systems.part import Part, Workload, adam, plain_module
 from talkface_lite.systems.training_settings import TrainingSettings
 
@@ -89,9 +91,9 @@ class VGNetPartConfig:
     discriminator_rate: float | None = None
 
     def __post_init__(self) -> None:
-        if self.loss not in get_args(PixelLoss):
-            raise InputError("loss", repr(self.loss), " or ".join(get_args(PixelLoss)))
-        for name in (
+        one_of(self, "loss", PixelLoss)
+        not_negative(
+            self,
             "base_weight",
             "colour_weight",
             "mouth_weight",
@@ -99,11 +101,8 @@ class VGNetPartConfig:
             "score_weight",
             "landmark_weight",
             "lip_weight",
-        ):
-            if not getattr(self, name) >= 0:
-                raise InputError(name, getattr(self, name), "0 or more")
-        if self.discriminator_rate is not None and not self.discriminator_rate > 0:
-            raise InputError("discriminator_rate", self.discriminator_rate, "more than 0")
+        )
+        above_zero(self, "discriminator_rate", optional=True)
 
 
 class VGNetPart(Part):
@@ -289,9 +288,7 @@ class VGNetPart(Part):
         check_photograph(photo, example, landmarks)
         if chunk_frames < 1:
             raise InputError("chunk_frames", chunk_frames, "at least 1")
-        was_training = self.training
-        self.eval()
-        try:
+        with self.evaluating():
             device = next(self.vg_net.parameters()).device
             image = to_network(torch.tensor(photo)[None].to(device))
             points = [np.asarray(p, np.float32) for p in (example[None], landmarks[None])]
@@ -300,8 +297,6 @@ class VGNetPart(Part):
             for start in range(0, p_t.shape[1], chunk_frames):
                 made, state = self.vg_net(seen, None, p_t[:, start : start + chunk_frames], state)
                 yield made
-        finally:
-            self.train(was_training)
 
     def for_inference(self, precision: str = "auto") -> Self:
         """The same for :meth:`film` alone, faster; see :func:`talkface_lite.networks.fast.for_inference`."""
@@ -312,7 +307,7 @@ class VGNetPart(Part):
 
     def generate(self, photo: np.ndarray, example: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """As :meth:`film`, all at once: uint8 RGB ``(T, 128, 128, 3)``."""
-        return np.concatenate([to_pictures(made.frames[0]) for made in self.film(photo, example, landmarks)])
+        return frames_of(self.film(photo, example, landmarks))
 
     @classmethod
     def workload(cls, wanted: Workload.Wanted) -> Workload:

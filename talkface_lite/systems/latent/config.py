@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from talkface_lite.errors import InputError
 from talkface_lite.networks.latent_matching import LatentMatchingConfig
+from talkface_lite.systems.config import not_negative, one_of
 
 KLMoves = Literal["both", "audio", "frames"]
 
@@ -91,7 +92,8 @@ class LatentMatchingPartConfig:
     painted: int | None = None
 
     def __post_init__(self) -> None:
-        for name in (
+        not_negative(
+            self,
             "reconstruction_weight",
             "beta",
             "beta_warmup",
@@ -100,13 +102,10 @@ class LatentMatchingPartConfig:
             "motion_weight",
             "spoken_weight",
             "landmark_weight",
-        ):
-            if not getattr(self, name) >= 0:
-                raise InputError(name, getattr(self, name), "0 or more")
+        )
         if not self.landmark_ridge > 0:
             raise InputError("landmark_ridge", self.landmark_ridge, "above 0")
-        if self.kl_moves not in get_args(KLMoves):
-            raise InputError("kl_moves", repr(self.kl_moves), " or ".join(get_args(KLMoves)))
+        one_of(self, "kl_moves", KLMoves)
         if not 0 <= self.teacher_forcing <= 1:
             raise InputError("teacher_forcing", self.teacher_forcing, "0 to 1")
         if self.painted is not None and self.painted < 1:

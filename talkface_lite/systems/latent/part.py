@@ -136,18 +136,17 @@ class LatentMatchingPart(Part):
         InputError
             When no two clips say the same.
         """
-        was_training, found = self.training, SaidTheSame()
-        self.eval()
+        found = SaidTheSame()
         network, device = plain_module(self.latent_matching), self.updates.device
-        for films in saying_the_same(clips):
-            seen = network.look(to_network(torch.tensor(films[0].frames[:1]).to(device)))
-            windows = mfcc_windows_between(films[0].speech, 0, len(films[0]))
-            q_a, _ = network.listen(torch.from_numpy(windows)[None].to(device), seen)
-            each = (to_network(torch.tensor(film.frames)[None].to(device)) for film in films)
-            e = torch.cat([unexplained(network.watch(network.encode(one), seen)[0], q_a) for one in each])
-            moved = torch.stack([torch.from_numpy(film.landmarks).flatten(1) for film in films])
-            found.add(e, moved)
-        self.train(was_training)
+        with self.evaluating():
+            for films in saying_the_same(clips):
+                seen = network.look(to_network(torch.tensor(films[0].frames[:1]).to(device)))
+                windows = mfcc_windows_between(films[0].speech, 0, len(films[0]))
+                q_a, _ = network.listen(torch.from_numpy(windows)[None].to(device), seen)
+                each = (to_network(torch.tensor(film.frames)[None].to(device)) for film in films)
+                e = torch.cat([unexplained(network.watch(network.encode(one), seen)[0], q_a) for one in each])
+                moved = torch.stack([torch.from_numpy(film.landmarks).flatten(1) for film in films])
+                found.add(e, moved)
         films = found.films()
         means, pieces = means_of(films), pieces_of(films, PIECES, PIECE_FRAMES)
         self.n_pieces.fill_(len(pieces))

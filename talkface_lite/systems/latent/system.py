@@ -5,18 +5,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 
-from talkface_lite.clip import SAMPLES_PER_FRAME, Clip
+from talkface_lite.clip import Clip
 from talkface_lite.data.tensors import to_network, to_pictures
 from talkface_lite.errors import InputError
 from talkface_lite.networks.fast_matching import for_inference
 from talkface_lite.networks.latent_matching import LatentMatching, Photograph, generated
-from talkface_lite.speech import mfcc_windows_between
+from talkface_lite.speech import mfcc_stretches, mfcc_windows_between
 from talkface_lite.systems.base import FROM_SPEECH, Face, Shown, Stretch, System
+from talkface_lite.systems.config import one_of
 from talkface_lite.systems.filmed import stretch_of
 from talkface_lite.systems.latent.config import SHIPPED
 from talkface_lite.systems.latent.part import LatentMatchingPart
@@ -61,8 +62,7 @@ class LatentMatchingSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.noise <= 10:
             raise InputError("noise", self.noise, "0 to 10")
-        if self.draws not in get_args(Draws):
-            raise InputError("draws", repr(self.draws), " or ".join(get_args(Draws)))
+        one_of(self, "draws", Draws)
         if self.still_head:
             raise InputError("--still-head", "latent matching", "--noise 0: head and lips are in one z")
 
@@ -93,14 +93,12 @@ class LatentMatchingSystem(System):
     ) -> Iterator[list[Stretch]]:
         """Several films of one speech, painted together: of each its next stretch."""
         drawn = [self._draws(rng) for rng in rngs]
-        n_frames, step = len(speech) // SAMPLES_PER_FRAME, max(1, CHUNK_FRAMES // len(rngs))
         heard = code = state = None
         with self._looking(face) as (network, seen, device):
-            for start in range(0, n_frames, step):
-                stop = min(start + step, n_frames)
-                mfcc = torch.from_numpy(mfcc_windows_between(speech, start, stop))[None].to(device)
+            for windows in mfcc_stretches(speech, max(1, CHUNK_FRAMES // len(rngs))):
+                mfcc = torch.from_numpy(windows)[None].to(device)
                 q, heard = network.listen(mfcc, seen, heard)  # (1, n, z)
-                noise = np.stack([[next(one) for _ in range(start, stop)] for one in drawn])
+                noise = np.stack([[next(one) for _ in windows] for one in drawn])
                 z = q.sample(torch.from_numpy(noise).to(device))  # (K, n, z)
                 made, code, state = generated(network, z, seen, code, state)
                 yield [stretch_of(made, number) for number in range(len(z))]
@@ -109,13 +107,10 @@ class LatentMatchingSystem(System):
     def _looking(self, face: Face) -> Iterator[tuple[LatentMatching, Photograph, torch.device]]:
         """The network in evaluation mode, the photograph seen by it, and where to compute."""
         part = self.matching
-        was_training, device = part.training, part.updates.device
-        part.eval()
-        try:
+        with part.evaluating():
+            device = part.updates.device
             picture = to_network(torch.tensor(face.picture)[None].to(device))
             yield part.latent_matching, part.latent_matching.look(picture), device
-        finally:
-            part.train(was_training)
 
     @property
     def draws(self) -> Draws:

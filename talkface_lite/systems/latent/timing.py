@@ -1,23 +1,20 @@
 """What ``talkface bench`` times of latent matching: a film from given sound, and several at once."""
 
 import statistics
-from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
 from talkface_lite.data.tensors import to_network
-from talkface_lite.metrics import psnr
-from talkface_lite.networks.fast import fast_precision
 from talkface_lite.networks.fast_matching import for_inference
 from talkface_lite.networks.latent_matching import LatentMatching, generated
 from talkface_lite.systems.latent.config import SHIPPED
 from talkface_lite.systems.latent.part import LatentMatchingPart
 from talkface_lite.systems.part import Workload
-from talkface_lite.systems.timing import alternate, part_to_time, times
+from talkface_lite.systems.timing import alternate, part_to_time, three_ways, times
 
 N_FRAMES = 50
 """Of a film that is timed: 2 s."""
@@ -84,41 +81,30 @@ def filming(wanted: Workload.Wanted) -> Workload:
     def film(one: LatentMatching, films: int = 1) -> Tensor:
         return generated(one, z[:films], one.look(photo), None, None)[0].frames
 
-    def released() -> Tensor:
-        return frame_by_frame(network, z[:1], photo)
-
     def separately() -> None:
         for number in range(N_FILMS):
             generated(fast, z[number : number + 1], fast.look(photo), None, None)
 
+    made = three_ways(
+        wanted,
+        N_FRAMES,
+        fast=lambda: film(fast),
+        float32=lambda: film(network),
+        frame_by_frame=lambda: frame_by_frame(network, z[:1], photo),
+        weights=weights,
+    )
     without_gradients = torch.inference_mode()
-    ways: dict[str, Callable[[], object]] = {
-        "fast": without_gradients(lambda: film(fast)),
-        "float32": without_gradients(lambda: film(network)),
-        "frame_by_frame": without_gradients(released),
-    }
-    with FlopCounterMode(display=False) as counter:
-        ways["frame_by_frame"]()
     together = {
         "batch": without_gradients(lambda: film(fast, N_FILMS)),
         "one by one": without_gradients(separately),
     }
     seconds = alternate(together, wanted.repeats)
-    return Workload(
-        frames=N_FRAMES,
-        operations=counter.get_total_flops(),
-        ways=ways,
-        precision={"fast": fast_precision(wanted.device), "float32": "32", "frame_by_frame": "32"},
-        about={
-            "weights": weights,
-            "psnr_db": round(
-                psnr(*(ways[way]().cpu().numpy() for way in ("fast", "float32")), data_range=2), 1
-            ),
-            "films_at_once": N_FILMS,
-            "films_at_once_times": times(seconds["one by one"], seconds["batch"]),
-            "films_at_once_frames_per_s": round(N_FILMS * N_FRAMES / statistics.median(seconds["batch"]), 1),
-        },
-    )
+    several = {
+        "films_at_once": N_FILMS,
+        "films_at_once_times": times(seconds["one by one"], seconds["batch"]),
+        "films_at_once_frames_per_s": round(N_FILMS * N_FRAMES / statistics.median(seconds["batch"]), 1),
+    }
+    return replace(made, about={**made.about, **several})
 
 
 def _network(size: str) -> tuple[LatentMatching, str]:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from talkface_lite.errors import InputError
 from talkface_lite.networks.lip_reader import LipReaderConfig
 from talkface_lite.networks.recurrent_discriminators import DiscriminatorsConfig
 from talkface_lite.networks.recurrent_generator import RecurrentGeneratorConfig
+from talkface_lite.systems.config import above_zero, not_negative, one_of
 
 SHIPPED: Mapping[str, Any] = MappingProxyType(
     {"batch_norm": True, "normalised": True, "around": True, "warp": True}
@@ -81,7 +82,8 @@ class GeneratorPartConfig:
     painted: int | None = None
 
     def __post_init__(self) -> None:
-        for name in (
+        not_negative(
+            self,
             "reconstruction_weight",
             "image_weight",
             "video_weight",
@@ -90,15 +92,11 @@ class GeneratorPartConfig:
             "lips_from",
             "mouth_weight",
             "landmark_weight",
-        ):
-            if not getattr(self, name) >= 0:
-                raise InputError(name, getattr(self, name), "0 or more")
-        if self.discriminator_rate is not None and not self.discriminator_rate > 0:
-            raise InputError("discriminator_rate", self.discriminator_rate, "more than 0")
+        )
+        above_zero(self, "discriminator_rate", optional=True)
         if not self.landmark_ridge > 0:
             raise InputError("landmark_ridge", self.landmark_ridge, "above 0")
-        if self.lip_loss not in get_args(LipLoss):
-            raise InputError("lip_loss", repr(self.lip_loss), " or ".join(get_args(LipLoss)))
+        one_of(self, "lip_loss", LipLoss)
         if not 0 <= self.teacher_forcing <= 1:
             raise InputError("teacher_forcing", self.teacher_forcing, "0 to 1")
         if self.painted is not None and self.painted < 1:

@@ -9,11 +9,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 
-from talkface_lite.clip import SAMPLES_PER_FRAME
 from talkface_lite.data.tensors import to_network
 from talkface_lite.errors import InputError
 from talkface_lite.networks.fast_recurrent import for_inference
-from talkface_lite.speech import mfcc_windows_between
+from talkface_lite.speech import mfcc_stretches
 from talkface_lite.systems.base import Face, Stretch, System
 from talkface_lite.systems.filmed import stretch_of
 from talkface_lite.systems.part import Part
@@ -57,19 +56,14 @@ class RecurrentSystem(System):
     @torch.inference_mode()
     def film(self, face: Face, speech: np.ndarray, rng: np.random.Generator) -> Iterator[Stretch]:
         """As for every system; nothing is drawn."""
-        part, n_frames = self.generator, len(speech) // SAMPLES_PER_FRAME
-        was_training, device = part.training, part.updates.device
-        rows, state = part.needs.rows, None
-        part.eval()
-        try:
+        part, state = self.generator, None
+        device = part.updates.device
+        with part.evaluating():
             seen = part.generator.look(to_network(torch.tensor(face.picture)[None].to(device)))
-            for start in range(0, n_frames, CHUNK_FRAMES):
-                stop = min(start + CHUNK_FRAMES, n_frames)
-                mfcc = torch.from_numpy(mfcc_windows_between(speech, start, stop, rows=rows))[None].to(device)
+            for windows in mfcc_stretches(speech, CHUNK_FRAMES, rows=part.needs.rows):
+                mfcc = torch.from_numpy(windows)[None].to(device)
                 made, _, state = part.generator(seen, mfcc, state)
                 yield stretch_of(made)
-        finally:
-            part.train(was_training)
 
     def for_inference(self, precision: str = "auto") -> Self:
         """With a copy of its generator that is faster, see

@@ -1,17 +1,12 @@
 """What ``talkface bench`` times of the recurrent network: a film from given sound."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 from talkface_lite.corpus.synthesis import clip_seed, draw_clip
 from talkface_lite.data.tensors import to_network
-from talkface_lite.metrics import psnr
-from talkface_lite.networks.fast import fast_precision
 from talkface_lite.networks.fast_recurrent import for_inference
 from talkface_lite.networks.frame_codec import painted_on
 from talkface_lite.networks.recurrent_generator import RecurrentGenerator, Seen, State
@@ -20,7 +15,7 @@ from talkface_lite.speech import mfcc_windows
 from talkface_lite.systems.part import Workload
 from talkface_lite.systems.recurrent.config import CHUNK_FRAMES, SHIPPED
 from talkface_lite.systems.recurrent.generator import GeneratorPart
-from talkface_lite.systems.timing import part_to_time
+from talkface_lite.systems.timing import part_to_time, three_ways
 
 N_FRAMES = 50
 """Of a film that is timed: 2 s."""
@@ -89,21 +84,13 @@ def filming(wanted: Workload.Wanted) -> Workload:
     windows = mfcc_windows(clip.speech, rows=network.config.rows)
     windows = windows[np.arange(N_FRAMES) % len(windows)]  # a short sentence begins anew
     mfcc = torch.from_numpy(windows)[None].to(wanted.device)
-    without_gradients = torch.inference_mode()
-    ways: dict[str, Callable[[], object]] = {
-        "fast": without_gradients(lambda: in_stretches(fast, photo, mfcc)),
-        "float32": without_gradients(lambda: in_stretches(network, photo, mfcc)),
-        "frame_by_frame": without_gradients(lambda: frame_by_frame(network, photo, mfcc)),
-    }
-    with FlopCounterMode(display=False) as counter:
-        ways["frame_by_frame"]()
-    pair = (ways[way]().cpu().numpy() for way in ("fast", "float32"))
-    return Workload(
-        frames=N_FRAMES,
-        operations=counter.get_total_flops(),
-        ways=ways,
-        precision={"fast": fast_precision(wanted.device), "float32": "32", "frame_by_frame": "32"},
-        about={"weights": weights, "psnr_db": round(psnr(*pair, data_range=2), 1)},
+    return three_ways(
+        wanted,
+        N_FRAMES,
+        fast=lambda: in_stretches(fast, photo, mfcc),
+        float32=lambda: in_stretches(network, photo, mfcc),
+        frame_by_frame=lambda: frame_by_frame(network, photo, mfcc),
+        weights=weights,
     )
 
 

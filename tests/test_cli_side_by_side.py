@@ -76,10 +76,10 @@ def test_all_systems_are_in_one_film(inputs, tmp_path, capsys, toys):
     assert "systems lamp, told; not a recording" in told
 
 
-def test_the_mark_can_be_left_out(inputs, tmp_path, toys):
+def test_the_mark_can_be_left_out_and_the_seed_is_of_what_is_drawn(inputs, tmp_path, toys):
     pytest.importorskip("dlib")
     films = {}
-    for name, more in {"marked": [], "bare": ["--no-mark"]}.items():
+    for name, more in {"marked": [], "bare": ["--no-mark"], "other": ["--seed", "5"]}.items():
         assert talk(inputs, tmp_path / f"{name}.mp4", *more) == 0
         films[name] = read_video(tmp_path / f"{name}.mp4").frames.astype(int)
     differs = np.abs(films["marked"] - films["bare"]).mean(axis=(0, 3))
@@ -88,6 +88,7 @@ def test_the_mark_can_be_left_out(inputs, tmp_path, toys):
     assert differs[first].mean() < 0.1
     for place in others:
         assert differs[place][corner].mean() > 10 * differs[place][:200].mean()
+        assert np.abs(films["marked"] - films["other"])[:, *place].mean() > 3
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,8 @@ def test_panels_lie_apart_with_a_name_under_each(portrait, speech, panel, column
         taken[place] += 1
         assert taken[place].shape == (panel, panel)
     assert taken.max() == 1
+    assert taken[:, GAP].any()
+    assert taken[:, width - GAP - 2].any(), "no more ground on one side than on the other"
     assert not taken[:GAP].any()
     assert not taken[:, :GAP].any()
     assert not taken[:, width - GAP :].any()

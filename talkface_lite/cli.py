@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,7 +28,7 @@ TALK_VOICE = "felicity"
 """Who speaks ``--text`` unless ``--voice`` names another."""
 
 ALL = "all"
-"""What ``evaluate --system`` takes for every system."""
+"""What ``--system`` of ``talk`` and ``evaluate`` takes for every system."""
 
 DETECTORS = ("auto", "face-alignment", "dlib")
 """As in ``talkface_lite.faces.detection.DETECTORS``."""
@@ -224,9 +224,7 @@ def _adapt(adapt: argparse.ArgumentParser) -> None:
     adapt.add_argument(
         "--out", metavar="FILE", type=Path, required=True, help="weights to write, for talk --weights"
     )
-    adapt.add_argument(
-        "--system", metavar="S", choices=tuple(SYSTEMS), default=default_system(), help=_named(SYSTEMS)
-    )
+    _system(adapt)
     _size(adapt)
     adapt.add_argument(
         "--weights", metavar="F", type=Path, nargs="+", help="to begin with (default: the package's)"
@@ -240,9 +238,7 @@ def _talk(talk: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     said = talk.add_mutually_exclusive_group(required=True)
     said.add_argument("--speech", metavar="W", type=Path, help="a recording: 16 kHz mono WAV or FLAC")
     said.add_argument("--text", metavar="T", help="a text, spoken by espeak-ng")
-    talk.add_argument(
-        "--system", metavar="S", choices=tuple(SYSTEMS), default=default_system(), help=_named(SYSTEMS)
-    )
+    _system(talk, ALL).help += f"; {ALL}: side by side in one film, in one cut of the photograph"
     talk.add_argument("--out", metavar="V.mp4", type=Path, required=True, help="film to write")
     variant = _weights(talk)
     film = talk.add_mutually_exclusive_group()
@@ -263,13 +259,7 @@ def _talk(talk: argparse.ArgumentParser, argv: Sequence[str]) -> None:
 
 
 def _evaluate(evaluate: argparse.ArgumentParser, argv: Sequence[str]) -> None:
-    evaluate.add_argument(
-        "--system",
-        metavar="S",
-        choices=(*SYSTEMS, ALL),
-        default=default_system(),
-        help=_named((*SYSTEMS, ALL)),
-    )
+    _system(evaluate, ALL)
     evaluate.add_argument(
         "--data",
         metavar="DIR",
@@ -329,8 +319,10 @@ def _weights(parser: argparse.ArgumentParser) -> argparse.Action:
     return variant
 
 
-def _named(systems: Iterable[str]) -> str:
-    return f"{' or '.join(systems)} (default {default_system()})"
+def _system(parser: argparse.ArgumentParser, *more: str) -> argparse.Action:
+    known, default = (*SYSTEMS, *more), default_system()
+    text = f"{' or '.join(known)} (default {default})"
+    return parser.add_argument("--system", metavar="S", choices=known, default=default, help=text)
 
 
 def _size(parser: argparse.ArgumentParser) -> None:

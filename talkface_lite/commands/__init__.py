@@ -2,28 +2,19 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from talkface_lite import __version__
+from talkface_lite.commands.shared import BAR, say, settings_of
+from talkface_lite.commands.talking import talk
 from talkface_lite.errors import InputError
 
-_BAR: Mapping[str, Any] = MappingProxyType(
-    {"file": None, "leave": False, "mininterval": 0.5, "disable": None}
-)
-"""Settings of progress bars: on standard error, gone when done, and only for people (a terminal)."""
-
+__all__ = ["CORPUS", "adapt", "bench", "corpus", "evaluate", "info", "prepare", "talk", "train"]
 
 CORPUS: Mapping[str, Any] = MappingProxyType({"split": "train"})
 """What ``talkface corpus`` draws unless it is told otherwise."""
-
-
-def _say(arguments: argparse.Namespace, text: str) -> None:
-    """A line for people: on standard output, unless that is to hold JSON."""
-    print(text, file=sys.stderr if arguments.json else sys.stdout)
 
 
 def corpus(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -35,7 +26,7 @@ def corpus(arguments: argparse.Namespace) -> dict[str, Any]:
     from talkface_lite.flags import chosen
 
     settings = CorpusSettings(**{**CORPUS, **chosen(arguments, arguments.flags)})
-    bar = tqdm(total=arguments.clips, unit="clip", delay=1, **_BAR)
+    bar = tqdm(total=arguments.clips, unit="clip", delay=1, **BAR)
 
     def progress(done: int, _: int) -> None:
         bar.update(done - bar.n)
@@ -50,7 +41,7 @@ def corpus(arguments: argparse.Namespace) -> dict[str, Any]:
             settings=settings,
             progress=progress,
         )
-    _say(arguments, f"{arguments.clips} clips in {arguments.out}")
+    say(arguments, f"{arguments.clips} clips in {arguments.out}")
     return {
         "out": str(arguments.out),
         "clips": arguments.clips,
@@ -65,7 +56,7 @@ def prepare(arguments: argparse.Namespace) -> dict[str, Any]:
 
     from talkface_lite.recordings.pipeline import prepare
 
-    with tqdm(unit="shard", **_BAR) as bar:
+    with tqdm(unit="shard", **BAR) as bar:
 
         def progress(done: int, shards: int) -> None:
             bar.total = shards
@@ -85,7 +76,7 @@ def prepare(arguments: argparse.Namespace) -> dict[str, Any]:
             progress=progress,
         )
     recordings, frames = summary["recordings"], summary["frames"]
-    _say(
+    say(
         arguments,
         f"{arguments.out}: {summary['clips']} clips of {recordings['with_clips']} recordings, "
         f"{frames['kept']} of {frames['decoded']} frames; {summary['rejected_rows']} rows in rejected.csv",
@@ -126,7 +117,7 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
         part.start_from(arguments.start_from)
     result = train(part, data, arguments.out, settings, validation=validation, resume=arguments.resume)
     record = result.record
-    _say(
+    say(
         arguments,
         f"{result.weights}: {record['step']} steps, loss {result.losses.get('loss', float('nan')):.4g}",
     )
@@ -148,94 +139,8 @@ def adapt(arguments: argparse.Namespace) -> dict[str, Any]:
         progress=not arguments.json,
     )
     for line in lines(report):
-        _say(arguments, line)
+        say(arguments, line)
     return report
-
-
-@contextmanager
-def _whole_or_nothing(out: Path) -> Iterator[None]:
-    """Take back the folders that were made for a file that then could not be written."""
-    made = [folder for folder in out.parents if not folder.exists()]
-    try:
-        yield
-    except BaseException as error:
-        for folder in made:
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
-        if isinstance(error, OSError):
-            raise InputError(out, error.strerror or error, "room and leave to write it") from error
-        raise
-
-
-def _settings(arguments: argparse.Namespace) -> Any:
-    """The named system's own settings, as far as they were typed."""
-    from talkface_lite.flags import chosen
-    from talkface_lite.systems import system_class
-
-    return system_class(arguments.system).settings_class(**chosen(arguments, arguments.flags))
-
-
-def talk(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Make a photograph talk; what ``talkface talk`` does."""
-    import numpy as np
-    from tqdm import tqdm
-
-    from talkface_lite.clip import FRAMES_PER_SECOND, SAMPLE_RATE
-    from talkface_lite.media import read_speech, write_videos
-    from talkface_lite.speech import fit_to_frames
-    from talkface_lite.talking.film import pictures_of_all
-    from talkface_lite.talking.mark import provenance
-    from talkface_lite.talking.talker import Portrait, Talker
-
-    if arguments.out.suffix.lower() != ".mp4":
-        raise InputError("--out", arguments.out, "a name that ends in .mp4")
-    if arguments.speech is not None:
-        speech = read_speech(arguments.speech, convert=arguments.convert)
-    else:
-        from talkface_lite.corpus.voice import speak
-
-        speech = speak(arguments.text, arguments.voice).speech
-    speech = fit_to_frames(speech)
-    talker = Talker.load(
-        arguments.system,
-        size=arguments.size,
-        weights=arguments.weights,
-        variant=arguments.variant,
-        settings=_settings(arguments),
-    )
-    if arguments.paste_back:
-        talker.system, why = talker.system.for_pasting()
-        if why:
-            print(f"talkface: {why}", file=sys.stderr)
-    if arguments.samples > 1 and not talker.system.random:
-        raise InputError("--samples", arguments.samples, f"1: {arguments.system} draws nothing at random")
-    portrait = Portrait.of(arguments.photo, detector=arguments.detector)
-    portrait.warn_of_open_mouth()
-    n_frames = len(speech) * FRAMES_PER_SECOND // SAMPLE_RATE
-    with _whole_or_nothing(arguments.out):
-        view = "scene" if arguments.scene else "photograph" if arguments.paste_back else "face"
-        seeds = [arguments.seed, *([arguments.seed, number] for number in range(1, arguments.samples))]
-        rngs = [np.random.default_rng(seed) for seed in seeds]
-        frames = pictures_of_all(talker, portrait, speech, rngs, view=view, marked=not arguments.no_mark)
-        frames = tqdm(frames, total=n_frames, unit="frame", delay=1, **_BAR)
-        films = [arguments.out]
-        if arguments.samples > 1:
-            names = (f"{arguments.out.stem}-{number}" for number in range(1, arguments.samples + 1))
-            films = [arguments.out.with_stem(name) for name in names]
-        write_videos(films, frames, speech, metadata=provenance(arguments.system, portrait.name))
-    seconds = n_frames / FRAMES_PER_SECOND
-    how = talker.system.how
-    for film in films:
-        _say(arguments, f"{film}: {n_frames} frames, {seconds:.1f} s" + (f"; {how}" if how else ""))
-    return {
-        "out": str(arguments.out),
-        "films": [str(film) for film in films],
-        "frames": n_frames,
-        "seconds": seconds,
-        "system": arguments.system,
-        "how": how,
-        "marked": not arguments.no_mark,
-    }
 
 
 def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -258,7 +163,7 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
             arguments.size,
             weights=arguments.weights,
             variant=arguments.variant,
-            settings=_settings(arguments),
+            settings=settings_of(arguments),
         )
         systems = {arguments.system: one}
         if not (arguments.weights or arguments.variant or arguments.pictures):

@@ -213,7 +213,7 @@ mouth counts more."""
 # ---- attentional landmarks
 
 SAY = Stage(
-    config={"loss": "mse"},
+    config={"loss": "mse", "head_rate": 0.2},
     training=replace(AT_NET.training, steps=3000, batch_size=8),
     data=AT_NET.data,
 )

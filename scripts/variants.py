@@ -139,7 +139,7 @@ LOUD = {name: 10 * weight for name, weight in LIPS.items()}
 # ---- attentional landmarks
 
 SAID = replace(
-    SAY.changed(loss="wing", channels=(8, 16, 32, 32, 64), speech=96, template=32, hidden=96),
+    SAY.changed(loss="wing", head_rate=1.0, channels=(8, 16, 32, 32, 64), speech=96, template=32, hidden=96),
     training=replace(SAY.training, steps=600, batch_size=8, log_every=20, seed=0),
 )
 """STL net at half of `lite`'s widths, with the wing loss."""

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from talkface_lite.clip import HEAD as HEAD_FRAMING
 from talkface_lite.clip import SAMPLES_PER_FRAME
@@ -19,7 +20,7 @@ from talkface_lite.networks.stl_net import Said, State, STLNet, STLNetConfig
 from talkface_lite.speech import mfcc_stretches
 from talkface_lite.systems.adapting import Adapting
 from talkface_lite.systems.config import above_zero, not_negative, one_of
-from talkface_lite.systems.part import Part
+from talkface_lite.systems.part import Part, adam
 from talkface_lite.systems.settling import SILENCE_FRAMES, STILL, after_silence, settled
 from talkface_lite.systems.training_settings import TrainingSettings
 
@@ -49,6 +50,9 @@ class STLNetPartConfig:
     lip_weight, head_weight:
         Of the lip branch's loss and of the head branch's, each a mean over its numbers. Without a split of
         neither.
+    head_rate:
+        Step size of the head branch over that of the lips'. Most of what a head does no voice tells, so its
+        gradients are noise, and in long steps they carry features off until the memory behind them sticks.
     """
 
     stl_net: STLNetConfig = field(default_factory=STLNetConfig)
@@ -57,10 +61,11 @@ class STLNetPartConfig:
     wing_curvature: float = 2.0
     lip_weight: float = 1.0
     head_weight: float = 1.0
+    head_rate: float = 1.0
 
     def __post_init__(self) -> None:
         one_of(self, "loss", Loss)
-        above_zero(self, "wing_width", "wing_curvature")
+        above_zero(self, "wing_width", "wing_curvature", "head_rate")
         not_negative(self, "lip_weight", "head_weight")
 
 
@@ -94,6 +99,14 @@ class STLNetPart(Part):
     def prepare(self, statistics: Mapping[str, np.ndarray]) -> None:
         """Standardise MFCC by the training set's ``mfcc_mean`` and ``mfcc_std``, each ``(12,)``."""
         self.stl_net.standardise(*(torch.as_tensor(statistics[name]) for name in ("mfcc_mean", "mfcc_std")))
+
+    def optimizers(self, settings: TrainingSettings) -> dict[str, Optimizer]:
+        """One Adam, or one for each branch where the head's goes at another rate."""
+        net, rate = self.stl_net, self.config.head_rate
+        if rate == 1 or not self.config.stl_net.split:
+            return super().optimizers(settings)
+        rates = {"lips": settings.learning_rate, "head": rate * settings.learning_rate}
+        return {name: adam(getattr(net, name), its, settings.betas) for name, its in rates.items()}
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Eq. 7 of each branch, over its own numbers; ``"mouth"`` as everywhere, ``"head"`` in pixels. In the

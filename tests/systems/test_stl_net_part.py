@@ -284,21 +284,11 @@ def test_a_head_that_is_held_stands_still_and_its_lips_move(nods, kind):
     part = make_stl(**kind)
     moves = part.generate(some_speech(9), PHOTO, anchored=False)
     stands = part.generate(some_speech(9), PHOTO, anchored=False, still_head=True)
-    wanted = np.broadcast_to(PHOTO[:48], (9, 48, 2))
+    wanted = np.broadcast_to(PHOTO[17:48], (9, 31, 2))
     np.testing.assert_allclose(moves[:, :48], PHOTO[:48] @ nods[0] + nods[1], atol=1e-3)
-    np.testing.assert_allclose(stands[:, :48], wanted, atol=1e-3)
-    assert np.abs(moves[:, :48] - wanted).max() > 4
+    np.testing.assert_allclose(stands[:, 17:48], wanted, atol=1e-3)
+    assert np.abs(moves[:, 17:48] - wanted).max() > 4
     assert np.abs(stands[:, 60:] - PHOTO[60:]).max(axis=(1, 2)).min() > 1
-
-
-def test_an_anchored_head_is_held_too(part, speech):
-    made = part.generate(speech, PHOTO, still_head=True)
-    own = part.points(speech, PHOTO, silence=25).head - part.points(np.zeros(640, np.float32), PHOTO,
-                                                                    silence=50).head  # fmt: skip
-    photo = take_apart(torch.from_numpy(PHOTO)).head
-    np.testing.assert_allclose(made[:, :48], held(photo + own, photo)[0, :, :48], atol=1e-3)
-    far = [np.square(one[:, 27:48] - PHOTO[27:48]).sum() for one in (made, part.generate(speech, PHOTO))]
-    assert far[0] < 0.9 * far[1]
 
 
 def test_a_held_head_is_that_of_least_squares():

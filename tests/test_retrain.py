@@ -51,7 +51,8 @@ def test_the_whole_chain_runs_and_leaves_all_that_ships(chain):
         "recurrent recurrent-generator no-warp ablation",
         "recurrent recurrent-generator window ablation", "recurrent recurrent-generator one-person ablation",
         "attentional stl-net ablation", "attentional stl-net one-person ablation",
-        "attentional ltv-net ablation",
+        "attentional stl-net three-people ablation",
+        "attentional ltv-net ablation", "attentional ltv-net three-people ablation",
         "side by side", "front picture", "identities", "real speech",
     ]  # fmt: skip
     names = {path.relative_to(work / "package").as_posix() for step in found for path in step.makes}

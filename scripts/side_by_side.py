@@ -189,8 +189,8 @@ def speeds(tiny: bool) -> dict[str, Any]:
     return {"machine": report["machine"], "systems": told}
 
 
-def measured(work: Path, tiny: bool) -> dict[str, Any]:
-    """Everything that the table shows."""
+def measured(work: Path, tiny: bool, timed: bool = True) -> dict[str, Any]:
+    """Everything that the table shows; frames/s where they are asked for."""
     folder, about = work / NAME, {"weights": made_from(), "frame_step": LOOK_AT, "seed": SEED, "tiny": tiny}
     parts = {
         name: kept(folder / f"{name}.json", about, lambda: values(clips, example, tiny))  # noqa: B023
@@ -212,7 +212,7 @@ def measured(work: Path, tiny: bool) -> dict[str, Any]:
         "how": next(iter(parts.values()))["how"],
         "parameters": {name: its[SIZES[0]]["networks"] for name, its in networks.items()},
         "clips": clips,
-        "bench": kept(folder / "bench.json", about, lambda: speeds(tiny)),
+        **({"bench": kept(folder / "bench.json", about, lambda: speeds(tiny))} if timed else {}),
     }
 
 
@@ -261,6 +261,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--into", type=Path, default=ABLATIONS, metavar="FOLDER", help="the numbers go here")
     parser.add_argument("--pictures", type=Path, default=STATIC, metavar="FOLDER", help="the film goes here")
     parser.add_argument("--film", action="store_true", help="the film alone")
+    parser.add_argument("--untimed", action="store_true", help="no frames/s, which want an idle machine")
     parser.add_argument("--tiny", action="store_true", help="tiny numbers, to see that all of it runs")
     arguments: argparse.Namespace = parser.parse_args(argv)
     if arguments.tiny and arguments.ship and arguments.into == ABLATIONS:
@@ -269,7 +270,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.ship:
         into, pictures = arguments.into, arguments.pictures
     if not arguments.film:
-        told = measured(arguments.work, arguments.tiny)
+        told = measured(arguments.work, arguments.tiny, not arguments.untimed)
         print(write_json(into / shipped_ablation(NAME).name, told))
         print(table(told))
         if into == ABLATIONS:

@@ -40,13 +40,16 @@ NONE = "–"
 
 def table(told: Mapping[str, Any]) -> str:
     """Markdown: a row for each thing that was measured, and a line that says on what."""
-    head = ["", *(title for title, _, _ in COLUMNS), "frames/s"]
+    timed = "bench" in told
+    head = ["", *(title for title, _, _ in COLUMNS), *(["frames/s"] if timed else [])]
     lines = [head, ["---", *["--:"] * (len(head) - 1)]]
     rows = next(iter(told["clips"].values()))["rows"]
     for name in rows:
         cells = [cell(told["clips"].get(group, {}), name, figure) for _, group, figure in COLUMNS]
-        speed = told["bench"]["systems"].get(name, {}).get(SIZES[0], {}).get("talk")
-        lines.append([TITLES.get(name, f"`{name}`"), *cells, NONE if speed is None else f"{speed:.0f}"])
+        if timed:
+            speed = told["bench"]["systems"].get(name, {}).get(SIZES[0], {}).get("talk")
+            cells.append(NONE if speed is None else f"{speed:.0f}")
+        lines.append([TITLES.get(name, f"`{name}`"), *cells])
     return "\n".join([*("| " + " | ".join(line) + " |" for line in lines), "", measured_on(told)])
 
 
@@ -73,8 +76,9 @@ def measured_on(told: Mapping[str, Any]) -> str:
         f"{clips[name]} of {whom}" for name, whom in (("s1", "s1"), ("others", "others")) if name in clips
     ]
     said += f" and over GRID's recordings of real people ({', '.join(real)})" if real else ""
-    machine = told["bench"]["machine"]
-    return f"{said}; frames/s on {machine['cores']} cores, {told['device']}."
+    if "bench" not in told:
+        return f"{said}."
+    return f"{said}; frames/s on {told['bench']['machine']['cores']} cores, {told['device']}."
 
 
 def with_table(page: str, text: str) -> str:

@@ -17,6 +17,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -193,7 +194,7 @@ def measured(work: Path, tiny: bool, timed: bool = True) -> dict[str, Any]:
     """Everything that the table shows; frames/s where they are asked for."""
     folder, about = work / NAME, {"weights": made_from(), "frame_step": LOOK_AT, "seed": SEED, "tiny": tiny}
     parts = {
-        name: kept(folder / f"{name}.json", about, lambda: values(clips, example, tiny))  # noqa: B023
+        name: kept(folder / f"{name}.json", about, partial(values, clips, example, tiny))
         for name, clips, example in sources(work, tiny)
     }
     clips = {name: together([part]) | {"example": part["example"]} for name, part in parts.items()}
@@ -212,7 +213,7 @@ def measured(work: Path, tiny: bool, timed: bool = True) -> dict[str, Any]:
         "how": next(iter(parts.values()))["how"],
         "parameters": {name: its[SIZES[0]]["networks"] for name, its in networks.items()},
         "clips": clips,
-        **({"bench": kept(folder / "bench.json", about, lambda: speeds(tiny))} if timed else {}),
+        **({"bench": kept(folder / "bench.json", about, partial(speeds, tiny))} if timed else {}),
     }
 
 

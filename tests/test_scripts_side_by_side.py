@@ -21,6 +21,7 @@ from talkface_lite.measuring.ablation import shipped_ablation  # noqa: E402
 from talkface_lite.measuring.baselines import COPY, MEAN_PICTURE, WARP  # noqa: E402
 from talkface_lite.media import read_video  # noqa: E402
 from talkface_lite.systems import SYSTEMS  # noqa: E402
+from talkface_lite.systems.part import shipped_weights  # noqa: E402
 from talkface_lite.talking.side_by_side import panel_places  # noqa: E402
 
 
@@ -142,6 +143,13 @@ def test_the_pages_show_the_numbers_of_the_package(page):
         pytest.skip("not measured yet: scripts/side_by_side.py --work RUNS --ship")
     told = json.loads(path.read_text())
     assert tables.table_in(text) == tables.table(told), "python scripts/side_by_side_table.py"
+
+
+@pytest.mark.parametrize("page", tables.PAGES, ids=lambda page: page.name)
+def test_what_the_pages_say_of_a_held_head_is_in_its_record(page):
+    record = json.loads(shipped_weights("attentional", "ltv-net").with_suffix(".json").read_text())
+    made = record["metrics"]["still"]["systems"]["attentional"]["from_speech"]
+    assert f"(With `--still-head` it has {made['mouth_gain']['median']:+.1f} there.)" in page.read_text()
 
 
 def test_the_package_holds_what_the_script_measures():

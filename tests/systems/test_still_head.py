@@ -27,17 +27,19 @@ def test_jaw_and_corners_of_a_held_head_go_with_the_lower_lip():
     laid = put_together(photo.lips + module._settled(lips), photo.head.expand(1, 30, -1, -1))
     down = (laid - torch.from_numpy(PHOTO))[0, :, 65:68, 1].mean(dim=1).numpy()
     assert np.ptp(down) > 0.5
-    for point, share in {8: 0.631, 4: 0.275, 12: 0.275, 0: 0.0, 48: 0.285, 54: 0.285}.items():
+    for point, share in {8: 0.8, 4: 0.2, 12: 0.2, 0: 0.0, 48: 0.3, 54: 0.3}.items():
         np.testing.assert_allclose(made[:, point, 1], PHOTO[point, 1] + share * down, atol=2e-3)
         np.testing.assert_allclose(made[:, point, 0], PHOTO[point, 0], atol=1e-3)
 
 
 def test_what_goes_with_the_lower_lip_is_what_drawn_people_do():
-    clip = draw_clip(6100, still_head=True, view="head", paint=False)
-    true = torch.from_numpy(clip.landmarks)
-    apart = take_apart(true)
-    held_head = apart.head[:1].expand_as(apart.head)
-    down = (put_together(apart.lips, held_head) - true[:1])[:, 65:68, 1].mean(dim=1)
-    chin = apart.head[:, 8, 1] - apart.head[0, 8, 1]
-    assert (chin - module.FOLLOWS[8] * down).square().mean() < 0.4 * chin.square().mean()
-    assert torch.equal(module.FOLLOWS[:17], module.FOLLOWS[:17].flip(0))  # left and right alike
+    left, went = 0.0, 0.0
+    for seed in range(6100, 6108):
+        true = torch.from_numpy(draw_clip(seed, still_head=True, view="head", paint=False).landmarks)
+        apart = take_apart(true)
+        down = put_together(apart.lips, apart.head[:1].expand_as(apart.head)) - true[:1]
+        down = down[:, 65:68, 1].mean(dim=1)
+        jaw = apart.head[:, 4:13, 1] - apart.head[:1, 4:13, 1]
+        left += (jaw - down[:, None] * module.FOLLOWS[4:13]).square().sum()
+        went += jaw.square().sum()
+    assert left < 0.4 * went

@@ -13,9 +13,16 @@ from talkface_lite.clip import HEAD as HEAD_FRAMING
 from talkface_lite.clip import SAMPLES_PER_FRAME
 from talkface_lite.data.needs import Batch, DataSettings, Needs
 from talkface_lite.framing import HEAD_SCALE
-from talkface_lite.landmarks import mouth_centred, normalise
+from talkface_lite.landmarks import JAW_FOLLOWS, mouth_centred, normalise
 from talkface_lite.losses import masked_mse, mean_of_frames, wing_loss
-from talkface_lite.networks.lips_and_head import PAPER_PIXELS, by_photograph, moved_by, take_apart, undone
+from talkface_lite.networks.lips_and_head import (
+    HEAD,
+    PAPER_PIXELS,
+    by_photograph,
+    moved_by,
+    take_apart,
+    undone,
+)
 from talkface_lite.networks.stl_net import Said, State, STLNet, STLNetConfig
 from talkface_lite.speech import mfcc_stretches
 from talkface_lite.systems.adapting import Adapting
@@ -34,11 +41,8 @@ EYES_AND_NOSE = slice(27, 48)
 
 LOWER_LIP = slice(65, 68)
 """Its inner edge, of 68 points."""
-_CHEEK_TO_CHIN = [0.0, 0.0, 0.005, 0.102, 0.275, 0.479, 0.591, 0.622]
-FOLLOWS = torch.tensor([*_CHEEK_TO_CHIN, 0.631, *_CHEEK_TO_CHIN[::-1], *[0.0] * 31, 0.285, 0.285])
-"""How far each of the head's 50 points goes down with the lower lip where a head is held, the lips being laid
-on the photograph's three points: by least squares on 400 drawn clips of still heads. Of how the jaw goes it
-explains 0.79, of the corners of the mouth 0.32."""
+FOLLOWS = torch.tensor([JAW_FOLLOWS.get(point, 0.0) for point in HEAD])
+"""How far each of the head's 50 points goes down with the lower lip where a head is held."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,8 +214,8 @@ class STLNetPart(Part):
         landmarks:
             ``(68, 2)``: the photograph's face, pixels of the head's frame.
         still_head:
-            Hold the head as the photograph has it; jaw and corners of the mouth go with the lower lip, by
-            :data:`FOLLOWS`.
+            Hold the head as the photograph has it; jaw and corners of the mouth go with the lower lip, as
+            :data:`~talkface_lite.landmarks.JAW_FOLLOWS` says.
         anchored:
             Ours: silence gives the photograph. What the network says in silence is taken as its zero, its
             memory has heard a second of it before the first frame, and lips that hardly move are still, see

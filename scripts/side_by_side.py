@@ -8,7 +8,7 @@ says one sentence by all of them in one film.
 
 What was measured lies in RUNS/side_by_side and is not measured again, unless by then the weights are others.
 With --ship the numbers go into the package, the film into the book, and the table into README and the front
-page; --film makes the film alone.
+page; --film makes the film alone, --timed adds the times to numbers that are there.
 """
 
 import argparse
@@ -171,27 +171,23 @@ def together(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def speeds(tiny: bool) -> dict[str, Any]:
     """What `talkface bench` says: frames/s from a face to frames, from a photograph to the finished film."""
+    size = SIZES[0]
     if tiny:
-        name, size = next(iter(SYSTEMS)), SIZES[0]
+        name = next(iter(SYSTEMS))
         found = {name: {size: bench_system(name, size, 1, {"32": matmul_gflops(1), "bf16": 1.0})}}
         report = {"machine": {"cores": os.cpu_count()}, "systems": found}
     else:
-        report = bench()
-    told = {}
-    for name, sizes in report["systems"].items():
-        told[name] = {
-            size: {
-                "weights": found["weights"],
-                "film": found["film"]["frames_per_s"],
-                "talk": found.get("talk", {}).get("frames_per_s"),
-            }
-            for size, found in sizes.items()
-        }
-    return {"machine": report["machine"], "systems": told}
+        report = bench(sizes=[size])
+    told = {
+        name: {"film": its[size]["film"]["frames_per_s"], "talk": its[size]["talk"].get("frames_per_s")}
+        for name, its in report["systems"].items()
+    }
+    made = {"commit": commit(), "device": device_name(), "machine": report["machine"]}
+    return {"command": f"python scripts/{NAME}.py --work RUNS --ship --timed", **made, "systems": told}
 
 
-def measured(work: Path, tiny: bool, timed: bool = True) -> dict[str, Any]:
-    """Everything that the table shows; frames/s where they are asked for."""
+def measured(work: Path, tiny: bool) -> dict[str, Any]:
+    """Everything that the table shows but for the times."""
     folder, about = work / NAME, {"weights": made_from(), "frame_step": LOOK_AT, "seed": SEED, "tiny": tiny}
     parts = {
         name: kept(folder / f"{name}.json", about, partial(values, clips, example, tiny))
@@ -213,8 +209,23 @@ def measured(work: Path, tiny: bool, timed: bool = True) -> dict[str, Any]:
         "how": next(iter(parts.values()))["how"],
         "parameters": {name: its[SIZES[0]]["networks"] for name, its in networks.items()},
         "clips": clips,
-        **({"bench": kept(folder / "bench.json", about, partial(speeds, tiny))} if timed else {}),
     }
+
+
+def there(path: Path) -> dict[str, Any]:
+    """What was measured before, of the weights that are in the package.
+
+    Raises
+    ------
+    InputError
+        When nothing was, or of other weights.
+    """
+    if not path.is_file():
+        raise InputError(path, "no numbers", "those of a run without --timed, first")
+    told = json.loads(path.read_text())
+    if told["weights"] != made_from():
+        raise InputError(path, "numbers of other weights", "those of a run without --timed, first")
+    return told
 
 
 # ---- the film
@@ -261,8 +272,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--ship", action="store_true", help="write numbers, film and tables")
     parser.add_argument("--into", type=Path, default=ABLATIONS, metavar="FOLDER", help="the numbers go here")
     parser.add_argument("--pictures", type=Path, default=STATIC, metavar="FOLDER", help="the film goes here")
-    parser.add_argument("--film", action="store_true", help="the film alone")
-    parser.add_argument("--untimed", action="store_true", help="no frames/s, which want an idle machine")
+    alone = parser.add_mutually_exclusive_group()
+    alone.add_argument("--film", action="store_true", help="the film alone")
+    alone.add_argument("--untimed", action="store_true", help="no frames/s, which want an idle machine")
+    alone.add_argument(
+        "--timed", action="store_true", help="frames/s alone, beside the numbers that are there"
+    )
     parser.add_argument("--tiny", action="store_true", help="tiny numbers, to see that all of it runs")
     arguments: argparse.Namespace = parser.parse_args(argv)
     if arguments.tiny and arguments.ship and arguments.into == ABLATIONS:
@@ -270,13 +285,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     into, pictures = arguments.work / NAME, arguments.work / NAME
     if arguments.ship:
         into, pictures = arguments.into, arguments.pictures
+    path = into / shipped_ablation(NAME).name
     if not arguments.film:
-        told = measured(arguments.work, arguments.tiny, not arguments.untimed)
-        print(write_json(into / shipped_ablation(NAME).name, told))
+        told = there(path) if arguments.timed else measured(arguments.work, arguments.tiny)
+        if not arguments.untimed:
+            told["bench"] = speeds(arguments.tiny)
+        print(write_json(path, told))
         print(table(told))
         if into == ABLATIONS:
             print(*write_pages(told), sep="\n")
-    print(*film(pictures, "Now." if arguments.tiny else SENTENCE), sep="\n")
+    if not arguments.timed:
+        print(*film(pictures, "Now." if arguments.tiny else SENTENCE), sep="\n")
 
 
 if __name__ == "__main__":

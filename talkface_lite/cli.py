@@ -103,6 +103,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     )
     bench = command("bench", commands.bench, "Measure frames/s and clips/s on this machine.")
     bench.add_argument("--system", metavar="S", choices=tuple(SYSTEMS), help="one alone (default: all)")
+    bench.add_argument("--size", choices=SIZES, help="one alone (default: both)")
     bench.add_argument(
         "--workers",
         metavar="W",

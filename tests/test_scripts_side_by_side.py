@@ -87,7 +87,11 @@ TOLD = {
             },
         },
     },
-    "bench": {"machine": {"cores": 2}, "systems": {"one": {"lite": {"film": 9.0, "talk": 41.6}}}},
+    "bench": {
+        "device": "a machine",
+        "machine": {"cores": 2},
+        "systems": {"one": {"film": 9.0, "talk": 41.6}},
+    },
 }
 
 
@@ -102,7 +106,7 @@ def test_the_table_has_a_row_for_each_and_says_on_what():
     ]
     assert lines[-1] == (
         "Medians over 5 drawn clips that were held out (2 of heads held still, 3 of heads that move); "
-        "frames/s on 2 cores, a machine."
+        "frames/s from a photograph and ten seconds of sound to the file, 2 cores, a machine."
     )
     real = {"s1": {"clips": 40, "rows": {}}, "others": {"clips": 7, "rows": {}}}
     told = TOLD | {"clips": TOLD["clips"] | real}
@@ -164,6 +168,27 @@ def test_the_package_holds_what_the_script_measures():
         assert list(report["rows"]) == [COPY, MEAN_PICTURE, WARP, *SYSTEMS]
         for row in report["rows"].values():
             assert row.keys() <= {*side_by_side.FIGURES}
+
+
+def test_times_go_beside_numbers_of_the_same_weights(tmp_path, monkeypatch):
+    """And nothing is measured or filmed anew."""
+    times = {"device": "d", "machine": {"cores": 1}, "systems": {}}
+    monkeypatch.setattr(side_by_side, "speeds", lambda tiny: times)
+    words = ["--work", str(tmp_path), "--timed"]
+    with pytest.raises(InputError, match="got no numbers, expected those of a run without --timed, first"):
+        side_by_side.main(words)
+    path = tmp_path / side_by_side.NAME / f"{side_by_side.NAME}.json"
+    path.parent.mkdir()
+    monkeypatch.setattr(side_by_side, "table", lambda told: "")
+    told = {key: TOLD[key] for key in ("device", "clips")} | {"weights": side_by_side.made_from()}
+    path.write_text(json.dumps(told))
+    side_by_side.main(words)
+    assert json.loads(path.read_text()) == told | {"bench": times}
+    assert list(path.parent.iterdir()) == [path]
+    path.write_text(json.dumps(told | {"weights": {}}))
+    with pytest.raises(InputError, match="got numbers of other weights"):
+        side_by_side.main(words)
+    assert "bench" not in json.loads(path.read_text())
 
 
 def test_tiny_numbers_never_ship(tmp_path):

@@ -224,6 +224,7 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
         repeats=arguments.repeats,
         training=arguments.training,
         systems=[arguments.system] if arguments.system else None,
+        sizes=[arguments.size] if arguments.size else None,
     )
     if not arguments.json:
         print(table(report))

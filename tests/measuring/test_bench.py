@@ -337,6 +337,7 @@ def test_bench_measures_every_system_in_every_size(monkeypatch):
     some = module.bench(repeats=1, training=True, systems=["a", "b"])
     assert list(some["systems"]) == ["a", "b"]
     assert asked[-1] == ("b", "full", 1, ["32", "bf16"], True)
+    assert module.bench(systems=["a"], sizes=["lite"])["systems"] == {"a": {"lite": "a lite"}}
 
 
 def test_bench_from_end_to_end(monkeypatch, corpus):

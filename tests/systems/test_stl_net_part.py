@@ -137,6 +137,7 @@ REFUSED = [
     ({"wing_curvature": float("nan")}, "wing_curvature: got nan, expected more than 0"),
     ({"lip_weight": -1.0}, "lip_weight: got -1.0, expected 0 or more"),
     ({"head_weight": float("nan")}, "head_weight: got nan, expected 0 or more"),
+    ({"lip_weight": 0.0, "head_weight": 0.0}, "lip_weight and head_weight: got 0 and 0, expected one of"),
 ]
 
 
@@ -144,7 +145,7 @@ REFUSED = [
 def test_refused(options, match):
     with pytest.raises(InputError, match=match):
         STLNetPartConfig(**options)
-    assert STLNetPartConfig(lip_weight=0.0, head_weight=0.0).loss == "wing"
+    assert STLNetPartConfig(lip_weight=0.0).loss == STLNetPartConfig(head_weight=0.0).loss == "wing"
 
 
 def test_what_it_is_unless_told_otherwise():

@@ -48,3 +48,22 @@ def test_one_branch_has_one_rate():
 def test_a_rate_is_above_zero(rate):
     with pytest.raises(InputError, match="head_rate"):
         make_stl(head_rate=rate)
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.2])
+@pytest.mark.parametrize(("branch", "other"), [("lips", "head"), ("head", "lips")])
+def test_a_branch_of_weight_0_stays_as_it_is(branch, other, rate):
+    """Its statistics of batches too; the other learns as it would beside it, to the bit."""
+    torch.manual_seed(0)
+    weight = {"lips": "lip_weight", "head": "head_weight"}[other]
+    alone = make_stl(head_rate=rate, **{weight: 0.0}).train()
+    torch.manual_seed(0)
+    both = make_stl(head_rate=rate).train()
+    before = {name: value.clone() for name, value in alone.stl_net.state_dict().items()}
+    for part in (alone, both):
+        part.training_step(make_batch(), part.optimizers(SETTINGS))
+    after, beside = alone.stl_net.state_dict(), both.stl_net.state_dict()
+    for name, value in before.items():
+        assert torch.equal(after[name], value) == (name.partition(".")[0] != branch), name
+        assert name.startswith(other) or torch.equal(after[name], beside[name]), name
+    assert not alone.eval().stl_net.lips.training

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from talkface_lite.clip import HEAD as HEAD_FRAMING
 from talkface_lite.clip import SAMPLES_PER_FRAME
 from talkface_lite.data.needs import Batch, DataSettings, Needs
+from talkface_lite.errors import InputError
 from talkface_lite.framing import HEAD_SCALE
 from talkface_lite.landmarks import JAW_FOLLOWS, mouth_centred, normalise
 from talkface_lite.losses import masked_mse, mean_of_frames, wing_loss
@@ -61,7 +62,7 @@ class STLNetPartConfig:
         ε of Eq. 7, the same pixels.
     lip_weight, head_weight:
         Of the lip branch's loss and of the head branch's, each a mean over its numbers. Without a split of
-        neither.
+        neither. A branch of weight 0 stays as it is.
     head_rate:
         Step size of the head branch over that of the lips'. Most of what a head does no voice tells, so its
         gradients are noise, and in long steps they carry features off until the memory behind them sticks.
@@ -79,6 +80,8 @@ class STLNetPartConfig:
         one_of(self, "loss", Loss)
         above_zero(self, "wing_width", "wing_curvature", "head_rate")
         not_negative(self, "lip_weight", "head_weight")
+        if not self.lip_weight + self.head_weight:
+            raise InputError("lip_weight and head_weight", "0 and 0", "one of them above 0")
 
 
 class STLNetPart(Part):
@@ -112,6 +115,14 @@ class STLNetPart(Part):
         """Standardise MFCC by the training set's ``mfcc_mean`` and ``mfcc_std``, each ``(12,)``."""
         self.stl_net.standardise(*(torch.as_tensor(statistics[name]) for name in ("mfcc_mean", "mfcc_std")))
 
+    def train(self, mode: bool = True) -> Self:
+        """As every network's; a branch that learns nothing gathers no statistics of batches either."""
+        super().train(mode)
+        if self.config.stl_net.split:
+            self.stl_net.lips.train(mode and self.config.lip_weight > 0)
+            self.stl_net.head.train(mode and self.config.head_weight > 0)
+        return self
+
     def optimizers(self, settings: TrainingSettings) -> dict[str, Optimizer]:
         """One Adam, or one for each branch where the head's goes at another rate."""
         net, rate = self.stl_net, self.config.head_rate
@@ -138,7 +149,8 @@ class STLNetPart(Part):
             truth = take_apart(faces, config.stl_net.calibration)
             lips = self._cost(said.lips, truth.lips, batch.mask)
             head = self._cost(said.head, truth.head, batch.mask)
-            loss = config.lip_weight * lips + config.head_weight * head
+            weighed = ((config.lip_weight, lips), (config.head_weight, head))
+            loss = sum(weight * cost for weight, cost in weighed if weight)
             with torch.no_grad():
                 whole = net.joined(said)
         with torch.no_grad():

@@ -1,9 +1,10 @@
 """What the scripts share: where things go, and what is wrong in one line."""
 
 import argparse
+import hashlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,6 +18,11 @@ PACKAGE = Path(talkface_lite.__file__).resolve().parent
 STATIC = ROOT / "book" / "_static"
 """Pictures in the pages."""
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
+
+
+def fingerprints(files: Iterable[Path]) -> dict[str, str]:
+    """Name → SHA-256, shortened, of those that are there: which weights something was measured of."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in files if path.is_file()}
 
 
 class Parser(argparse.ArgumentParser):

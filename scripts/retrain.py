@@ -1,10 +1,10 @@
 """Make every weights file, ablation and picture of the book again: `python scripts/retrain.py --work RUNS`.
 
-In the order in which they need each other: the shape basis, the parts of each system, the ablations, all
-systems side by side, the pictures in the pages. Each step is a script of its own, in a process of its own. A
-step whose output is there is skipped, and one that was stopped goes on; RUNS/retrain.json says how long each
-took. With --list nothing runs. With --tiny everything runs with tiny numbers into RUNS/package, to see that
-the whole chain holds.
+In the order in which they need each other: the shape basis, the parts of each system, the ablations, what
+is lost between truth and speech, all systems side by side, the pictures in the pages. Each step is a script
+of its own, in a process of its own. A step whose output is there is skipped, and one that was stopped goes
+on; RUNS/retrain.json says how long each took. With --list nothing runs. With --tiny everything runs with tiny
+numbers into RUNS/package, to see that the whole chain holds.
 """
 
 import importlib.util
@@ -131,6 +131,12 @@ def steps(work: Path, *, tiny: bool = False, recordings: Path | None = None) -> 
         )
     if not tiny:
         yield from _asked(work, ablations)
+    yield Step(
+        name="what is lost",
+        script="scripts/what_is_lost.py",
+        words=("--work", str(work), "--ship", *to("--into", ablations), *more),
+        makes=(ablations / "attentional_lost.json",),
+    )
     yield Step(
         name="side by side",
         script="scripts/side_by_side.py",

@@ -12,7 +12,6 @@ page; --film makes the film alone, --timed adds the times to numbers that are th
 """
 
 import argparse
-import hashlib
 import json
 import os
 import sys
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import PACKAGE, STATIC, Parser, run
+from common import PACKAGE, STATIC, Parser, fingerprints, run
 from corpora import Recordings, draw_all
 from recipes import CORPORA, tiny_corpus
 from side_by_side_table import table, write_pages
@@ -95,14 +94,13 @@ BEFORE, AFTER = 0.2, 0.4
 
 
 def made_from() -> dict[str, str]:
-    """SHA-256 of every file of weights that is measured or measures, shortened."""
+    """Every file of weights that is measured or measures."""
     names = [
         shipped_weights(name, part.name, SIZES[0], "")
         for name in SYSTEMS
         for part in system_class(name).parts
     ]
-    files = [path for path in (*names, PACKAGE / "weights" / "lip_judge.safetensors") if path.is_file()]
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in files}
+    return fingerprints((*names, PACKAGE / "weights" / "lip_judge.safetensors"))
 
 
 def kept(path: Path, about: Mapping[str, Any], make: Callable[[], Any]) -> Any:

@@ -150,7 +150,7 @@ def _ground(names: Sequence[str], places: Sequence[tuple[slice, slice]], panel: 
     sheet = Image.new("RGB", (width + width % 2, height + height % 2), INK)
     draw = ImageDraw.Draw(sheet)
     for name, (rows, columns) in zip(names, places, strict=True):
-        size = max(9, round(0.55 * _caption(panel)))
+        size = round(0.55 * _caption(panel))
         font = ImageFont.load_default(size)
         if (length := font.getlength(name)) > panel:
             font = ImageFont.load_default(max(6, int(size * panel / length)))

@@ -339,7 +339,8 @@ def test_a_few_steps_lower_the_loss():
     assert not any(value.requires_grad for value in told[0].values())
 
 
-def test_saved_and_loaded(part, speech, tmp_path):
+def test_saved_and_loaded(speech, tmp_path):
+    part = make_stl()
     part.prepare({"mfcc_mean": np.linspace(-1, 1, 12), "mfcc_std": np.full(12, 2.0)})
     path = part.save(tmp_path / "w.safetensors", {"seed": 3})
     again = STLNetPart.load(path)

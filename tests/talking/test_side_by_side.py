@@ -1,6 +1,7 @@
 """Several systems in one film: one cut of the photograph, panels in step, the photograph beside them."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -199,6 +200,9 @@ def test_panels_lie_apart_with_a_name_under_each(portrait, speech, panel, column
         assert under.sum() > 20
         under[:] = False
     assert not letters.any(), "every letter stands under its panel"
+    tops = sorted({rows_of.start for rows_of, _ in places})
+    assert {low - high for high, low in pairwise(tops)} <= {panel + caption}
+    assert height - (tops[-1] + panel + caption) in (0, 1), "and nothing under the last"
     if columns == 3:
         middle = [(c.start + c.stop) / 2 for _, c in places]
         assert abs((middle[3] + middle[4]) / 2 - middle[1]) <= 1

@@ -44,6 +44,35 @@ LOWER_LIP = slice(65, 68)
 """Its inner edge, of 68 points."""
 FOLLOWS = torch.tensor([JAW_FOLLOWS.get(point, 0.0) for point in HEAD])
 """How far each of the head's 50 points goes down with the lower lip where a head is held."""
+NOSE, EYES = HEAD.index(30), slice(HEAD.index(36), HEAD.index(47) + 1)
+"""Of the head's 50 points: what a nod brings together."""
+NODS = torch.tensor(
+    (
+        0,
+        0.1,
+        0.2,
+        0.25,
+        0.2,
+        0.1,
+        0,
+        0.45,
+        0.7,
+        0.75,
+        0.7,
+        0.45,
+        0.1,
+        0.35,
+        0.45,
+        0.35,
+        0.1,
+        0.45,
+        0.55,
+        0.45,
+        0,
+    )
+)
+"""How far each of the 21 calibrated lip points goes down in a nod that brings the nose 1 px down on the eyes.
+Three points are laid in place, and the lips stand out before them. Ours, of drawn people."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,10 +288,16 @@ class STLNetPart(Part):
         return made.cpu().numpy().astype(np.float32)
 
     def _head_held(self, said: Said, photo: Said) -> Said:
-        """The same lips in the photograph's head. Of the head branch nothing is taken: it learned from heads
-        that move, and cannot say what a nod does to a jaw and what speech does."""
+        """The same lips in the photograph's head. Of the head branch no point is taken: it learned from heads
+        that move, and cannot say what a nod does to a jaw and what speech does. What its nod does to
+        calibrated lips is taken out of them: who speaks nods, so the lip branch has learned it too."""
         if said.whole is not None:
             return said._replace(whole=held(said.whole, photo.whole))
+        if self.config.stl_net.calibration == "affine":
+            moved = (said.head - photo.head)[..., 1]  # (1, T, 50)
+            nod = moved[..., NOSE] - moved[..., EYES].mean(dim=-1)  # (1, T)
+            down = nod[..., None] * NODS.to(nod)  # (1, T, 21)
+            said = said._replace(lips=said.lips - torch.stack((torch.zeros_like(down), down), dim=-1))
         said = said._replace(head=photo.head.expand(*said.lips.shape[:2], -1, -1))
         down = (self.stl_net.joined(said) - photo.whole)[..., LOWER_LIP, 1].mean(dim=-1)  # (1, T)
         way = torch.stack((torch.zeros_like(FOLLOWS), FOLLOWS), dim=-1).to(down)  # (50, 2)

@@ -303,8 +303,10 @@ def test_bench_prints_one_object(monkeypatch, capsys):
 
     monkeypatch.setattr(bench, "bench", lambda **options: options)
     assert cli.main(["bench", "--json", "--workers", "2"]) == 0
-    expected = {"workers": 2, "clips": 8, "repeats": 3, "training": False, "systems": None}
+    expected = {"workers": 2, "clips": 8, "repeats": 3, "training": False, "systems": None, "sizes": None}
     assert json.loads(capsys.readouterr().out) == expected
+    assert cli.main(["bench", "--json", "--workers", "2", "--system", "latent", "--size", "lite"]) == 0
+    assert json.loads(capsys.readouterr().out) == expected | {"systems": ["latent"], "sizes": ["lite"]}
 
 
 def test_several_films_of_a_system_that_draws_nothing(inputs, tmp_path, capsys):

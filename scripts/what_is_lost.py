@@ -61,9 +61,9 @@ def as_said(said: np.ndarray, truth: np.ndarray) -> None:
 
 def width(said: np.ndarray, truth: np.ndarray) -> None:
     """The mouth is as wide as it was, about its own middle."""
-    middle = said[:, CORNERS, 0].mean(axis=1, keepdims=True)
+    between = said[:, CORNERS, 0].mean(axis=1, keepdims=True)
     wide, said_wide = (np.subtract(*points[:, CORNERS[::-1], 0].T) for points in (truth, said))
-    said[:, MOUTH, 0] = middle + (said[:, MOUTH, 0] - middle) * (wide / said_wide)[:, None]
+    said[:, MOUTH, 0] = between + (said[:, MOUTH, 0] - between) * (wide / said_wide)[:, None]
 
 
 def across(said: np.ndarray, truth: np.ndarray) -> None:

@@ -17,7 +17,7 @@ import measures
 import numpy as np
 import sheets
 import torch
-from common import PACKAGE, STATIC, Parser, each, run
+from common import ABLATIONS, STATIC, Parser, each, keep_tiny_out, run
 from comparisons import comparison_of, tiny_comparison
 from corpora import draw_all
 from recipes import CORPORA, tiny_corpus
@@ -229,15 +229,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True, metavar="RUNS", help="clips and runs go here")
     parser.add_argument("--workers", type=int, default=2, help="runs at a time (default 2)")
     parser.add_argument("--ship", action="store_true", help="write the table and the sheet of pictures")
-    parser.add_argument(
-        "--into", type=Path, default=PACKAGE / "ablations", metavar="FOLDER", help="the table goes here"
-    )
+    parser.add_argument("--into", type=Path, default=ABLATIONS, metavar="FOLDER", help="the table goes here")
     parser.add_argument("--pictures", type=Path, default=STATIC, metavar="FOLDER", help="the sheet goes here")
     parser.add_argument("--tiny", action="store_true", help="tiny numbers, to see that all of it runs")
     arguments = parser.parse_args(argv)
     comparison = comparison_for(arguments)
-    if arguments.tiny and arguments.ship and arguments.into == PACKAGE / "ablations":
-        raise InputError("--tiny --ship", "into the package", "--into FOLDER --pictures FOLDER")
+    keep_tiny_out(arguments)
     if arguments.workers < 1:
         raise InputError("--workers", arguments.workers, "at least 1")
     corpora(arguments, sorted({name for one in comparison.variants for name in comparison.learned_from(one)}))

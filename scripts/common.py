@@ -10,11 +10,16 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
+
 import talkface_lite
 from talkface_lite.errors import InputError
+from talkface_lite.measuring.pairs import middle, share, summary
+from talkface_lite.measuring.report import READ
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path(talkface_lite.__file__).resolve().parent
+ABLATIONS = PACKAGE / "ablations"
 STATIC = ROOT / "book" / "_static"
 """Pictures in the pages."""
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
@@ -23,6 +28,25 @@ SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 def fingerprints(files: Iterable[Path]) -> dict[str, str]:
     """Name → SHA-256, shortened, of those that are there: which weights something was measured of."""
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in files if path.is_file()}
+
+
+def over_clips(values: Iterable[float | None], figure: str, seed: int) -> list[float | None]:
+    """``[median or share, low, high]`` of a figure over clips; None stands where a clip has none."""
+    numbers = np.array([np.nan if value is None else value for value in values])
+    it = (share if figure in READ else summary)(numbers, np.random.default_rng(seed))
+    return [middle(it), it["low"], it["high"]]
+
+
+def keep_tiny_out(arguments: argparse.Namespace, elsewhere: str = "--into FOLDER --pictures FOLDER") -> None:
+    """Tiny numbers never go into the package.
+
+    Raises
+    ------
+    InputError
+        When they would.
+    """
+    if arguments.tiny and arguments.ship and arguments.into == ABLATIONS:
+        raise InputError("--tiny --ship", "into the package", elsewhere)
 
 
 class Parser(argparse.ArgumentParser):

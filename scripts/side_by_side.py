@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import PACKAGE, STATIC, Parser, fingerprints, run
+from common import ABLATIONS, PACKAGE, STATIC, Parser, fingerprints, keep_tiny_out, over_clips, run
 from corpora import Recordings, draw_all
 from recipes import CORPORA, tiny_corpus
 from side_by_side_table import table, write_pages
@@ -41,9 +41,7 @@ from talkface_lite.measuring.baselines import COPY, MEAN_PICTURE, WARP
 from talkface_lite.measuring.bench import bench, bench_system, matmul_gflops
 from talkface_lite.measuring.evaluation import REST, evaluate, shipped
 from talkface_lite.measuring.lip_reading import LipJudge
-from talkface_lite.measuring.pairs import middle, share, summary
 from talkface_lite.measuring.pictures import dlib_in_crop
-from talkface_lite.measuring.report import READ
 from talkface_lite.media import write_image, write_video
 from talkface_lite.networks.sizes import SIZES
 from talkface_lite.systems import SYSTEMS, describe, system_class
@@ -54,7 +52,7 @@ from talkface_lite.talking.side_by_side import side_by_side
 from talkface_lite.talking.talker import Portrait, Talker
 from talkface_lite.training.record import commit, device_name
 
-NAME, ABLATIONS = "side_by_side", PACKAGE / "ablations"
+NAME = "side_by_side"
 DRAWN = {"still": "test-heads-still", "moving": "test-heads-moving"}
 """Drawn people that nothing learned from, by how they hold their heads; frame 0 is the photograph."""
 REAL = {
@@ -161,9 +159,7 @@ def together(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         told["rows"][name] = {}
         for figure in row:
             found = [value for part in parts for value in part["rows"][name][figure]]
-            numbers = np.array([np.nan if value is None else value for value in found])
-            it = (share if figure in READ else summary)(numbers, np.random.default_rng(SEED))
-            told["rows"][name][figure] = [middle(it), it["low"], it["high"]]
+            told["rows"][name][figure] = over_clips(found, figure, SEED)
     return told
 
 
@@ -278,8 +274,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--tiny", action="store_true", help="tiny numbers, to see that all of it runs")
     arguments: argparse.Namespace = parser.parse_args(argv)
-    if arguments.tiny and arguments.ship and arguments.into == ABLATIONS:
-        raise InputError("--tiny --ship", "into the package", "--into FOLDER --pictures FOLDER")
+    keep_tiny_out(arguments)
     into, pictures = arguments.work / NAME, arguments.work / NAME
     if arguments.ship:
         into, pictures = arguments.into, arguments.pictures

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from common import PACKAGE, Parser, each, fingerprints, run
+from common import ABLATIONS, PACKAGE, Parser, each, fingerprints, keep_tiny_out, over_clips, run
 from corpora import draw_all
 from recipes import CORPORA, tiny_corpus
 
@@ -22,7 +22,7 @@ from talkface_lite.corpus.face import Identity, Motion, face_points
 from talkface_lite.corpus.manner import CHANNEL_MEDIAN, ORDINARY, Manner, style_of
 from talkface_lite.corpus.synthesis import read_source
 from talkface_lite.corpus.visemes import articulation
-from talkface_lite.data.features import read_clips
+from talkface_lite.data.features import files_of
 from talkface_lite.data.needs import Needs
 from talkface_lite.errors import InputError
 from talkface_lite.files import write_json
@@ -30,8 +30,6 @@ from talkface_lite.landmarks import MOUTH
 from talkface_lite.measuring.ablation import shipped_ablation
 from talkface_lite.measuring.evaluation import evaluate
 from talkface_lite.measuring.lip_reading import LipJudge
-from talkface_lite.measuring.pairs import middle, share, summary
-from talkface_lite.measuring.report import READ
 from talkface_lite.systems import load
 from talkface_lite.systems.attentional.system import AttentionalSettings, AttentionalSystem
 from talkface_lite.systems.base import FROM_SPEECH, Shown
@@ -157,10 +155,9 @@ def mended(said: np.ndarray, mend: Callable[[np.ndarray, np.ndarray], None], cli
     return points
 
 
-def one_clip(job: tuple[str, int]) -> dict[str, dict[str, float | None]]:
-    """Of each row the figures of one clip of a folder."""
-    folder, number = job
-    clip = next(clip for n, clip in enumerate(read_clips([Path(folder)], frames=True)) if n == number)
+def one_clip(file: Path) -> dict[str, dict[str, float | None]]:
+    """Of each row the figures of one clip."""
+    clip = Clip.load(file, frames=True)
     system = load("attentional", settings=AttentionalSettings(still_head=True))
     said = system.speak(clip.speech, clip.landmarks[0])
     says = {name: partial(mended, said, mend) for name, mend in MENDED.items()}
@@ -186,9 +183,7 @@ def table_of(clips: Sequence[Mapping[str, Mapping[str, float | None]]]) -> dict[
     for name in clips[0]:
         rows[name] = {}
         for key in FIGURES:
-            values = np.array([clip[name][key] for clip in clips], float)
-            it = (share if key in READ else summary)(values, np.random.default_rng(SEED))
-            rows[name][key] = [middle(it), it["low"], it["high"]]
+            rows[name][key] = over_clips([clip[name][key] for clip in clips], key, SEED)
     return rows
 
 
@@ -198,24 +193,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True, metavar="RUNS", help="clips go here")
     parser.add_argument("--workers", type=int, default=2, help="clips at a time (default 2)")
     parser.add_argument("--ship", action="store_true", help="write the figures")
-    parser.add_argument(
-        "--into", type=Path, default=PACKAGE / "ablations", metavar="FOLDER", help="the figures go here"
-    )
+    parser.add_argument("--into", type=Path, default=ABLATIONS, metavar="FOLDER", help="the figures go here")
     parser.add_argument("--tiny", action="store_true", help="tiny numbers, to see that all of it runs")
     arguments = parser.parse_args(argv)
     if arguments.workers < 1:
         raise InputError("--workers", arguments.workers, "at least 1")
-    if arguments.tiny and arguments.ship and arguments.into == PACKAGE / "ablations":
-        raise InputError("--tiny --ship", "into the package", "--into FOLDER")
+    keep_tiny_out(arguments, "--into FOLDER")
     corpus = CORPORA[CORPUS]
     if arguments.tiny:
         corpus = replace(tiny_corpus(corpus), still_head=True)
     (folder,) = draw_all({CORPUS: corpus}, arguments.work / "corpora", Needs(pictures=True))
-    jobs = [(str(folder), number) for number in range(corpus.clips)]
-    rows = table_of(each(one_clip, jobs, 1 if arguments.tiny else arguments.workers))
+    files = files_of(folder)
+    rows = table_of(each(one_clip, files, 1 if arguments.tiny else arguments.workers))
     print(json.dumps(rows, indent=1))
     if arguments.ship:
-        made = {"commit": commit(), "device": device_name(), "seed": SEED, "clips": len(jobs)}
+        made = {"commit": commit(), "device": device_name(), "seed": SEED, "clips": len(files)}
         command = "python scripts/what_is_lost.py --work RUNS --ship"
         told = {"command": command, **made, "weights": made_from(), "rows": rows}
         print(write_json(arguments.into / shipped_ablation(NAME).name, told))

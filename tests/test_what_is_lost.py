@@ -16,6 +16,8 @@ from talkface_lite.corpus.synthesis import draw_clip  # noqa: E402
 from talkface_lite.errors import InputError  # noqa: E402
 from talkface_lite.landmarks import MOUTH, lip_opening  # noqa: E402
 from talkface_lite.measuring.ablation import shipped_ablation  # noqa: E402
+from talkface_lite.measuring.pairs import middle  # noqa: E402
+from talkface_lite.systems.part import shipped_weights  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +133,7 @@ def test_the_package_holds_what_was_measured_of_its_weights():
     assert told["clips"] == 50
     assert list(told["rows"]) == [*lost.MENDED, *lost.HEARS]
     assert all(list(row) == list(lost.FIGURES) for row in told["rows"].values())
+    record = json.loads(shipped_weights("attentional", "ltv-net").with_suffix(".json").read_text())
+    made = record["metrics"]["still"]["systems"]["attentional"]["from_speech"]
+    known = {name: [middle(made[name]), made[name]["low"], made[name]["high"]] for name in lost.FIGURES}
+    assert told["rows"]["as said"] == known, "what is said is what its record says"

@@ -256,7 +256,8 @@ class STLNetPart(Part):
             ``(68, 2)``: the photograph's face, pixels of the head's frame.
         still_head:
             Hold the head as the photograph has it; jaw and corners of the mouth go with the lower lip, as
-            :data:`~talkface_lite.landmarks.JAW_FOLLOWS` says.
+            :data:`~talkface_lite.landmarks.JAW_FOLLOWS` says, and affine lips lose what a nod does to them
+            (:data:`NODS`).
         anchored:
             Ours: silence gives the photograph. What the network says in silence is taken as its zero, its
             memory has heard a second of it before the first frame, and lips that hardly move are still, see

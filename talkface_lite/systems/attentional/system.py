@@ -27,7 +27,7 @@ class AttentionalSettings:
     Parameters
     ----------
     still_head:
-        Hold the head as it is in the photograph; lips, jaw and brows move.
+        Hold the head as it is in the photograph; lips and jaw move.
     """
 
     still_head: bool = False

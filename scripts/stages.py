@@ -77,6 +77,8 @@ class Recipe:
         Row of the record → settings of the system that it is measured with, where they are not its own.
     measure:
         Name of a function of ``scripts/measures.py``, for a part that makes no film.
+    along:
+        Whether the stages that it began with are measured, too: what learning longer brought.
     ships_as:
         Name of the file in the package, where it is not that of the part.
     frame_step:
@@ -91,6 +93,7 @@ class Recipe:
     finish: tuple[str, ...] = ()
     talks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     measure: str = ""
+    along: bool = False
     ships_as: str = ""
     frame_step: int = 1
 

@@ -7,7 +7,6 @@ its flags, such as `--loss paper`; what they make cannot be shipped.
 """
 
 import argparse
-import hashlib
 import json
 import shutil
 import time
@@ -19,7 +18,7 @@ from typing import Any
 
 import measures
 import torch
-from common import PACKAGE, Parser, run
+from common import PACKAGE, Parser, fingerprints, run
 from corpora import draw_all
 from recipes import CORPORA, file_of, recipe_of, tiny_corpus, tiny_recipe
 from stages import Recipe, Stage
@@ -128,14 +127,15 @@ class Job:
         return json.loads((self.run / stage / "record.json").read_text())
 
     def measure(self, weights: Path) -> dict[str, Any]:
-        """The part together with those others that it makes a film with, on every held-out corpus."""
-        path = self.run / "metrics.json"
-        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-        if path.is_file() and (known := json.loads(path.read_text()))["weights"] == digest:
+        """The part together with those others that it makes a film with, on every held-out corpus. It is kept
+        beside the weights, and measured again when any of them are others."""
+        path, filmed = weights.parent / "metrics.json", self.kind.needs.pictures and not self.recipe.measure
+        made_of = fingerprints((weights, *(self._others() if filmed else ())))
+        if path.is_file() and (known := json.loads(path.read_text()))["weights"] == made_of:
             return known["metrics"]
         with self.seconds.of("measuring"):
             metrics = self._own_figures(weights) if self.recipe.measure else self._films(weights)
-        write_json(path, {"weights": digest, "metrics": metrics})
+        write_json(path, {"weights": made_of, "metrics": metrics})
         return metrics
 
     def _films(self, weights: Path) -> dict[str, Any]:
@@ -162,7 +162,10 @@ class Job:
     def _before(self, stage: str) -> dict[str, Any]:
         """The record of the stage that this one began with, with that of its own beginning in it."""
         start = self.recipe.stages[stage].start_from
-        return {"started_from": self._record(start) | self._before(start)} if start else {}
+        if not start:
+            return {}
+        known = {"metrics": self.measure(self.weights_of(start))} if self.recipe.along else {}
+        return {"started_from": self._record(start) | known | self._before(start)}
 
     def _others(self) -> list[Path]:
         others = [kind for kind in system_class(self.system).parts if kind is not self.kind]

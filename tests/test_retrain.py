@@ -1,6 +1,7 @@
 """One command makes every weights file and picture of the book again: tried whole, with tiny numbers."""
 
 import json
+import shutil
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -172,6 +173,24 @@ def test_a_training_that_is_there_is_not_made_again(chain, monkeypatch):
     assert (package / "atvg_vg_net_lite.json").read_bytes() == record
 
 
+def test_a_film_is_measured_again_when_what_speaks_in_it_is_another(chain, tmp_path, monkeypatch):
+    work, measured = tmp_path / "work", []
+    monkeypatch.setattr(train.Job, "_films", lambda self, weights: measured.append(self.part_name) or {})
+    into = work / "package" / "weights"
+    shutil.copytree(chain[0] / "package" / "weights", into)
+    for part, times in (("stl-net", 1), ("ltv-net", 2)):
+        names = ("attentional", part, "")
+        job = train.Job(names, recipes.RECIPES[names], work, into, tiny=True)
+        weights = into / recipes.file_of(*names)
+        other = into / recipes.file_of("attentional", {"stl-net": "ltv-net", "ltv-net": "stl-net"}[part])
+        for _ in range(2):
+            job.measure(weights)
+        other.write_bytes(other.read_bytes() + b" ")
+        job.measure(weights)
+        assert measured == [part] * times  # landmarks alone need no painter
+        measured.clear()
+
+
 def test_a_record_holds_those_of_all_stages_that_it_began_with(tmp_path):
     names = ("atvg", "vg-net", "paper")
     known = recipes.RECIPES[names]
@@ -183,6 +202,16 @@ def test_a_record_holds_those_of_all_stages_that_it_began_with(tmp_path):
         write_json(job.run / stage / "record.json", {"step": step})
     assert job._before("third") == {"started_from": {"step": 1, "started_from": {"step": 0}}}
     assert job._before("first") == {}
+
+
+def test_stages_on_the_way_are_measured_where_a_recipe_says_so(chain):
+    record = json.loads((chain[0] / "package" / "weights" / "attentional_stl_net_lite.json").read_text())
+    run, told = chain[0] / "attentional_stl-net", record["metrics"]
+    for stage in ("lips", "both"):
+        record, kept = record["started_from"], json.loads((run / stage / "metrics.json").read_text())
+        assert record["metrics"] == kept["metrics"]
+        assert kept["metrics"].keys() == told.keys()
+        assert kept["weights"] == train.fingerprints([run / stage / "weights.safetensors"])
 
 
 def test_the_full_size_is_a_run_of_its_own(tmp_path, monkeypatch):

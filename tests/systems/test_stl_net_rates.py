@@ -67,3 +67,17 @@ def test_a_branch_of_weight_0_stays_as_it_is(branch, other, rate):
         assert torch.equal(after[name], value) == (name.partition(".")[0] != branch), name
         assert name.startswith(other) or torch.equal(after[name], beside[name]), name
     assert not alone.eval().stl_net.lips.training
+
+
+def test_whose_lips_alone_learned_last_adapts_its_head_too():
+    """So are the weights that ship."""
+    part = make_stl(head_weight=0.0)
+    learner = part.changed(**part.adapting.config).train()
+    before = {name: value.clone() for name, value in learner.stl_net.named_parameters()}
+    learner.training_step(make_batch(), learner.optimizers(SETTINGS))
+    moved = {
+        name.partition(".")[0]
+        for name, value in learner.stl_net.named_parameters()
+        if not torch.equal(before[name], value)
+    }
+    assert moved == {"lips", "head"}

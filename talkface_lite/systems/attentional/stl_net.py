@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -133,6 +134,7 @@ class STLNetPart(Part):
             steps=400, batch_size=8, learning_rate=1e-3, betas=(0.9, 0.999), schedule="cosine"
         ),
         data=DataSettings(window=32, mfcc_shift=0.3, closed_examples=0.5),
+        config=MappingProxyType({"lip_weight": 1.0, "head_weight": 1.0}),
     )
 
     def __init__(self, config: STLNetPartConfig) -> None:
